@@ -30,6 +30,7 @@ SETTINGS = {
     "unix_socket_directories": "",  # TCP is the one door, and a socket's path is limited to some 100 bytes
     "fsync": "off",
     "wal_receiver_status_interval": "1s",  # the default of 10 s makes replay_lag 10 s old
+    "wal_retrieve_retry_interval": "500ms",  # the default of 5 s is how long a standby stays away after a cut
     "wal_keep_size": "256MB",  # a standby that was down for a while comes back without a slot
     "log_line_prefix": "%m [%p] user=%u app=%a ",
     "log_lock_waits": "on",

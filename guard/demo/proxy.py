@@ -155,16 +155,22 @@ class Proxy:
 
     async def _serve(self, client: socket.socket, server: socket.socket) -> None:
         """Pass both ways until both ends have said that they are done, or either breaks."""
+        finished = False
         try:
             await self._open["to_server"].wait()
             await self._loop.sock_connect(server, ("127.0.0.1", self.target))
             async with asyncio.TaskGroup() as both:
                 both.create_task(self._pass(client, server, "to_server"))
                 both.create_task(self._pass(server, client, "to_client"))
+            finished = True
         except* OSError:
             pass  # an end has gone: the other learns it by the reset
         finally:
-            _reset(client, server)
+            if finished:  # a reset would throw away what is still on its way
+                client.close()
+                server.close()
+            else:
+                _reset(client, server)
 
     async def _pass(self, source: socket.socket, sink: socket.socket, way: str) -> None:
         while data := await self._loop.sock_recv(source, _CHUNK):

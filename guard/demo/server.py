@@ -78,7 +78,9 @@ class Server:
 
     def connect(self, user: str = "postgres", dbname: str = "postgres", **more: Any) -> psycopg.Connection[Row]:
         """A new connection in autocommit mode; the caller closes it."""
-        return psycopg.connect(self.dsn(user, dbname, **{"connect_timeout": 5, **more}), autocommit=True)
+        # client_encoding: under PGCLIENTENCODING=SQL_ASCII psycopg returns bytes for text.
+        defaults = {"connect_timeout": 5, "client_encoding": "UTF8"}
+        return psycopg.connect(self.dsn(user, dbname, **{**defaults, **more}), autocommit=True)
 
     def execute(self, query: QueryNoTemplate, params: Params | None = None, *, dbname: str = "postgres") -> list[Row]:
         """Run one statement as superuser in autocommit mode on a connection of its own; its rows, or []."""

@@ -1,0 +1,32 @@
+"""What all tests share: the plugins with the fixtures, the choice of PostgreSQL, a clean environment."""
+
+import os
+
+import pytest
+
+from tests.choice import CHOICE, choose_binaries
+
+pytest_plugins = ["tests.fix_postgres", "tests.fix_sessions", "tests.fix_proxy"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """--postgres: which server programs to test against."""
+    parser.addoption(
+        "--postgres",
+        metavar="PATH|MAJOR",
+        help="directory with initdb and postgres, or a major version such as 15 or 18 "
+        "(default: $MIGRATION_GUARD_PG_BIN, then the embedded wheel, then the system's)",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """No setting of the person who runs the tests may steer them."""
+    config.stash[CHOICE] = choose_binaries(config.getoption("--postgres"))
+    for name in list(os.environ):
+        if name.startswith(("PG", "MIGRATION_GUARD")) and name != "MIGRATION_GUARD_PG_BIN":
+            del os.environ[name]
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Name the servers that the tests run against."""
+    return f"postgres: {config.stash[CHOICE]}"
