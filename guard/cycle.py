@@ -1,0 +1,159 @@
+"""One guard per database. (protocols first; the cycle itself follows)"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from guard.model import Event, Notice, Order, Roster, Rule, Run, Sample, Session, State
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What one visit of a probe brought home."""
+
+    samples: tuple[Sample, ...] = ()
+    roster: Roster | None = None
+
+
+class Probe(Protocol):
+    """Looks at one part of the world. Never raises for what the world does: it returns silences with the reason."""
+
+    name: str
+    cheap: bool
+    """Goes on at poll speed while the guard is dormant."""
+
+    async def poll(self) -> Observation: ...
+
+    def silence(self, why: str, now: float) -> Observation:
+        """What to put on the board when a poll missed its deadline or failed in an unforeseen way."""
+
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Leadership:
+    term: int
+    epoch: int
+    """Greatest epoch that this database has seen; orders go on from here."""
+    states: tuple[State, ...]
+    """Last recorded state of each run that has not ended, from the events in the database."""
+    last_event_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """Beat and orders in one: a guard that cannot write its order cannot beat."""
+
+    mode: str
+    """`live`, `dormant`, `observing` or `released`."""
+    epoch: int
+    orders: Mapping[str, Order]
+    rests_for: float
+    """Age in seconds of the oldest reading that the orders rest on; shortens the lease."""
+    events: tuple[Event, ...] = ()
+    admitted: tuple[int, ...] = ()
+    barred: tuple[tuple[int, str, str], ...] = ()
+    """(run id, migration, because) of runs that may not go on until a human forgets them."""
+    report: Mapping[str, object] | None = None
+
+
+class Signal(Protocol):
+    """The control table: leads by term, beats, orders. All raise Fenced once a newer term exists, ServerError else."""
+
+    async def lead(self) -> Leadership: ...
+
+    async def publish(self, publication: Publication) -> int:
+        """Write beat, orders, events, admissions in one transaction; returns the last event id written (0: none)."""
+
+    async def claim_rollback(self, run: Run, because: str, command: Sequence[str]) -> bool:
+        """Durably (synchronous_commit = on) claim the one rollback of a run. False: it was claimed before."""
+
+    async def finish_rollback(self, run_id: int, outcome: str, detail: str) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    session: Session
+    how: str
+    """`cancelled`, `terminated`, `already gone`, `refused`."""
+    gone: bool
+    """Verified: it no longer blocks anyone."""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CancelReport:
+    ended: tuple[Ended, ...] = ()
+    queued: int = 0
+    """Sessions that waited behind the migration when it was looked at again."""
+    nothing_because: str = ""
+    root: str = ""
+    """The root blocker in words, where the migration itself was waiting for somebody."""
+    leftovers: tuple[str, ...] = ()
+    """What the cancel left behind, each with the statement that mends it."""
+
+
+class Canceller(Protocol):
+    """Ends what the migration is doing; never anybody else's work."""
+
+    async def clear_queue(self, rule: Rule, roster: Roster, *, terminate: bool) -> CancelReport:
+        """Look again, and cancel (or terminate) the migration's sessions that hold up the queue by this rule."""
+
+    async def end_run(self, run: Run, *, terminate: bool) -> CancelReport:
+        """End every session of a run, before its rollback."""
+
+    async def close(self) -> None: ...
+
+
+class PauseGate(Protocol):
+    """Advisory locks that stand for the pause, for migrations that ask by lock."""
+
+    def want(self, names: frozenset[str]) -> None: ...
+
+    @property
+    def held(self) -> frozenset[str]:
+        """Names whose lock is had: no batch of theirs is in flight."""
+
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class HookOutcome:
+    ok: bool
+    words: str
+    """`exit 0 after 3.2 s`, `killed after its timeout of 5 min`."""
+    output: str = ""
+
+
+class Hook(Protocol):
+    command: tuple[str, ...]
+
+    async def run(self, facts: Mapping[str, object]) -> HookOutcome:
+        """Run the rollback hook to its end or its timeout; never raises for what the hook does."""
+
+    def last_outcome(self, run_id: int) -> HookOutcome | None:
+        """What the hook's result file says of a run, for a daemon that was restarted meanwhile."""
+
+
+class Journal(Protocol):
+    """The flight recorder on local disk. Never raises: a full disk must not stop the guard."""
+
+    def save(self, states: Sequence[State], notices: Sequence[Notice], last_event_id: int) -> None: ...
+
+    def states(self) -> tuple[State, ...]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Hands:
+    """Everything that a guard acts through."""
+
+    signal: Signal
+    canceller: Canceller
+    gate: PauseGate
+    journal: Journal
+    hooks: Mapping[str, Hook] = field(default_factory=dict)
+    """By migration; `*` for those without one of their own."""
