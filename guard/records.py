@@ -1,0 +1,156 @@
+"""States, notices and events as plain JSON objects, and back: what the journal and the event table both keep.
+
+It does not choose where they are kept. Reading is lenient towards another version of this program: a key that is
+missing gets its default, one that is unknown is passed over; what cannot be understood at all raises ValueError, so
+that the caller can leave out one record without losing the rest.
+"""
+
+# ruff: noqa: TRY004 -- a value of the wrong type comes from a file here, not from a programmer: one error to catch
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import cast
+
+from guard.model import Event, Notice, Phase, Severity, State
+
+Record = dict[str, object]
+"""A JSON object: strings, numbers, booleans, null, lists and objects only."""
+
+
+def state_to_dict(state: State) -> Record:
+    """All fields by their own names; tuples as lists, the phase as its word."""
+    return _plain(state)
+
+
+def state_from_dict(record: Mapping[str, object]) -> State:
+    """Read what state_to_dict wrote. Raises ValueError."""
+    read = _Reader(record)
+    return State(
+        migration=read.text("migration"),
+        run_id=read.whole_or_none("run_id"),
+        phase=Phase(read.text("phase")),
+        because=read.text("because", ""),
+        since_wall=read.number("since_wall"),
+        effective=read.truth("effective"),
+        cancels=read.whole_or_none("cancels") or 0,
+        admitted=read.truth("admitted"),
+        well_before=read.texts("well_before"),
+        applied_since_wall=read.number_or_none("applied_since_wall"),
+        asked_human=read.truth("asked_human"),
+        soak_until_wall=read.number_or_none("soak_until_wall"),
+        warned=read.texts("warned"),
+    )
+
+
+def notice_to_dict(notice: Notice) -> Record:
+    """All fields by their own names; tuples as lists, the severity as its word."""
+    return _plain(notice)
+
+
+def notice_from_dict(record: Mapping[str, object]) -> Notice:
+    """Read what notice_to_dict wrote. Raises ValueError."""
+    read = _Reader(record)
+    return Notice(
+        notice_id=read.text("notice_id"),
+        at_wall=read.number("at_wall"),
+        database=read.text("database"),
+        migration=read.text("migration"),
+        run_id=read.whole_or_none("run_id"),
+        kind=read.text("kind"),
+        severity=Severity(read.text("severity")),
+        headline=read.text("headline"),
+        because=read.text("because", ""),
+        next_step=read.text("next_step", ""),
+        commands=read.texts("commands"),
+        fields={key: str(value) for key, value in read.mapping("fields").items()},
+    )
+
+
+def event_to_dict(event: Event) -> Record:
+    """All fields by their own names; the payload as it is."""
+    return _plain(event)
+
+
+def event_from_dict(record: Mapping[str, object]) -> Event:
+    """Read what event_to_dict wrote. Raises ValueError."""
+    read = _Reader(record)
+    return Event(
+        kind=read.text("kind"),
+        migration=read.text("migration"),
+        run_id=read.whole_or_none("run_id"),
+        because=read.text("because", ""),
+        phase=read.text("phase", ""),
+        payload=read.mapping("payload"),
+    )
+
+
+def _plain(value: State | Notice | Event) -> Record:
+    # Shallow on purpose: dataclasses.asdict would deep-copy payloads that are JSON already.
+    return {field.name: _json(getattr(value, field.name)) for field in dataclasses.fields(value)}
+
+
+def _json(value: object) -> object:
+    if isinstance(value, Phase | Severity):
+        return value.value
+    if isinstance(value, tuple):
+        return [_json(item) for item in cast("tuple[object, ...]", value)]
+    if isinstance(value, Mapping):
+        return dict(cast("Mapping[str, object]", value))
+    return value
+
+
+class _Reader:
+    """Typed fields out of an object of unknown origin; every misfit is a ValueError that names the key."""
+
+    def __init__(self, record: Mapping[str, object]) -> None:
+        if not isinstance(record, Mapping):  # what json.loads gives is whatever somebody wrote
+            raise ValueError("the record is not an object")
+        self._record = record
+
+    def text(self, key: str, default: str | None = None) -> str:
+        value = self._record.get(key, default)
+        if not isinstance(value, str):
+            raise ValueError(f"{key} is not a text")
+        return value
+
+    def number(self, key: str) -> float:
+        value = self.number_or_none(key)
+        if value is None:
+            raise ValueError(f"{key} is missing")
+        return value
+
+    def number_or_none(self, key: str) -> float | None:
+        value = self._record.get(key)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError(f"{key} is not a number")
+        return float(value)
+
+    def whole_or_none(self, key: str) -> int | None:
+        value = self._record.get(key)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise ValueError(f"{key} is not a whole number")
+        return value
+
+    def truth(self, key: str) -> bool:
+        value = self._record.get(key, False)
+        if not isinstance(value, bool):
+            raise ValueError(f"{key} is not true or false")
+        return value
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        value = self._record.get(key, ())
+        if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
+            raise ValueError(f"{key} is not a list of texts")
+        return tuple(cast("list[str]", value))
+
+    def mapping(self, key: str) -> Mapping[str, object]:
+        value = self._record.get(key, {})
+        if not isinstance(value, Mapping):
+            raise ValueError(f"{key} is not an object")
+        return cast("Mapping[str, object]", value)

@@ -1,0 +1,91 @@
+"""Records survive the way through JSON, and bad ones are refused one by one."""
+
+import dataclasses
+import json
+from typing import cast
+
+import pytest
+
+from guard.model import Event, Notice, Phase, Severity, State
+from guard.records import (
+    event_from_dict,
+    event_to_dict,
+    notice_from_dict,
+    notice_to_dict,
+    state_from_dict,
+    state_to_dict,
+)
+
+STATE = State(
+    migration="add index",
+    run_id=7,
+    phase=Phase.ROLLING_BACK,
+    because="replica lag 9 s > 5 s",
+    since_wall=1.5,
+    effective=True,
+    cancels=2,
+    admitted=True,
+    well_before=("lag", "errors"),
+    applied_since_wall=2.5,
+    asked_human=True,
+    soak_until_wall=3.5,
+    warned=("lag",),
+)
+NOTICE = Notice(
+    notice_id="main:12",
+    at_wall=1.5,
+    database="main",
+    migration="add index",
+    run_id=None,
+    kind="paused",
+    severity=Severity.WARNING,
+    headline="paused",
+    because="lag",
+    next_step="resumes by itself",
+    commands=("migration-guard status",),
+    fields={"signal": "lag"},
+)
+EVENT = Event("paused", "add index", 7, "lag", "paused", {"state": state_to_dict(STATE)})
+
+
+def through_json(record: dict[str, object]) -> dict[str, object]:
+    return cast("dict[str, object]", json.loads(json.dumps(record)))
+
+
+def test_every_field_survives_json() -> None:
+    defaults = {field.name: field.default for field in dataclasses.fields(State)}
+    assert all(getattr(STATE, name) != default for name, default in defaults.items()), "give the new field a value here"
+    assert state_from_dict(through_json(state_to_dict(STATE))) == STATE
+    assert notice_from_dict(through_json(notice_to_dict(NOTICE))) == NOTICE
+    assert event_from_dict(through_json(event_to_dict(EVENT))) == EVENT
+
+
+def test_a_record_of_another_version_is_read_with_defaults() -> None:
+    old = {"migration": "m", "run_id": 1, "phase": "paused", "since_wall": 1, "of the future": [1]}
+    assert state_from_dict(old) == State("m", 1, Phase.PAUSED, "", 1.0)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("migration", None),
+        ("run_id", "7"),
+        ("run_id", True),
+        ("phase", "asleep"),
+        ("since_wall", None),
+        ("since_wall", "now"),
+        ("effective", 1),
+        ("warned", "lag"),
+        ("warned", [1]),
+    ],
+)
+def test_a_value_that_does_not_fit_is_refused(key: str, value: object) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        state_from_dict(state_to_dict(STATE) | {key: value})
+
+
+def test_what_is_no_object_is_refused() -> None:
+    with pytest.raises(ValueError, match="object"):
+        notice_from_dict(cast("dict[str, object]", [1]))
+    with pytest.raises(ValueError, match="payload"):
+        event_from_dict(event_to_dict(EVENT) | {"payload": 3})
