@@ -306,8 +306,8 @@ class State:
     """When the run was first seen to have applied something."""
     asked_human: bool = False
     soak_until_wall: float | None = None
-    warned: tuple[str, ...] = ()
-    """Rules whose warning has been told."""
+    epoch: int = 0
+    """Of the order that this phase gave; an acknowledgement of it or of a later one makes a pause effective."""
 
 
 class Severity(enum.StrEnum):

@@ -40,7 +40,7 @@ def state_from_dict(record: Mapping[str, object]) -> State:
         applied_since_wall=read.number_or_none("applied_since_wall"),
         asked_human=read.truth("asked_human"),
         soak_until_wall=read.number_or_none("soak_until_wall"),
-        warned=read.texts("warned"),
+        epoch=read.whole_or_none("epoch") or 0,
     )
 
 

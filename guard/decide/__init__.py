@@ -1,0 +1,7 @@
+"""decide: "what follows?" Pure: a state, a finding and the time go in; the next state, acts and notices come out.
+
+machine.py   the phase table, and the order that each phase gives
+ladder.py    whether a rollback may fire, when a cancelled migration has come back once too often
+decision.py  one step of one run: state and finding to decision
+notices.py   whom to tell what, and why
+"""

@@ -1,0 +1,107 @@
+"""One step of one run: its state and what the rules found become its next state, what to do and what to tell.
+
+Pure. The caller carries out the acts and publishes the order of the new phase; a state that is not published has not
+happened for the migration.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+from guard.decide.ladder import Circumstances, came_back_too_often, why_no_rollback
+from guard.decide.machine import TABLE, Move, move_for
+from guard.model import Ask, Finding, Phase, State
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    state: State
+    moved_from: Phase | None = None
+    """The phase before, where it changed."""
+    clear_queue: tuple[str, ...] = ()
+    """Rules by which the migration holds up a queue."""
+    ask_human: str = ""
+    """A rollback is due and may not fire by itself: why."""
+    became_effective: bool = False
+
+
+def decide(state: State, finding: Finding, facts: Circumstances) -> Decision:
+    """Decide one step. `finding` speaks of the rules that concern this run only."""
+    refusal = _refusal(state, finding, facts)
+    move = _move(state, finding, facts, refusal)
+    phase = TABLE[state.phase, move]
+    if phase is Phase.SOAKING and move is Move.ENDED and (facts.soak <= 0 or facts.outcome != "done"):
+        phase = Phase.DONE
+    asks = bool(refusal) and not state.asked_human
+    queues = tuple(v.rule for v in finding.asking(Ask.CANCEL)) if move in (Move.CANCEL, Move.ROLLBACK) else ()
+    if phase is state.phase:
+        effective = phase is Phase.PAUSED and not state.effective and facts.acknowledged
+        after = dataclasses.replace(
+            state, effective=state.effective or effective, asked_human=state.asked_human or asks
+        )
+        return Decision(after, None, queues, refusal if asks else "", effective)
+    return Decision(_enter(state, phase, move, finding, facts, asks), state.phase, queues, refusal if asks else "")
+
+
+def _refusal(state: State, finding: Finding, facts: Circumstances) -> str:
+    """Why a due rollback may not fire; empty where none is due or one of them may."""
+    if finding.ask is not Ask.ROLLBACK or state.phase in (Phase.ROLLING_BACK, Phase.ABORTED, Phase.DONE):
+        return ""
+    reasons = [why_no_rollback(verdict, state, facts) for verdict in finding.asking(Ask.ROLLBACK)]
+    return "" if "" in reasons else reasons[0]
+
+
+def _move(state: State, finding: Finding, facts: Circumstances, refusal: str) -> Move:
+    if facts.aborted_by:
+        return Move.ABORT
+    if state.phase is Phase.SOAKING and state.soak_until_wall is not None and facts.wall >= state.soak_until_wall:
+        return Move.SOAKED
+    if facts.outcome is not None and state.phase is not Phase.SOAKING:
+        return Move.ENDED
+    move = move_for(state.phase, finding)
+    if move is Move.ROLLBACK and refusal:
+        move = Move.CANCEL if finding.asking(Ask.CANCEL) else Move.PAUSE
+    if move is Move.CANCEL and came_back_too_often(state, facts):
+        return Move.ABORT
+    if facts.gone and move is not Move.ROLLBACK and state.phase is not Phase.SOAKING:
+        return Move.GONE
+    return move
+
+
+def _enter(state: State, phase: Phase, move: Move, finding: Finding, facts: Circumstances, asks: bool) -> State:
+    starts = state.phase is Phase.WAITING and phase in (Phase.RUNNING, Phase.STRAINED)
+    return dataclasses.replace(
+        state,
+        phase=phase,
+        because=because_of(move, state, finding, facts),
+        since_wall=facts.wall,
+        effective=False,
+        admitted=state.admitted or starts,
+        well_before=tuple(v.rule for v in finding.verdicts if v.ask < Ask.HOLD) if starts else state.well_before,
+        cancels=0 if move in (Move.PAUSE, Move.CANCEL) and _forgiven(state, facts) else state.cancels,
+        asked_human=asks or (state.asked_human and phase not in (Phase.RUNNING, Phase.STRAINED)),
+        epoch=facts.epoch,
+        soak_until_wall=facts.wall + facts.soak if phase is Phase.SOAKING else None,
+    )
+
+
+def _forgiven(state: State, facts: Circumstances) -> bool:
+    return not came_back_too_often(dataclasses.replace(state, cancels=99), facts)
+
+
+def because_of(move: Move, state: State, finding: Finding, facts: Circumstances) -> str:
+    """The reason for a move, in words and numbers."""
+    match move:
+        case Move.ABORT if facts.aborted_by:
+            return facts.aborted_by
+        case Move.ABORT:
+            return f"cancelled {state.cancels} times and came back: {finding.because}"
+        case Move.ENDED:
+            return f"the migration ended: {facts.outcome}"
+        case Move.GONE:
+            return "its session ended without saying how the migration went"
+        case Move.SOAKED:
+            return "the soak is over and nothing was wrong"
+        case _:
+            return finding.because

@@ -1,0 +1,77 @@
+"""The rungs above a pause: when a rollback may fire by itself, and when a cancelled migration may not try again.
+
+Both answer in words, since "no" is told to a human who then has to decide.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from guard.model import Phase, State, Verdict
+
+CANCELS_ALLOWED = 2
+"""A migration that comes back a third time within FORGIVEN_AFTER does not understand the hint."""
+FORGIVEN_AFTER = 600.0
+"""Seconds of running without a cancel after which earlier ones no longer count."""
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What must be known beside the rules before one step of one run is decided."""
+
+    now: float
+    wall: float
+    other_candidates: int = 0
+    """Other runs that were at work: with more than one, nobody can say whose change it was."""
+    hook: bool = False
+    """A rollback hook is configured for this migration."""
+    auto_rollback: bool = False
+    """Whether the hook may fire by itself in the soak."""
+    overridden: bool = False
+    """An operator has taken the responsibility."""
+    aborted_by: str = ""
+    """Words of an operator's abort in force."""
+    outcome: str | None = None
+    """The client's own word about its end."""
+    gone: bool = False
+    """Its session has vanished without such a word."""
+    soak: float = 0.0
+    epoch: int = 0
+    acknowledged: bool = False
+    """The client has seen the present order, or was seen to do nothing."""
+
+
+def why_no_rollback(verdict: Verdict, state: State, facts: Circumstances) -> str:
+    """Say why this rollback must not fire by itself; empty where it may.
+
+    A rollback undoes what the change itself did. So the signal must have been well before the run, the breach must
+    have begun after the run first applied something, and no other run may be a candidate.
+    """
+    if not facts.hook:
+        return "no rollback hook is configured"
+    if state.run_id is None:
+        return "the migration is not registered, so it is not known when it began"
+    if facts.overridden:
+        return "an operator's override is in force"
+    if not verdict.measured or verdict.since is None:
+        return "the breach was not measured throughout"
+    if verdict.rule not in state.well_before:
+        return f"{verdict.rule} was not known to be well before the run began"
+    if state.applied_since_wall is None:
+        return "the run has not applied anything yet"
+    began_wall = facts.wall - (facts.now - verdict.since)
+    if began_wall < state.applied_since_wall:
+        return "the breach began before the run first applied something"
+    if facts.other_candidates:
+        return f"{facts.other_candidates} other run(s) were at work, so the cause is not certain"
+    if state.phase is Phase.SOAKING and not facts.auto_rollback:
+        return "the migration has ended, and auto_rollback is not set"
+    return ""
+
+
+def came_back_too_often(state: State, facts: Circumstances) -> bool:
+    """Whether a lock queue behind this run is one too many."""
+    if state.run_id is None:
+        return False
+    ran_well = state.phase in (Phase.RUNNING, Phase.STRAINED) and facts.wall - state.since_wall > FORGIVEN_AFTER
+    return state.cancels >= CANCELS_ALLOWED and not ran_well

@@ -1,0 +1,149 @@
+"""Whom to tell what, and why. Pure: each change of a run becomes at most one notice, with the reason unchanged.
+
+Only changes speak: began, ended, acted, failed, a human is needed. What merely goes on is in `status` and `explain`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from guard.decide.decision import Decision
+from guard.model import Notice, Phase, Severity, State
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A notice without its id, time and addressee."""
+
+    kind: str
+    severity: Severity
+    headline: str
+    because: str
+    next_step: str = ""
+    commands: tuple[str, ...] = ()
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+
+_WORDS: dict[Phase, tuple[str, Severity, str]] = {
+    Phase.PAUSED: ("paused", Severity.WARNING, "paused"),
+    Phase.STRAINED: ("warned", Severity.INFO, "goes on, with a warning"),
+    Phase.ROLLING_BACK: ("rolling_back", Severity.CRITICAL, "is being rolled back"),
+    Phase.ABORTED: ("aborted", Severity.CRITICAL, "aborted"),
+    Phase.SOAKING: ("soaking", Severity.INFO, "ended; its rules stay in force for the soak"),
+    Phase.DONE: ("ended", Severity.INFO, "ended"),
+}
+
+_NEXT: dict[Phase, str] = {
+    Phase.PAUSED: "It goes on by itself once every rule has been well for its time: {resume}.",
+    Phase.ROLLING_BACK: "The migration is told to abort; when its sessions are gone the rollback hook runs, once.",
+    Phase.ABORTED: "It stays so until a human forgets it.",
+}
+
+
+def for_decision(decision: Decision, resume: str, *, observing: bool) -> Draft | None:
+    """Draft the notice of a step, or None where nothing that people must know has changed."""
+    if decision.moved_from is None:
+        return None
+    draft = _of_phase(decision.moved_from, decision.state, resume)
+    return in_observe_mode(draft) if observing and draft else draft
+
+
+def in_observe_mode(draft: Draft) -> Draft:
+    """The same notice of a guard that only looks on: what it would have done."""
+    return Draft(
+        draft.kind,
+        Severity.INFO,
+        f"observe mode, nothing was ordered: {draft.headline}",
+        draft.because,
+        "",
+        (),
+        draft.fields,
+    )
+
+
+def _of_phase(before: Phase, state: State, resume: str) -> Draft | None:
+    commands = commands_for(state.phase, state.migration)
+    if state.phase is Phase.RUNNING:
+        if before is Phase.STRAINED:
+            return None
+        kind = "started" if before is Phase.WAITING else "resumed"
+        headline = "may start" if before is Phase.WAITING else "resumed"
+        return Draft(kind, Severity.INFO, headline, state.because)
+    if state.phase is Phase.DONE and "without saying" in state.because:
+        return Draft("gone", Severity.WARNING, "vanished", state.because)
+    if state.phase not in _WORDS:
+        return None
+    kind, severity, headline = _WORDS[state.phase]
+    next_step = _NEXT.get(state.phase, "").format(resume=resume or "see explain")
+    return Draft(kind, severity, headline, state.because, next_step, commands)
+
+
+def commands_for(phase: Phase, migration: str) -> tuple[str, ...]:
+    """The exact commands that change what happens next."""
+    if phase is Phase.PAUSED:
+        return (
+            f"migration-guard explain {migration}",
+            f"migration-guard override {migration} --reason WHY --for 30m",
+            f"migration-guard abort {migration} --reason WHY",
+        )
+    if phase is Phase.ABORTED:
+        return (f"migration-guard explain {migration}", f"migration-guard forget {migration}")
+    return ()
+
+
+def ask_human(state: State, why: str, because: str, hook: tuple[str, ...]) -> Draft:
+    """A rollback is due and may not fire by itself."""
+    steps = f"Not fired because {why}. Decide, and roll back by hand if it is the change that does this."
+    return Draft(
+        "rollback_due",
+        Severity.CRITICAL,
+        "a rollback is due: a human must decide",
+        because,
+        steps,
+        ((" ".join(hook),) if hook else ()) + commands_for(Phase.PAUSED, state.migration),
+    )
+
+
+def cancelled(kind: str, headline: str, because: str, fields: Mapping[str, str]) -> Draft:
+    """What came of clearing a lock queue."""
+    severity = Severity.CRITICAL if kind == "cancel_failed" else Severity.WARNING
+    return Draft(kind, severity, headline, because, "", (), fields)
+
+
+def rolled_back(state: State, ok: bool, words: str, output: str) -> Draft:
+    """How the rollback ended."""
+    fields = {"hook": words} | ({"output": output[-500:]} if output else {})
+    commands = commands_for(Phase.ABORTED, state.migration)
+    if ok:
+        return Draft("rolled_back", Severity.CRITICAL, "rolled back", state.because, _NEXT[Phase.ABORTED], commands, fields)
+    step = "A human must look: it is not known to be rolled back, and the hook will not run again by itself."
+    return Draft("rollback_failed", Severity.CRITICAL, "rollback failed", state.because, step, commands, fields)
+
+
+def pausing_did_not_help(because: str) -> Draft:
+    """An effective pause is the control experiment for load."""
+    return Draft("pause_did_not_help", Severity.WARNING, "pausing did not help", because)
+
+
+def address(draft: Draft, state: State, *, notice_id: str, database: str, wall: float) -> Notice:
+    """Make a notice of a draft."""
+    return Notice(
+        notice_id=notice_id,
+        at_wall=wall,
+        database=database,
+        migration=state.migration,
+        run_id=state.run_id,
+        kind=draft.kind,
+        severity=draft.severity,
+        headline=f"{name_of(state)} {draft.headline}" if draft.kind != "rollback_due" else f"{name_of(state)}: {draft.headline}",
+        because=draft.because,
+        next_step=draft.next_step,
+        commands=draft.commands,
+        fields=dict(draft.fields),
+    )
+
+
+def name_of(state: State) -> str:
+    """The migration as people know it."""
+    return "an unregistered migration" if state.run_id is None else state.migration

@@ -1,0 +1,211 @@
+"""One rule against its latest sample. Pure: rule, memory, sample and `now` go in, a verdict and the memory come out.
+
+How long a breach lasts counts from the first breaching reading until `now`. A silence neither ends nor proves a breach
+that may pause; but nothing destructive follows unless readings alone, without a gap, span its whole time.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+from guard.judge.conditions import Answer, say, say_seconds, truth
+from guard.model import Ask, Condition, Level, NoData, Reading, Rule, Sample, Silence, Verdict
+
+_LADDER = (Level.WARN, Level.PAUSE, Level.CANCEL, Level.ROLLBACK)
+_MEASURED_ONLY = (Level.CANCEL, Level.ROLLBACK)
+_ASKS = {
+    Level.FINE: Ask.PROCEED,
+    Level.WARN: Ask.WARN,
+    Level.PAUSE: Ask.PAUSE,
+    Level.CANCEL: Ask.CANCEL,
+    Level.ROLLBACK: Ask.ROLLBACK,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Streak:
+    """What is remembered of a rule between two judgements; times are monotonic seconds."""
+
+    breaches: tuple[float | None, ...] = (None, None, None, None)
+    """Since when each rung of the ladder is breached: warn, pause, cancel, rollback."""
+    silent_since: float | None = None
+    well_since: float | None = None
+    tripped: bool = False
+    """It has stopped a migration and has not been well for its time since."""
+
+
+def judge(rule: Rule, streak: Streak, sample: Sample | None, now: float) -> tuple[Verdict, Streak]:
+    """Judge the newest sample of a rule; None means that nothing has been heard yet."""
+    sample = _aged(rule, sample, now)
+    if isinstance(sample, Silence):
+        return _judge_silence(rule, streak, sample, now)
+    return _judge_reading(rule, streak, sample, now)
+
+
+def _aged(rule: Rule, sample: Sample | None, now: float) -> Sample:
+    if sample is None:
+        return Silence(rule.sensor, "no reading yet", now)
+    age = now - sample.taken_at
+    if isinstance(sample, Reading) and age > rule.stale_after:
+        why = f"the last value, {say(sample.value, rule.dimension)}, is {say_seconds(age)} old"
+        return Silence(rule.sensor, why, sample.taken_at + rule.stale_after)
+    return sample
+
+
+def _judge_reading(rule: Rule, streak: Streak, reading: Reading, now: float) -> tuple[Verdict, Streak]:
+    conditions = _conditions(rule)
+    answers = [_answer(condition, reading.value) for condition in conditions]
+    if unknown := _unknown_term(conditions, answers, reading.value):
+        words = f"{rule.metric} is {say(reading.value, rule.dimension)} but {unknown}"
+        return _judge_silence(rule, streak, Silence(rule.sensor, words, reading.taken_at, reading.value), now)
+    breaches = tuple(
+        (since if since is not None else reading.taken_at) if answer is Answer.YES else None
+        for since, answer in zip(streak.breaches, answers, strict=True)
+    )
+    well_since = None
+    if _answer(rule.resume, reading.value) is Answer.YES:
+        well_since = streak.well_since if streak.well_since is not None else reading.taken_at
+    level, since, due = _reached(rule, breaches, reading.taken_at, now)
+    well, well_due = _well(rule, well_since, now)
+    ask = _ASKS[level]
+    tripped = ask >= Ask.PAUSE or (streak.tripped and not well)
+    after = Streak(breaches, None, well_since, tripped)
+    if tripped and ask < Ask.PAUSE:
+        ask = Ask.HOLD
+    verdict = Verdict(
+        rule=rule.name,
+        level=level,
+        ask=ask,
+        because=_because(rule, reading, level, since, now),
+        well=well,
+        settled=True,
+        since=since,
+        due=_earliest(due, well_due, reading.taken_at + rule.stale_after),
+        measured=level is not Level.FINE,
+        taken_at=reading.taken_at,
+        resume=_resume_words(rule, well_since, now),
+    )
+    return verdict, after
+
+
+def _judge_silence(rule: Rule, streak: Streak, silence: Silence, now: float) -> tuple[Verdict, Streak]:
+    since = min(silence.taken_at, now) if streak.silent_since is None else streak.silent_since
+    kept = tuple(
+        None if level in _MEASURED_ONLY else at for level, at in zip(_LADDER, streak.breaches, strict=True)
+    )
+    proven = _proven_part(rule, kept, silence)
+    level, breach_since, breach_due = _reached(rule, proven, silence.taken_at, now)
+    served = now - since >= rule.no_data_for
+    due = None if served else since + rule.no_data_for
+    ask, settled = Ask.HOLD, served
+    if rule.no_data is NoData.IGNORE or not rule.stops:
+        ask, settled = Ask.PROCEED, True
+    elif rule.no_data is NoData.PAUSE and served:
+        ask = Ask.PAUSE
+    elif rule.no_data is NoData.HOLD:
+        settled = True
+    words = f"{rule.metric} is unknown for {say_seconds(now - since)}: {silence.why}"
+    if level is Level.PAUSE:
+        ask, words = Ask.PAUSE, f"{words}; at least {say(silence.at_least or 0.0, rule.dimension)} is certain"
+    well = not rule.stops or rule.no_data is NoData.IGNORE
+    after = Streak(proven, since, None, streak.tripped or ask is Ask.PAUSE)
+    verdict = Verdict(
+        rule=rule.name,
+        level=Level.UNKNOWN,
+        ask=ask,
+        because=words,
+        well=well,
+        settled=settled,
+        since=breach_since if level is Level.PAUSE else since,
+        due=_earliest(due, breach_due),
+        resume=f"{rule.metric} must be known again and {_resume_words(rule, None, now)}",
+    )
+    return verdict, after
+
+
+def _proven_part(rule: Rule, kept: tuple[float | None, ...], silence: Silence) -> tuple[float | None, ...]:
+    """Breaches that the measured part of an otherwise unknown value proves by itself."""
+    if silence.at_least is None:
+        return kept
+    return tuple(
+        since
+        if level in _MEASURED_ONLY or condition is None or since is not None
+        else (silence.taken_at if _proves(condition, silence.at_least) else None)
+        for level, since, condition in zip(_LADDER, kept, _conditions(rule), strict=True)
+    )
+
+
+def _proves(condition: Condition, at_least: float) -> bool:
+    return truth(condition, None, at_least=at_least).answer is Answer.YES
+
+
+def _conditions(rule: Rule) -> tuple[Condition | None, ...]:
+    return (rule.warn, rule.pause, rule.cancel, rule.rollback)
+
+
+def _answer(condition: Condition | None, value: float) -> Answer:
+    return Answer.NO if condition is None else truth(condition, value).answer
+
+
+def _unknown_term(conditions: tuple[Condition | None, ...], answers: list[Answer], value: float) -> str:
+    """Why a limit cannot be judged although the value is known; empty where a graver one is breached for certain."""
+    gravest = max((i for i, answer in enumerate(answers) if answer is not Answer.NO), default=None)
+    if gravest is None or answers[gravest] is not Answer.UNKNOWN:
+        return ""
+    condition = conditions[gravest]
+    return truth(condition, value).words if condition else ""
+
+
+def _reached(
+    rule: Rule, breaches: tuple[float | None, ...], evidence: float, now: float
+) -> tuple[Level, float | None, float | None]:
+    """Gravest level whose time is served, since when, and when the next one would be.
+
+    A destructive level counts its time to the newest reading only: what follows cannot be taken back.
+    """
+    level, since, due = Level.FINE, None, None
+    for rung, at, condition in zip(_LADDER, breaches, _conditions(rule), strict=True):
+        if at is None or condition is None:
+            continue
+        until = evidence if rung in _MEASURED_ONLY else now
+        if until - at >= condition.duration:
+            level, since = rung, at
+        elif rung not in _MEASURED_ONLY:
+            due = _earliest(due, at + condition.duration)
+    return level, since, due
+
+
+def _well(rule: Rule, well_since: float | None, now: float) -> tuple[bool, float | None]:
+    if not rule.stops:
+        return True, None
+    if well_since is None:
+        return False, None
+    served = now - well_since >= rule.resume.duration
+    return served, None if served else well_since + rule.resume.duration
+
+
+def _because(rule: Rule, reading: Reading, level: Level, since: float | None, now: float) -> str:
+    value = say(reading.value, rule.dimension)
+    about = [part for part in (reading.detail, f"{say_seconds(now - reading.taken_at)} old") if part]
+    tail = f" ({', '.join(about)})"
+    if level is Level.FINE or since is None:
+        return f"{rule.metric} {value}{tail}"
+    condition = _conditions(rule)[_LADDER.index(level)]
+    limit = condition.text if condition else ""
+    return f"{rule.metric} {value} {limit}, now for {say_seconds(now - since)}{tail}"
+
+
+def _resume_words(rule: Rule, well_since: float | None, now: float) -> str:
+    if well_since is None:
+        return f"{rule.metric} {rule.resume.text}"
+    return f"{rule.metric} {rule.resume.text}: well for {say_seconds(now - well_since)}"
+
+
+def _earliest(*times: float | None) -> float | None:
+    return min((time for time in times if time is not None), default=None)
+
+
+def distrust(streak: Streak) -> Streak:
+    """Forget what was well: after a restart or a sleep nothing may resume on old evidence."""
+    return dataclasses.replace(streak, well_since=None)
