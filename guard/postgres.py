@@ -1,0 +1,343 @@
+"""The daemon's one door to PostgreSQL: connect, ask within a deadline, reconnect, and name what went wrong.
+
+It knows no table and no rule. Every error of the driver is wrapped here, once, in one of guard.errors.
+
+The deadline stands outside the driver. A server process that is stopped, a line that drops packets or a
+commit that waits for a lost synchronous standby answer to no server-side timeout, and cancelling a psycopg call
+makes it ask that same silent server to cancel and wait for seconds more. So a question that is overdue has its
+socket shut; the driver's call then ends by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import socket
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import psycopg
+from psycopg import pq
+from psycopg.abc import Params, QueryNoTemplate
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.rows import class_row
+
+from guard.errors import (
+    DeadlineExceeded,
+    NotPermitted,
+    QueryFailed,
+    ServerError,
+    Unreachable,
+    WorldError,
+    WrongServer,
+)
+
+T = TypeVar("T")
+Row = tuple[Any, ...]
+Connection = psycopg.AsyncConnection[Row]
+Work = Callable[[Connection], Awaitable[T]]
+
+APPLICATION = "migration_guard/"
+"""Every session of the guard has an application_name that starts so; the probes leave such sessions out."""
+
+_LINE = {
+    "connect_timeout": "3",
+    "keepalives_idle": "5",
+    "keepalives_interval": "2",
+    "keepalives_count": "3",
+    # Keepalives alone do not end a connection with unacknowledged data on its way.
+    "tcp_user_timeout": "8000",
+}
+_SECRETS = ("password", "sslpassword", "oauth_client_secret")
+_FIRST_DELAY, _LONGEST_DELAY = 0.25, 30.0
+
+
+class Door:
+    """One connection, opened when first needed and kept, with a hard deadline on every question.
+
+    *deadline* is in seconds and covers all of a call: waiting for the call before it, connecting, asking. *settings*
+    are further settings of the session. *on_connect* runs on each new connection before anything else is asked.
+    Questions are sent unprepared: a probe's plan costs less than a cached one that breaks when the schema is upgraded.
+
+    Raises WorldError where *conninfo* cannot be parsed.
+    """
+
+    def __init__(
+        self,
+        conninfo: str,
+        *,
+        purpose: str,
+        deadline: float = 2.0,
+        statement_timeout_ms: int = 1500,
+        lock_timeout_ms: int = 300,
+        settings: Mapping[str, str] | None = None,
+        on_connect: Work[None] | None = None,
+    ) -> None:
+        self.purpose = purpose
+        self.generation = 0
+        """Grows with each new connection; what was true of a session is true of one generation."""
+        self._deadline = deadline
+        self._on_connect = on_connect
+        self._settings = {
+            "statement_timeout": f"{statement_timeout_ms}ms",
+            "lock_timeout": f"{lock_timeout_ms}ms",
+            "idle_session_timeout": "0",
+            "idle_in_transaction_session_timeout": "5s",
+            # A commit that waits for a lost synchronous standby is not ended by statement_timeout.
+            "synchronous_commit": "local",
+            **(settings or {}),
+        }
+        try:
+            given = conninfo_to_dict(conninfo)
+        except psycopg.ProgrammingError:
+            raise WorldError(f"{purpose}: the connection string (dsn) cannot be parsed.") from None
+        self._secrets = [str(given[key]) for key in _SECRETS if given.get(key)]
+        own = {"application_name": APPLICATION + purpose, "client_encoding": "UTF8"}
+        self._conninfo = make_conninfo("", **{**_LINE, **given, **own})
+        self._connection: Connection | None = None
+        self._turn = asyncio.Lock()
+        self._failures = 0
+        self._not_before = 0.0
+        self._last_failure = ""
+        self._burials: set[asyncio.Task[None]] = set()
+
+    def __repr__(self) -> str:
+        return f"<Door {self.purpose} {'open' if self.connected else 'closed'} generation={self.generation}>"
+
+    # -- asking ----------------------------------------------------------------------------------------
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection that has not been seen to break."""
+        return self._connection is not None and not self._connection.closed
+
+    @property
+    def backend_pid(self) -> int | None:
+        """The server process behind the connection; None while there is none."""
+        return self._connection.info.backend_pid if self._connection is not None and self.connected else None
+
+    async def connect(self) -> None:
+        """Connect now, whatever the back-off says; does nothing where connected.
+
+        Raises WrongServer behind a connection pooler, else ServerError.
+        """
+        self._not_before = 0.0
+
+        async def nothing(_: Connection) -> None:
+            return None
+
+        await self._in_turn(nothing, None)
+
+    async def fetch(
+        self, query: QueryNoTemplate, params: Params | None = None, *, deadline: float | None = None
+    ) -> list[Row]:
+        """Run one statement in autocommit mode; its rows, or [] where it returns none.
+
+        Raises Unreachable, DeadlineExceeded (the outcome of a write is then unknown), NotPermitted, QueryFailed.
+        While a back-off lasts it raises Unreachable at once. It never asks a second time by itself.
+        """
+
+        async def ask(connection: Connection) -> list[Row]:
+            async with connection.cursor() as cursor:
+                await cursor.execute(query, params)
+                return await cursor.fetchall() if cursor.description else []
+
+        return await self._ask(ask, deadline)
+
+    async def fetch_as(
+        self, row_type: type[T], query: QueryNoTemplate, params: Params | None = None, *, deadline: float | None = None
+    ) -> list[T]:
+        """As fetch(), each row as ``row_type(**columns)``."""
+
+        async def ask(connection: Connection) -> list[T]:
+            async with connection.cursor(row_factory=class_row(row_type)) as cursor:
+                await cursor.execute(query, params)
+                return await cursor.fetchall()
+
+        return await self._ask(ask, deadline)
+
+    async def transact(self, work: Work[T], *, deadline: float | None = None) -> T:
+        """Run *work* in one transaction; what it raises rolls back and passes through (psycopg's errors wrapped)."""
+
+        async def ask(connection: Connection) -> T:
+            async with connection.transaction():
+                return await work(connection)
+
+        return await self._ask(ask, deadline)
+
+    async def notified(self, wait: float) -> list[str]:
+        """Payloads of notifications on the channels that on_connect listens to; [] after *wait* seconds of none."""
+
+        async def ask(connection: Connection) -> list[str]:
+            return [notify.payload async for notify in connection.notifies(timeout=wait, stop_after=1)]
+
+        return await self._ask(ask, wait + self._deadline)
+
+    async def close(self) -> None:
+        """Close the connection. A later question opens a new one."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
+        if self._burials:
+            await asyncio.wait(set(self._burials), timeout=2.0)
+
+    # -- within the deadline ---------------------------------------------------------------------------
+
+    async def _ask(self, work: Work[T], deadline: float | None) -> T:
+        try:
+            return await self._in_turn(work, deadline)
+        except WrongServer as error:
+            # Callers in the middle of their work are promised server errors only.
+            raise Unreachable(str(error)) from error
+
+    async def _in_turn(self, work: Work[T], deadline: float | None) -> T:
+        end = asyncio.get_running_loop().time() + (self._deadline if deadline is None else deadline)
+        try:
+            async with asyncio.timeout_at(end):
+                await self._turn.acquire()
+        except TimeoutError:
+            raise DeadlineExceeded(f"{self.purpose}: still busy with the question before.") from None
+        try:
+            connection = self._connection if self.connected else None
+            if connection is None:
+                connection = await self._reconnect(end)
+            return await self._bounded(connection, work, end)
+        finally:
+            self._turn.release()
+
+    async def _bounded(self, connection: Connection, work: Work[T], end: float) -> T:
+        loop = asyncio.get_running_loop()
+        asked = loop.time()
+        task = asyncio.ensure_future(work(connection))
+        try:
+            done, _ = await asyncio.wait({task}, timeout=max(0.0, end - asked))
+        except asyncio.CancelledError:
+            self._abandon(connection, task)
+            raise
+        if not done:
+            self._abandon(connection, task)
+            raise DeadlineExceeded(
+                f"{self.purpose}: no answer from PostgreSQL within {loop.time() - asked:.1f} s; connection given up."
+            )
+        try:
+            return task.result()
+        except psycopg.Error as error:
+            raise self._wrapped(error, connection) from error
+        finally:
+            if connection.pgconn.transaction_status != pq.TransactionStatus.IDLE:
+                self._connection = None
+                await connection.close()
+
+    def _abandon(self, connection: Connection, task: asyncio.Future[Any]) -> None:
+        self._connection = None
+        with contextlib.suppress(OSError, psycopg.Error):
+            # A duplicate, since closing the driver's own descriptor under its reader would confuse the event loop.
+            duplicate = socket.socket(fileno=os.dup(connection.fileno()))
+            with duplicate:
+                duplicate.shutdown(socket.SHUT_RDWR)
+        self._later(_bury(connection, task))
+
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        burial = asyncio.get_running_loop().create_task(work)
+        self._burials.add(burial)
+        burial.add_done_callback(self._burials.discard)
+
+    # -- connecting ------------------------------------------------------------------------------------
+
+    async def _reconnect(self, end: float) -> Connection:
+        now = asyncio.get_running_loop().time()
+        if now < self._not_before:
+            raise Unreachable(f"{self._last_failure} Trying again in {self._not_before - now:.1f} s.")
+        try:
+            connection = await self._open(end)
+            await self._greet_or_close(connection, end)
+        except (ServerError, WrongServer) as error:
+            self._last_failure = str(error)
+            delay = min(_LONGEST_DELAY, _FIRST_DELAY * 2.0**self._failures) * random.uniform(0.5, 1.0)  # noqa: S311
+            self._failures += 1
+            self._not_before = asyncio.get_running_loop().time() + delay
+            raise
+        self._failures = 0
+        self.generation += 1
+        self._connection = connection
+        return connection
+
+    async def _open(self, end: float) -> Connection:
+        connect = psycopg.AsyncConnection.connect(self._conninfo, autocommit=True, prepare_threshold=None)
+        task = asyncio.ensure_future(connect)
+        try:
+            done, _ = await asyncio.wait({task}, timeout=max(0.0, end - asyncio.get_running_loop().time()))
+        except asyncio.CancelledError:
+            self._later(_bury_connect(task))
+            raise
+        if not done:
+            self._later(_bury_connect(task))
+            raise Unreachable(f"{self.purpose}: connecting to PostgreSQL took too long.")
+        try:
+            return task.result()
+        except psycopg.Error as error:
+            # No sqlstate: the driver has none for any failure to connect. No cause: its text is not redacted.
+            raise Unreachable(f"{self.purpose}: no connection to PostgreSQL: {self._redacted(error)}") from None
+
+    async def _greet_or_close(self, connection: Connection, end: float) -> None:
+        try:
+            await self._bounded(connection, self._greet, end)
+        except (DeadlineExceeded, asyncio.CancelledError):  # given up already; its question still reads from it
+            raise
+        except BaseException:
+            await connection.close()
+            raise
+
+    async def _greet(self, connection: Connection) -> None:
+        cursor = await connection.execute("select pg_backend_pid()")
+        if await cursor.fetchone() != (connection.info.backend_pid,):
+            # Found out before anything is set: behind a pooler our timeouts would stay on the application's sessions.
+            raise WrongServer(
+                f"{self.purpose}: the connection leads through a connection pooler; "
+                "the guard needs one that leads straight to PostgreSQL."
+            )
+        await connection.execute(
+            "select set_config(s.name, s.value, false) from unnest(%s::text[], %s::text[]) as s (name, value)",
+            [list(self._settings), list(self._settings.values())],
+        )
+        if self._on_connect is not None:
+            await self._on_connect(connection)
+
+    # -- naming what went wrong ------------------------------------------------------------------------
+
+    def _wrapped(self, error: psycopg.Error, connection: Connection) -> ServerError:
+        state = error.sqlstate
+        text = self._redacted(error.diag.message_primary or error)
+        if connection.closed or (state or "").startswith("08"):
+            return Unreachable(f"{self.purpose}: the connection to PostgreSQL broke: {text}", state)
+        if state == "42501":
+            return NotPermitted(f"{self.purpose}: not permitted: {text}", state)
+        return QueryFailed(f"{self.purpose}: PostgreSQL refused: {text} ({state or 'no SQLSTATE'})", state)
+
+    def _redacted(self, error: object) -> str:
+        text = " ".join(str(error).split())
+        for secret in self._secrets:
+            for form in (secret, quote(secret, safe="")):
+                text = text.replace(form, "***")
+        return text
+
+
+async def _bury(connection: Connection, task: asyncio.Future[Any]) -> None:
+    """See an abandoned question to its end, so that nothing is left open and no exception goes unheard."""
+    done, _ = await asyncio.wait({task}, timeout=1.0)
+    if not done:
+        task.cancel()
+        await asyncio.wait({task})
+    if not task.cancelled():
+        task.exception()
+    await connection.close()
+
+
+async def _bury_connect(task: asyncio.Future[Connection]) -> None:
+    task.cancel()
+    await asyncio.wait({task})
+    if not task.cancelled() and task.exception() is None:
+        await task.result().close()
