@@ -89,8 +89,9 @@ def reachable_prefix(prefix: Path, who: Account) -> tuple[Path, Path | None]:
     libraries = prefix.parent.with_name(prefix.parent.name + ".libs")
     if libraries.is_dir():
         shutil.copytree(libraries, parent / libraries.name, symlinks=True)
-    for directory in (copy.parent, copy):
-        directory.chmod(0o755)
+    for directory, _, _ in os.walk(parent):
+        Path(directory).chmod(0o755)
+        who.own(Path(directory))  # so that the account can delete it when we are no longer there to do it
     return copy, parent
 
 

@@ -59,8 +59,8 @@ class Cluster:
         self.binaries = binaries
         self.password = secrets.token_urlsafe(18)
         self._who = who
-        self._made = made
-        self._reaper = Reaper(directory, who, remove=directory in made)
+        self.made = made  # deleted at the end
+        self._reaper = Reaper(directory, who, remove=made)
         self._started_by = os.getpid()
         self.primary = self._server("primary")
         self.standbys: list[Server] = []
@@ -155,7 +155,7 @@ class Cluster:
         for server in self.servers:
             server.stop("immediate" if mode == "immediate" else "fast")
         self._reaper.close()
-        for path in self._made:
+        for path in self.made:
             shutil.rmtree(path, ignore_errors=True)
 
     # -- making it -------------------------------------------------------------------------------------

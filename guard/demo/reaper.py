@@ -6,6 +6,7 @@ when the pipe closes, it reads the servers' postmaster.pid files and stops what 
 """
 
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from guard.demo.account import Account
@@ -24,17 +25,17 @@ for file in "$1"/*/postmaster.pid; do
   n=0
   while [ -e "$file" ] && kill -0 "$pid" 2>/dev/null && [ $n -lt 100 ]; do sleep 0.1; n=$((n + 1)); done
 done
-[ "$2" = remove ] && rm -rf "$1"
-exit 0
+shift
+[ $# -eq 0 ] || rm -rf "$@"
 """
 
 
 class Reaper:
-    """Guards the servers whose data directories lie in *directory*; deletes it at the end where *remove*."""
+    """Guards the servers whose data directories lie in *directory*; deletes *remove* at the end."""
 
-    def __init__(self, directory: Path, who: Account, *, remove: bool) -> None:
+    def __init__(self, directory: Path, who: Account, *, remove: Sequence[Path]) -> None:
         self._shell = subprocess.Popen(
-            ["/bin/sh", "-c", _SCRIPT, "reaper", str(directory), "remove" if remove else "keep"],
+            ["/bin/sh", "-c", _SCRIPT, "reaper", str(directory), *map(str, remove)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

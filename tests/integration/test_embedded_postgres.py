@@ -191,7 +191,7 @@ import os, signal, sys
 from pathlib import Path
 from guard.demo.embedded import Cluster
 cluster = Cluster.start(standbys=1)
-print(cluster.directory, cluster.primary.pid, cluster.standby.pid, flush=True)
+print(*cluster.made, cluster.primary.pid, cluster.standby.pid, flush=True)
 if sys.argv[1] == "kill":
     cluster.standby.freeze()
     os.kill(os.getpid(), signal.SIGKILL)
@@ -202,9 +202,11 @@ if sys.argv[1] == "kill":
 def test_servers_and_directory_go_with_the_process_that_started_them(binaries: Binaries, how: str, code: int) -> None:
     done = subprocess.run([sys.executable, "-c", START, how], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == code, done.stderr
-    directory, *pids = done.stdout.split()
+    words = done.stdout.split()
+    directories, pids = words[:-2], words[-2:]
+    assert directories
     wait_for(lambda: not any(alive(int(pid)) for pid in pids), message=f"the servers {pids} to end")
-    wait_for(lambda: not Path(directory).exists(), message=f"{directory} to be deleted")
+    wait_for(lambda: not any(Path(path).exists() for path in directories), message=f"{directories} to be deleted")
 
 
 def test_stop_may_be_called_twice(make_cluster: MakeCluster) -> None:

@@ -95,8 +95,8 @@ def test_a_standby_can_be_led_through_a_line(make_cluster: MakeCluster, make_pro
     cluster = make_cluster(1)
     proxy = make_proxy(cluster.primary.port)
     cluster.standby.follow(proxy.port, cluster.primary)
-    wait_for(lambda: proxy.connections == 1, message="the standby to come through the line")
-    cluster.wait_streaming()
+    source = "select sender_port from pg_stat_wal_receiver where status = 'streaming'"
+    wait_for(lambda: cluster.standby.execute(source) == [(proxy.port,)], message="the standby to use the line")
     proxy.freeze()
     cluster.primary.execute("create table t as select 1")
     assert behind(cluster.primary)
@@ -106,5 +106,5 @@ def test_a_standby_can_be_led_through_a_line(make_cluster: MakeCluster, make_pro
 
 def behind(primary: Server) -> bool:
     """Whether some standby has not replayed what the primary wrote."""
-    query = "select bool_or(replay_lsn < pg_current_wal_lsn()) from pg_stat_replication"
-    return bool(primary.execute(query)[0][0])
+    query = "select bool_and(replay_lsn >= pg_current_wal_lsn()) from pg_stat_replication"
+    return primary.execute(query) != [(True,)]
