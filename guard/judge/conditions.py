@@ -19,12 +19,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from guard.judge.quantities import QuantityError, parse_duration, parse_quantity, say, write
+from guard.judge.quantities import QuantityError, parse_duration, parse_quantity, say, say_seconds, write
 from guard.model import Condition, Dimension, Limit, Term
 
 __all__ = [
     "Answer", "ConditionError", "Truth", "both_can_hold", "complement", "dimension_of", "holds_for", "parse_condition",
-    "parse_duration", "say", "truth",
+    "parse_duration", "say", "say_seconds", "truth",
 ]  # fmt: skip
 
 ALLOWED: Final = 'OP VALUE ["and" OP VALUE ...] ["for" DURATION], such as "> 5s for 3s"'

@@ -81,6 +81,11 @@ def say(value: float, dimension: Dimension, digits: int = 3) -> str:
             return _number(value, digits)
 
 
+def say_seconds(value: float) -> str:
+    """Seconds for people: `412 ms`, `7.4 s`, `2 min 5 s`."""
+    return say(value, Dimension.SECONDS)
+
+
 def write(value: float, dimension: Dimension) -> str:
     """As the grammar reads it, in one unit: `3.5s`, `350ms`, `44.8MB`, `0.7%`, `2.1`; rounded to six digits."""
     match dimension:
