@@ -1,0 +1,311 @@
+-- Functions for migrations: register, ask, acknowledge, report, finish. They run with the rights of the caller, but for
+-- those that write the caller's own run, which are SECURITY DEFINER with a fixed search_path. None sets
+-- synchronous_commit, since it would speak for the caller's own transaction too.
+
+-- The server's timeline, 8 hexadecimal digits, by the WAL file that it writes now (the control file says it too late).
+create or replace function migration_guard.timeline() returns text language sql stable
+    as $$ select pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 1, 8) $$;
+
+-- The key of the advisory lock that stands for the pause of a migration, or of all ('*').
+create or replace function migration_guard.lock_key(name text) returns bigint language sql immutable strict
+    as $$ select pg_catalog.hashtextextended('migration_guard.pause:' || name, 0) $$;
+
+-- The key that a run holds while it lives, so that there is only one run of a name.
+create or replace function migration_guard.run_key(name text) returns bigint language sql immutable strict
+    as $$ select pg_catalog.hashtextextended('migration_guard.run:' || name, 0) $$;
+
+-- The key that the leading guard holds.
+create or replace function migration_guard.leader_key() returns bigint language sql immutable
+    as $$ select pg_catalog.hashtextextended('migration_guard.leader', 0) $$;
+
+-- Rights of the caller: the start of a session is hidden from other roles, the owner of these functions included.
+create or replace function migration_guard.own_backend_start() returns timestamptz language sql stable
+    as $$ select backend_start from pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid()) $$;
+
+-- The caller's own open run of that name, or null.
+create or replace function migration_guard.own_run(name text) returns bigint language sql volatile
+    as $$ select max(r.run_id) from migration_guard.run r
+          where r.migration = name and r.ended_at is null and r.pid = pg_catalog.pg_backend_pid()
+            and r.backend_start is not distinct from migration_guard.own_backend_start() $$;
+
+-- What a migration is told now; cheap, since it is asked before each batch. VOLATILE, so that each call sees the newest
+-- rows; under REPEATABLE READ it could not and says `lost`. `kind`: proceed, pause, abort or lost (nobody can say).
+-- `source`: whose word it is (server, operator, guard, observing). `remaining_ms`: for how long the answer can hold.
+create or replace function migration_guard.read_order(
+    name text, run bigint default null,
+    out kind text, out because text, out source text, out epoch bigint, out term bigint, out beat bigint,
+    out mode text, out remaining_ms double precision, out run_id bigint, out protocol integer, out on_guard_lost text
+) language plpgsql volatile as $$
+declare
+    f record;           -- all the facts, in one query
+    o jsonb;            -- the guard's order for this migration
+    t timestamptz;
+begin
+    kind := 'lost'; source := 'server'; protocol := 1;
+    if pg_catalog.pg_is_in_recovery() then
+        because := 'this server is a standby'; return;
+    end if;
+    if pg_catalog.current_setting('transaction_isolation') <> 'read committed' then
+        because := 'the transaction reads an old snapshot (' || pg_catalog.current_setting('transaction_isolation')
+                   || '); ask under READ COMMITTED'; return;
+    end if;
+    run_id := coalesce(run, migration_guard.own_run(name));
+    select i.system_identifier as home, i.database_oid, c.system_identifier as here, l.*, l.protocol as lease_protocol,
+           r.run_id as found, r.outcome, r.protocol as run_protocol, r.on_guard_lost as policy, r.migration,
+           a.mode as admitted, op.kind as op_kind, op.words as op_words, op.expires_at as op_expires,
+           (select b.because from migration_guard.barred b where b.migration = name and not exists (
+               select from migration_guard.forgotten x
+               where x.migration = b.migration and x.upto_run_id >= b.run_id) limit 1) as barred
+      into f
+      from migration_guard.installation i
+      cross join pg_catalog.pg_control_system() c
+      left join migration_guard.lease l on true
+      left join migration_guard.run r on r.run_id = read_order.run_id
+      left join migration_guard.admission a on a.run_id = read_order.run_id
+      left join lateral (
+          select p.kind, p.expires_at, p.kind || ' by ' || p.owner
+                 || case p.reason when '' then '' else ': ' || p.reason end as words
+          from migration_guard.operator_order p
+          where p.withdrawn_at is null and p.migration in (name, '*') and p.kind <> 'mute'
+            and (p.expires_at is null or p.expires_at > pg_catalog.clock_timestamp())
+          order by (p.kind = 'abort') desc, (p.kind = 'override') desc, p.order_id desc limit 1
+      ) op on true;
+    t := pg_catalog.clock_timestamp();
+    epoch := f.epoch; term := f.term; beat := f.beat; mode := f.mode; on_guard_lost := f.policy;
+    if f.home is null then
+        because := 'schema migration_guard holds no installation; run: migration-guard install'; return;
+    elsif f.home <> f.here
+          or f.database_oid <> (select d.oid from pg_catalog.pg_database d where d.datname = pg_catalog.current_database()) then
+        because := 'this database is a copy: its schema migration_guard belongs to another one'; return;
+    end if;
+
+    source := 'operator';
+    if f.op_kind = 'abort' then
+        kind := 'abort'; because := f.op_words; return;
+    elsif f.barred is not null then
+        kind := 'abort'; source := 'guard'; because := f.barred; return;
+    elsif f.outcome is not null then
+        kind := 'abort'; source := 'server'; because := 'this run is over (' || f.outcome || ')'; return;
+    elsif f.found is not null and f.migration <> name then
+        source := 'server'; because := 'run ' || run_id || ' is one of ' || f.migration; return;
+    elsif f.op_kind = 'override' then
+        kind := 'proceed'; because := f.op_words;
+        remaining_ms := extract(epoch from f.op_expires - t) * 1000; return;
+    elsif f.op_kind = 'pause' then
+        kind := 'pause'; because := f.op_words; return;
+    end if;
+
+    -- An observing guard orders nothing, and its death stops nobody.
+    source := 'observing';
+    if coalesce(f.mode, f.admitted) = 'observing' then
+        kind := 'proceed'; because := 'the guard only observes'; return;
+    end if;
+
+    source := 'guard';
+    if f.mode is null then
+        because := 'there is no lease: no guard has spoken since this server started'; return;
+    elsif f.lease_protocol <> 1 or f.run_protocol <> 1 then
+        because := 'guard, migration and schema speak different protocols (' || f.lease_protocol || ', '
+                   || coalesce(f.run_protocol::text, '-') || ', 1); upgrade the older'; return;
+    elsif f.mode = 'released' then
+        because := 'the guard ' || f.guard_id || ' was stopped'; return;
+    elsif f.mode = 'dormant' then
+        because := 'the guard ' || f.guard_id || ' is dormant; a registration wakes it'; return;
+    elsif f.timeline <> pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 1, 8) then
+        because := 'the lease is of timeline ' || f.timeline || ', and this server has been promoted since'; return;
+    elsif f.beat_at > t + interval '5 s' then
+        because := 'the last beat lies in the future: the clock of the server was set back'; return;
+    elsif f.lease_until <= t then
+        because := 'the guard ' || f.guard_id || ' has been silent for '
+                   || pg_catalog.round(extract(epoch from t - f.beat_at)::numeric, 1) || ' s'; return;
+    end if;
+    remaining_ms := extract(epoch from f.lease_until - t) * 1000;
+    o := f.orders -> name;
+    if f.found is null then
+        kind := 'pause'; because := 'not registered: select migration_guard.register(' || pg_catalog.quote_literal(name) || ')';
+    elsif o is null or (f.admitted is null and o ->> 'kind' = 'proceed') then
+        kind := 'pause'; because := 'not admitted yet: the guard has not seen every rule';
+    elsif o ->> 'kind' in ('proceed', 'pause', 'abort') then
+        kind := o ->> 'kind'; because := coalesce(o ->> 'because', '');
+    else
+        because := 'the guard gave an order that is not understood';
+    end if;
+end $$;
+
+-- Announce a run; returns its id. Refuses a second live run of the name with 55006 unless both are not exclusive, and
+-- takes a dead one's place. A run behind a transaction pooler has no session of its own: it counts as alive for two
+-- minutes after it was last seen.
+create or replace function migration_guard.register(
+    name text, on_guard_lost text default 'wait', exclusive boolean default true, pooled boolean default false,
+    protocol integer default 1, backend_start timestamptz default migration_guard.own_backend_start()
+) returns bigint language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    k bigint := migration_guard.run_key(register.name);
+    own record;
+    other record;
+    id bigint;
+begin
+    for own in update migration_guard.run r set outcome = 'gone', outcome_detail = 'its session registered anew',
+                   ended_at = clock_timestamp()
+               where r.migration = register.name and r.ended_at is null and not r.pooled and r.pid = pg_backend_pid()
+                 and r.backend_start is not distinct from register.backend_start
+               returning r.exclusive loop
+        if own.exclusive then perform pg_advisory_unlock(k); else perform pg_advisory_unlock_shared(k); end if;
+    end loop;
+    if not register.pooled and not (case when register.exclusive then pg_try_advisory_lock(k)
+                                         else pg_try_advisory_lock_shared(k) end) then
+        select r.run_id, r.pid, r.usename into other from migration_guard.run r
+            where r.migration = register.name and r.ended_at is null order by r.run_id desc limit 1;
+        raise exception using errcode = '55006',
+            message = format('migration %s is already running (run %s, pid %s, user %s)', register.name,
+                             coalesce(other.run_id::text, '?'), coalesce(other.pid::text, '?'), coalesce(other.usename, '?')),
+            hint = 'End that run first, or register both with exclusive => false.';
+    end if;
+    if register.exclusive then
+        select r.run_id, r.last_seen into other from migration_guard.run r
+            where r.migration = register.name and r.ended_at is null and (
+                (r.pooled and r.last_seen > clock_timestamp() - interval '2 min')
+                -- Behind a pooler there is no lock to ask for, only the locks of others to see.
+                or (register.pooled and not r.pooled and exists (
+                    select from pg_locks l where l.locktype = 'advisory' and l.objsubid = 1 and l.pid = r.pid
+                        and ((l.classid::bigint << 32) | l.objid::bigint) = k
+                        and l.database = (select d.oid from pg_database d where d.datname = current_database()))))
+            limit 1;
+        if found then
+            if not register.pooled then perform pg_advisory_unlock(k); end if;
+            raise exception using errcode = '55006',
+                message = format('migration %s is already running (run %s, last seen %s)', register.name, other.run_id, other.last_seen),
+                hint = 'End that run first, or register both with exclusive => false.';
+        end if;
+        update migration_guard.run r set outcome = 'gone', ended_at = clock_timestamp(),
+                outcome_detail = 'its session had ended when the next run began'
+            where r.migration = register.name and r.ended_at is null;
+    end if;
+    insert into migration_guard.run (migration, pid, backend_start, usename, application_name, on_guard_lost, pooled,
+                                     exclusive, protocol)
+    values (register.name, pg_backend_pid(), register.backend_start, session_user,
+            current_setting('application_name'), register.on_guard_lost, register.pooled, register.exclusive,
+            register.protocol)
+    returning run_id into id;
+    perform pg_notify('migration_guard', 'register ' || id);
+    return id;
+end $$;
+
+-- The run has seen the orders of this epoch and keeps to them. Zero only says that it is alive.
+create or replace function migration_guard.acknowledge(run bigint, epoch bigint) returns boolean
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+    update migration_guard.run r set last_seen = clock_timestamp(),
+        acknowledged_at = case when acknowledge.epoch > r.acknowledged_epoch then clock_timestamp() else r.acknowledged_at end,
+        acknowledged_epoch = greatest(r.acknowledged_epoch, acknowledge.epoch)
+    where r.run_id = acknowledge.run and r.usename = session_user and r.ended_at is null;
+    return found;
+end $$;
+
+-- How far the run is; totals, not increments, so that a repeated call does no harm.
+create or replace function migration_guard.progress(run bigint, rows_done bigint, batches_done bigint, note text default null)
+returns boolean language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+    update migration_guard.run r set last_seen = clock_timestamp(), rows_done = progress.rows_done,
+        batches_done = progress.batches_done, note = coalesce(left(progress.note, 500), r.note)
+    where r.run_id = progress.run and r.usename = session_user and r.ended_at is null;
+    return found;
+end $$;
+
+-- The end of a run: done, failed or aborted. Says whether it was still open.
+create or replace function migration_guard.finish(run bigint, outcome text default 'done', detail text default null)
+returns boolean language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    ended record;
+begin
+    update migration_guard.run r set outcome = finish.outcome, outcome_detail = left(finish.detail, 2000),
+        ended_at = clock_timestamp(), last_seen = clock_timestamp()
+    where r.run_id = finish.run and r.usename = session_user and r.ended_at is null
+    returning r.migration, r.exclusive, r.pid, r.pooled into ended;
+    if not found then
+        return false;
+    end if;
+    if not ended.pooled and ended.pid = pg_backend_pid() then
+        if ended.exclusive then perform pg_advisory_unlock(migration_guard.run_key(ended.migration));
+        else perform pg_advisory_unlock_shared(migration_guard.run_key(ended.migration)); end if;
+    end if;
+    perform pg_notify('migration_guard', 'finish ' || finish.run);
+    return true;
+end $$;
+
+-- The same by name, for scripts: the caller's own open run.
+create or replace function migration_guard.finish(name text, outcome text default 'done', detail text default null)
+returns boolean language sql volatile
+    as $$ select coalesce(migration_guard.finish(migration_guard.own_run(name), outcome, detail), false) $$;
+
+-- For a batch's own transaction: returns where the migration may go on, else raises and never waits. 55P03 while paused
+-- or lost (the code that retriers know), MG001 when aborted, MG002 where the transaction reads an old snapshot.
+create or replace function migration_guard.require_proceed(name text, run bigint default null) returns void
+language plpgsql volatile as $$
+declare
+    o record;
+begin
+    if pg_catalog.current_setting('transaction_isolation') <> 'read committed' then
+        raise exception using errcode = 'MG002', message = 'require_proceed reads an old snapshot under '
+            || pg_catalog.current_setting('transaction_isolation'), hint = 'Use READ COMMITTED.';
+    end if;
+    select * into o from migration_guard.read_order(name, run);
+    if o.kind = 'proceed' or (o.kind = 'lost' and o.on_guard_lost = 'proceed') then
+        return;
+    elsif o.kind = 'abort' then
+        raise exception using errcode = 'MG001', message = 'migration ' || name || ' is aborted: ' || o.because;
+    end if;
+    raise exception using errcode = '55P03', message = 'migration ' || name || ' must wait (' || o.kind || '): ' || o.because,
+        hint = 'Roll back and try again later.';
+end $$;
+
+-- For a batch's own transaction, never waits: true where it may begin. It then shares the lock of the pause until its
+-- transaction ends, so that the guard can prove that no batch is in flight.
+create or replace function migration_guard.try_batch(name text, run bigint default null) returns boolean
+language plpgsql volatile as $$
+begin
+    return pg_catalog.pg_try_advisory_xact_lock_shared(migration_guard.lock_key('*'))
+       and pg_catalog.pg_try_advisory_xact_lock_shared(migration_guard.lock_key(name))
+       and (select o.kind = 'proceed' or (o.kind = 'lost' and o.on_guard_lost is not distinct from 'proceed')
+            from migration_guard.read_order(name, run) o);
+end $$;
+
+-- For SQL scripts in autocommit: registers where needed and waits until the migration may go on, with no lock and no
+-- snapshot held. Fails (2D000) inside a transaction, and raises MG001 when aborted. It cannot be SECURITY DEFINER or
+-- have a SET clause: a procedure with either may not commit.
+create or replace procedure migration_guard.checkpoint(name text, poll interval default interval '1 s')
+language plpgsql as $$
+declare
+    o record;
+    id bigint;
+    acknowledged bigint := 0;
+    told text := '';
+begin
+    commit;  -- before anything else: inside a transaction this is where it fails
+    set transaction isolation level read committed;
+    perform pg_catalog.set_config('synchronous_commit', 'local', true);
+    id := coalesce(migration_guard.own_run(name), migration_guard.register(name));
+    loop
+        select * into o from migration_guard.read_order(name, id);
+        if o.epoch > acknowledged then
+            perform migration_guard.acknowledge(id, o.epoch);
+            acknowledged := o.epoch;
+        end if;
+        if o.kind = 'abort' then
+            raise exception using errcode = 'MG001', message = 'migration ' || name || ' is aborted: ' || o.because;
+        end if;
+        commit;
+        exit when o.kind = 'proceed' or (o.kind = 'lost' and o.on_guard_lost = 'proceed');
+        if o.kind || o.because <> told and (o.kind <> 'lost' or told not like 'lost%') then
+            told := o.kind || o.because;
+            raise notice 'migration % waits (%): %', name, o.kind, o.because;
+            if pg_catalog.current_setting('statement_timeout') <> '0' then
+                raise notice 'statement_timeout (%) goes on counting while this waits', pg_catalog.current_setting('statement_timeout');
+            end if;
+        end if;
+        perform pg_catalog.pg_sleep(extract(epoch from poll));
+        commit;
+        set transaction isolation level read committed;
+        perform pg_catalog.set_config('synchronous_commit', 'local', true);
+    end loop;
+end $$;
