@@ -192,6 +192,8 @@ class Rule:
     """PromQL, or the URL of an HTTP rule."""
     json_path: str = ""
     """HTTP rules: dotted path of the number in the JSON answer."""
+    scale: float = 1.0
+    """Prometheus and HTTP rules: the answer times this is in the base unit (0.001 where it is in milliseconds)."""
 
     @property
     def stops(self) -> bool:
