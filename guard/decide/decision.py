@@ -41,7 +41,9 @@ def decide(state: State, finding: Finding, facts: Circumstances) -> Decision:
             state, effective=state.effective or effective, asked_human=state.asked_human or asks
         )
         return Decision(after, None, queues, refusal if asks else "", effective)
-    return Decision(_enter(state, phase, move, finding, facts, asks), state.phase, queues, refusal if asks else "")
+    return Decision(
+        _enter(state, phase, move, finding, facts=facts, asks=asks), state.phase, queues, refusal if asks else ""
+    )
 
 
 def _refusal(state: State, finding: Finding, facts: Circumstances) -> str:
@@ -69,7 +71,7 @@ def _move(state: State, finding: Finding, facts: Circumstances, refusal: str) ->
     return move
 
 
-def _enter(state: State, phase: Phase, move: Move, finding: Finding, facts: Circumstances, asks: bool) -> State:
+def _enter(state: State, phase: Phase, move: Move, finding: Finding, *, facts: Circumstances, asks: bool) -> State:
     starts = state.phase is Phase.WAITING and phase in (Phase.RUNNING, Phase.STRAINED)
     return dataclasses.replace(
         state,

@@ -47,26 +47,24 @@ def why_no_rollback(verdict: Verdict, state: State, facts: Circumstances) -> str
     A rollback undoes what the change itself did. So the signal must have been well before the run, the breach must
     have begun after the run first applied something, and no other run may be a candidate.
     """
-    if not facts.hook:
-        return "no rollback hook is configured"
-    if state.run_id is None:
-        return "the migration is not registered, so it is not known when it began"
-    if facts.overridden:
-        return "an operator's override is in force"
-    if not verdict.measured or verdict.since is None:
-        return "the breach was not measured throughout"
-    if verdict.rule not in state.well_before:
-        return f"{verdict.rule} was not known to be well before the run began"
-    if state.applied_since_wall is None:
-        return "the run has not applied anything yet"
-    began_wall = facts.wall - (facts.now - verdict.since)
-    if began_wall < state.applied_since_wall:
-        return "the breach began before the run first applied something"
-    if facts.other_candidates:
-        return f"{facts.other_candidates} other run(s) were at work, so the cause is not certain"
-    if state.phase is Phase.SOAKING and not facts.auto_rollback:
-        return "the migration has ended, and auto_rollback is not set"
-    return ""
+    measured = verdict.measured and verdict.since is not None
+    began_wall = facts.wall - (facts.now - verdict.since) if verdict.since is not None else 0.0
+    others = facts.other_candidates
+    reasons = (
+        (not facts.hook, "no rollback hook is configured"),
+        (state.run_id is None, "the migration is not registered, so it is not known when it began"),
+        (facts.overridden, "an operator's override is in force"),
+        (not measured, "the breach was not measured throughout"),
+        (verdict.rule not in state.well_before, f"{verdict.rule} was not known to be well before the run began"),
+        (state.applied_since_wall is None, "the run has not applied anything yet"),
+        (began_wall < (state.applied_since_wall or 0.0), "the breach began before the run first applied something"),
+        (others > 0, f"{others} other run(s) were at work, so the cause is not certain"),
+        (
+            state.phase is Phase.SOAKING and not facts.auto_rollback,
+            "the migration has ended, and auto_rollback is not set",
+        ),
+    )
+    return next((words for holds, words in reasons if holds), "")
 
 
 def came_back_too_often(state: State, facts: Circumstances) -> bool:

@@ -6,6 +6,7 @@ This file knows neither rules nor clocks. `python -m guard.decide.machine` print
 from __future__ import annotations
 
 import enum
+import sys
 
 from guard.model import Ask, Finding, OrderKind, Phase
 
@@ -106,4 +107,4 @@ def _id(phase: Phase) -> str:
 
 
 if __name__ == "__main__":  # pragma: no cover
-    print(diagram())
+    sys.stdout.write(diagram() + "\n")

@@ -111,19 +111,16 @@ def cancelled(kind: str, headline: str, because: str, fields: Mapping[str, str])
     return Draft(kind, severity, headline, because, "", (), fields)
 
 
-def rolled_back(state: State, ok: bool, words: str, output: str) -> Draft:
+def rolled_back(state: State, *, ok: bool, words: str, output: str) -> Draft:
     """How the rollback ended."""
     fields = {"hook": words} | ({"output": output[-500:]} if output else {})
     commands = commands_for(Phase.ABORTED, state.migration)
     if ok:
-        return Draft("rolled_back", Severity.CRITICAL, "rolled back", state.because, _NEXT[Phase.ABORTED], commands, fields)
+        return Draft(
+            "rolled_back", Severity.CRITICAL, "rolled back", state.because, _NEXT[Phase.ABORTED], commands, fields
+        )
     step = "A human must look: it is not known to be rolled back, and the hook will not run again by itself."
     return Draft("rollback_failed", Severity.CRITICAL, "rollback failed", state.because, step, commands, fields)
-
-
-def pausing_did_not_help(because: str) -> Draft:
-    """An effective pause is the control experiment for load."""
-    return Draft("pause_did_not_help", Severity.WARNING, "pausing did not help", because)
 
 
 def address(draft: Draft, state: State, *, notice_id: str, database: str, wall: float) -> Notice:
@@ -136,7 +133,9 @@ def address(draft: Draft, state: State, *, notice_id: str, database: str, wall: 
         run_id=state.run_id,
         kind=draft.kind,
         severity=draft.severity,
-        headline=f"{name_of(state)} {draft.headline}" if draft.kind != "rollback_due" else f"{name_of(state)}: {draft.headline}",
+        headline=f"{name_of(state)} {draft.headline}"
+        if draft.kind != "rollback_due"
+        else f"{name_of(state)}: {draft.headline}",
         because=draft.because,
         next_step=draft.next_step,
         commands=draft.commands,

@@ -6,7 +6,6 @@ that may pause; but nothing destructive follows unless readings alone, without a
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 
 from guard.judge.conditions import Answer, say, say_seconds, truth
@@ -77,7 +76,7 @@ def _judge_reading(rule: Rule, streak: Streak, reading: Reading, now: float) -> 
         rule=rule.name,
         level=level,
         ask=ask,
-        because=_because(rule, reading, level, since, now),
+        because=_because(rule, reading, level, since=since, now=now),
         well=well,
         settled=True,
         since=since,
@@ -91,9 +90,7 @@ def _judge_reading(rule: Rule, streak: Streak, reading: Reading, now: float) -> 
 
 def _judge_silence(rule: Rule, streak: Streak, silence: Silence, now: float) -> tuple[Verdict, Streak]:
     since = min(silence.taken_at, now) if streak.silent_since is None else streak.silent_since
-    kept = tuple(
-        None if level in _MEASURED_ONLY else at for level, at in zip(_LADDER, streak.breaches, strict=True)
-    )
+    kept = tuple(None if level in _MEASURED_ONLY else at for level, at in zip(_LADDER, streak.breaches, strict=True))
     proven = _proven_part(rule, kept, silence)
     level, breach_since, breach_due = _reached(rule, proven, silence.taken_at, now)
     served = now - since >= rule.no_data_for
@@ -185,7 +182,7 @@ def _well(rule: Rule, well_since: float | None, now: float) -> tuple[bool, float
     return served, None if served else well_since + rule.resume.duration
 
 
-def _because(rule: Rule, reading: Reading, level: Level, since: float | None, now: float) -> str:
+def _because(rule: Rule, reading: Reading, level: Level, *, since: float | None, now: float) -> str:
     value = say(reading.value, rule.dimension)
     about = [part for part in (reading.detail, f"{say_seconds(now - reading.taken_at)} old") if part]
     tail = f" ({', '.join(about)})"
@@ -204,8 +201,3 @@ def _resume_words(rule: Rule, well_since: float | None, now: float) -> str:
 
 def _earliest(*times: float | None) -> float | None:
     return min((time for time in times if time is not None), default=None)
-
-
-def distrust(streak: Streak) -> Streak:
-    """Forget what was well: after a restart or a sleep nothing may resume on old evidence."""
-    return dataclasses.replace(streak, well_since=None)

@@ -1,4 +1,8 @@
-"""One guard per database. (protocols first; the cycle itself follows)"""
+"""What a guard needs from the world, as protocols, and the values that cross between them.
+
+They stand below every room, so that poll, act and tell may speak of the values without knowing the cycle that uses
+them. That an adapter fits its protocol is proved by the type checker where it is wired.
+"""
 
 from __future__ import annotations
 
@@ -130,7 +134,12 @@ class HookOutcome:
 
 
 class Hook(Protocol):
-    command: tuple[str, ...]
+    @property
+    def command(self) -> tuple[str, ...]: ...
+
+    @property
+    def timeout(self) -> float:
+        """Seconds that the hook may take."""
 
     async def run(self, facts: Mapping[str, object]) -> HookOutcome:
         """Run the rollback hook to its end or its timeout; never raises for what the hook does."""

@@ -1,0 +1,130 @@
+"""The newest samples, who is here, and what the rules make of both. It decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from guard.decide.ladder import Circumstances
+from guard.judge.findings import concerns, find
+from guard.judge.verdicts import Streak, judge
+from guard.model import EVERYONE, Finding, OperatorOrder, Phase, Roster, Rule, Run, Sample, State, Verdict
+from guard.ports import Observation
+
+_AT_WORK = (Phase.RUNNING, Phase.STRAINED, Phase.PAUSED, Phase.SOAKING, Phase.ROLLING_BACK)
+GONE_AFTER = 3.0
+"""Seconds that a registered session must be missing before its migration counts as vanished."""
+POOLED_GONE_AFTER = 900.0
+"""The same behind a pooler, where only the client's own reports can be seen."""
+
+
+class Board:
+    """Newest samples by sensor, the newest roster, and each rule's memory."""
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self.rules = tuple(rules)
+        self.samples: dict[str, Sample] = {}
+        self.roster: Roster | None = None
+        self.verdicts: dict[str, Verdict] = {}
+        self._streaks: dict[str, Streak] = {}
+        self._missing_since: dict[int, float] = {}
+
+    def put(self, observation: Observation) -> None:
+        """Take what a probe brought; an older sample never replaces a newer one."""
+        for sample in observation.samples:
+            known = self.samples.get(sample.sensor)
+            if known is None or sample.taken_at >= known.taken_at:
+                self.samples[sample.sensor] = sample
+        if observation.roster is not None:
+            self.roster = observation.roster
+
+    def judge(self, now: float) -> None:
+        """Judge every rule on the newest sample."""
+        for rule in self.rules:
+            streak = self._streaks.get(rule.name, Streak())
+            verdict, after = judge(rule, streak, self.samples.get(rule.sensor), now)
+            self.verdicts[rule.name] = verdict
+            self._streaks[rule.name] = after
+
+    def under(self, rules: Sequence[Rule]) -> Board:
+        """The same world under other rules: unchanged rules keep their memory, removed ones leave nothing behind."""
+        board = Board(rules)
+        kept = {rule.name for rule in set(rules) & set(self.rules)}
+        sensors = {rule.sensor for rule in rules}
+        board.samples = {sensor: sample for sensor, sample in self.samples.items() if sensor in sensors}
+        board.roster = self.roster
+        board._streaks = {name: streak for name, streak in self._streaks.items() if name in kept}
+        return board
+
+    def finding(self, migration: str) -> Finding:
+        """What all rules that concern a migration, and are not muted, ask for it."""
+        muted = {order.rule for order in self._orders("mute", migration)}
+        return find(
+            self.verdicts[rule.name]
+            for rule in self.rules
+            if rule.name in self.verdicts and rule.name not in muted and concerns(rule, migration)
+        )
+
+    def rests_on(self, now: float) -> float:
+        """Age of the oldest reading that the present verdicts rest on, in seconds."""
+        taken = [verdict.taken_at for verdict in self.verdicts.values() if verdict.taken_at is not None]
+        return max(0.0, now - min(taken)) if taken else 0.0
+
+    def run(self, run_id: int | None) -> Run | None:
+        """The roster's word on a run."""
+        runs = self.roster.runs if self.roster else ()
+        return next((run for run in runs if run.run_id == run_id), None)
+
+    def circumstances(
+        self, state: State, others: Sequence[State], base: Circumstances, *, acknowledged: bool
+    ) -> Circumstances:
+        """Everything beside the rules that the decision on one run needs."""
+        run = self.run(state.run_id)
+        aborts = self._orders("abort", state.migration)
+        return Circumstances(
+            now=base.now,
+            wall=base.wall,
+            hook=base.hook,
+            auto_rollback=base.auto_rollback,
+            soak=base.soak,
+            epoch=base.epoch,
+            other_candidates=sum(
+                other.phase in _AT_WORK for other in others if (other.migration, other.run_id) != _key(state)
+            ),
+            overridden=bool(self._orders("override", state.migration)),
+            aborted_by=f"aborted by {aborts[0].owner}: {aborts[0].reason}" if aborts else "",
+            outcome=self._outcome(state, run),
+            gone=self._gone(state, run, base.now),
+            acknowledged=acknowledged or (run is not None and run.acknowledged_epoch >= state.epoch > 0),
+        )
+
+    def _orders(self, kind: str, migration: str) -> tuple[OperatorOrder, ...]:
+        orders = self.roster.operator_orders if self.roster else ()
+        return tuple(order for order in orders if order.kind == kind and order.migration in (EVERYONE, migration))
+
+    def _outcome(self, state: State, run: Run | None) -> str | None:
+        if state.run_id is None or run is None or run.outcome == "gone":
+            return None
+        return run.outcome
+
+    def _gone(self, state: State, run: Run | None, now: float) -> bool:
+        """Whether the migration has vanished; only a roster can tell, so without one nobody has."""
+        roster = self.roster
+        if roster is None:
+            return False
+        if state.run_id is None:
+            return not roster.strangers and state.phase in (Phase.RUNNING, Phase.STRAINED)
+        if run is not None and run.outcome == "gone":
+            return True
+        if run is not None and (run.session is not None or self._heard_of(run, roster)):
+            self._missing_since.pop(state.run_id, None)
+            return False
+        since = self._missing_since.setdefault(state.run_id, now)
+        return now - since >= GONE_AFTER
+
+    @staticmethod
+    def _heard_of(run: Run, roster: Roster) -> bool:
+        return run.pooled and roster.server_wall - run.last_seen_wall < POOLED_GONE_AFTER
+
+
+def _key(state: State) -> tuple[str, int | None]:
+    return (state.migration, state.run_id)

@@ -1,0 +1,93 @@
+"""Acts that take their time, each as one coroutine that ends with a result for the next step.
+
+They never decide: a queue is cleared because the rules asked for it, and the canceller looks again by itself; a run is
+rolled back in the one order that cannot do harm: abort, its sessions proven gone, claim, hook.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from guard.errors import GuardError, ServerError
+from guard.model import Roster, Rule, Run, State
+from guard.ports import CancelReport, Ended, Hands, Hook, HookOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class QueueCleared:
+    key: tuple[str, int | None]
+    rule: str
+    report: CancelReport
+
+
+@dataclass(frozen=True, slots=True)
+class RolledBack:
+    key: tuple[str, int | None]
+    outcome: HookOutcome
+
+
+async def clear_queue(hands: Hands, key: tuple[str, int | None], rule: Rule, roster: Roster) -> QueueCleared:
+    """Cancel what holds up the queue; terminate what did not yield to the cancel."""
+    try:
+        report = await hands.canceller.clear_queue(rule, roster, terminate=False)
+        if any(_stubborn(ended) for ended in report.ended):
+            second = await hands.canceller.clear_queue(rule, roster, terminate=True)
+            report = CancelReport(
+                ended=report.ended + second.ended,
+                queued=report.queued,
+                nothing_because=report.nothing_because,
+                root=report.root or second.root,
+                leftovers=report.leftovers + second.leftovers,
+            )
+    except ServerError as error:
+        report = CancelReport(nothing_because=f"it could not be done: {error}")
+    return QueueCleared(key, rule.name, report)
+
+
+def _stubborn(ended: Ended) -> bool:
+    return ended.how == "cancelled" and not ended.gone
+
+
+async def roll_back(
+    hands: Hands, state: State, run: Run | None, *, hook: Hook, facts: dict[str, object]
+) -> RolledBack | None:
+    """Roll a run back; None where a hook of an earlier daemon is still at work and must be waited for."""
+    key = (state.migration, state.run_id)
+    if state.run_id is None:
+        return RolledBack(key, HookOutcome(False, "an unregistered migration cannot be rolled back"))
+    if known := hook.last_outcome(state.run_id):
+        return RolledBack(key, await _finish(hands, state.run_id, known))
+    try:
+        if run is not None and (alive := await _sessions_left(hands, run)):
+            return RolledBack(key, HookOutcome(False, f"the hook was not run: {alive}"))
+        target = run or _absent(state, state.run_id)
+        if not await hands.signal.claim_rollback(target, state.because, hook.command):
+            return None
+    except GuardError as error:
+        return RolledBack(key, HookOutcome(False, f"the hook was not run: {error}"))
+    outcome = await hook.run(facts)
+    return RolledBack(key, await _finish(hands, state.run_id, outcome))
+
+
+async def _sessions_left(hands: Hands, run: Run) -> str:
+    """End the run's sessions; say what is left of them."""
+    if run.pooled:
+        return "the migration is behind a transaction pooler, so its sessions cannot be proven gone"
+    report = await hands.canceller.end_run(run, terminate=False)
+    if any(not ended.gone for ended in report.ended):
+        report = await hands.canceller.end_run(run, terminate=True)
+    left = [ended for ended in report.ended if not ended.gone]
+    return "; ".join(f"pid {ended.session.pid} is still there ({ended.how}) {ended.detail}".strip() for ended in left)
+
+
+async def _finish(hands: Hands, run_id: int, outcome: HookOutcome) -> HookOutcome:
+    try:
+        await hands.signal.finish_rollback(run_id, "done" if outcome.ok else "failed", outcome.words)
+    except GuardError as error:
+        # The hook has run whatever the database says now; its outcome is told all the same.
+        return HookOutcome(outcome.ok, f"{outcome.words} (not recorded in the database: {error})", outcome.output)
+    return outcome
+
+
+def _absent(state: State, run_id: int) -> Run:
+    return Run(run_id, state.migration, None, state.since_wall, state.since_wall)

@@ -1,0 +1,54 @@
+"""What has happened and was not yet written down: events for the guarded database, notices for people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from guard.decide import notices
+from guard.decide.notices import Draft
+from guard.model import Event, Notice, State
+from guard.records import notice_to_dict, state_to_dict
+
+EVENTS_KEPT = 1000
+"""While the database cannot be written, this many events wait; notices go to the journal all the same."""
+
+
+class Ledger:
+    """Events wait here for the next publication, notices for the journal."""
+
+    def __init__(self, database: str, new_id: Callable[[], str]) -> None:
+        self.events: list[Event] = []
+        self.notices: list[Notice] = []
+        self.barred: list[tuple[int, str, str]] = []
+        """Runs that may not go on until a human forgets them."""
+        self._database = database
+        self._new_id = new_id
+        self._told: set[tuple[str, int | None, str]] = set()
+
+    def record(self, kind: str, state: State, draft: Draft | None = None, *, wall: float = 0.0) -> None:
+        """Write down one event, with a notice where people are to know."""
+        payload: dict[str, object] = {"state": state_to_dict(state)}
+        if draft is not None:
+            notice = notices.address(draft, state, notice_id=self._new_id(), database=self._database, wall=wall)
+            self.notices.append(notice)
+            payload["notice"] = notice_to_dict(notice)
+        self.events.append(Event(kind, state.migration, state.run_id, state.because, state.phase.value, payload))
+        del self.events[:-EVENTS_KEPT]
+
+    def tell(self, draft: Draft, state: State, wall: float, *, once: bool = False) -> None:
+        """Write down what people must know; `once`: not again in the same words for the same run."""
+        told = (state.migration, state.run_id, draft.headline)
+        if once and told in self._told:
+            return
+        if once:
+            self._told.add(told)
+        self.record(draft.kind, state, draft, wall=wall)
+
+    def bar(self, state: State, because: str) -> None:
+        """Keep a run from going on until a human forgets it."""
+        if state.run_id is not None:
+            self.barred.append((state.run_id, state.migration, because))
+
+    def written(self, events: int, barred: int) -> None:
+        """The first so many are in the database."""
+        del self.events[:events], self.barred[:barred]

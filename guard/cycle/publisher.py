@@ -1,0 +1,106 @@
+"""Orders and beat in one write, and no more often than they are needed.
+
+A guard that cannot write its order cannot beat, so a migration never goes on under an order that is not the newest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from guard.cycle.ledger import Ledger
+from guard.decide.machine import ORDERS
+from guard.errors import ServerError
+from guard.model import Order, OrderKind, Phase, State
+from guard.ports import Hands, Leadership, Publication
+
+BEAT_INTERVAL = 1.0
+REPORT_INTERVAL = 10.0
+_ROUNDING = 0.02
+"""A tick that comes this much early still beats, else a 1 s poll would beat every 2 s."""
+_ORDERLESS = frozenset({Phase.DONE, Phase.SOAKING})
+
+
+@dataclass(frozen=True, slots=True)
+class Bulletin:
+    """What there is to publish at one moment."""
+
+    now: float
+    mode: str
+    """`live`, `dormant` or `observing`."""
+    beating: bool
+    states: Sequence[State]
+    rests_for: float
+    report: Callable[[], Mapping[str, object]]
+
+
+class Publisher:
+    """Knows what was published last, and whether it is this guard's turn to publish at all."""
+
+    def __init__(self, hands: Hands) -> None:
+        self.leading = False
+        self.trouble = ""
+        """Why nothing can be published at the moment; empty when it can."""
+        self.epoch = 0
+        self.last_event_id = 0
+        self._hands = hands
+        self._kinds: dict[str, OrderKind] = {}
+        self._mode = ""
+        self._last_beat: float | None = None
+        self._last_report: float | None = None
+
+    def led(self, leadership: Leadership) -> None:
+        """The lead has been taken: everything must be said anew."""
+        self.leading, self.trouble = True, ""
+        self.epoch = max(self.epoch, leadership.epoch)
+        self.last_event_id = max(self.last_event_id, leadership.last_event_id)
+        self._kinds, self._mode = {}, ""
+        self._last_beat = self._last_report = None
+
+    async def publish(self, bulletin: Bulletin, ledger: Ledger) -> None:
+        """Write what has changed, or a beat when it is time. A failure keeps everything for the next try."""
+        orders = orders_of(bulletin.states, observing=bulletin.mode == "observing")
+        kinds = {name: order.kind for name, order in orders.items()}
+        changed = kinds != self._kinds or bulletin.mode != self._mode or bool(ledger.events)
+        if not self.leading or not (changed or self._beat_due(bulletin)):
+            return
+        reporting = changed or self._last_report is None or bulletin.now - self._last_report >= REPORT_INTERVAL
+        publication = Publication(
+            mode=bulletin.mode,
+            epoch=self.epoch + (kinds != self._kinds),
+            orders=orders,
+            rests_for=bulletin.rests_for,
+            events=tuple(ledger.events),
+            admitted=tuple(s.run_id for s in bulletin.states if s.admitted and s.run_id is not None),
+            barred=tuple(ledger.barred),
+            report=bulletin.report() if reporting else None,
+        )
+        try:
+            last = await self._hands.signal.publish(publication)
+        except ServerError as error:
+            self.leading, self.trouble = False, str(error)
+            return
+        ledger.written(len(publication.events), len(publication.barred))
+        self.epoch, self._kinds, self._mode = publication.epoch, kinds, bulletin.mode
+        self.last_event_id = max(self.last_event_id, last)
+        self._last_beat = bulletin.now
+        self._last_report = bulletin.now if reporting else self._last_report
+        self._hands.gate.want(frozenset(name for name, kind in kinds.items() if kind is OrderKind.PAUSE))
+
+    def _beat_due(self, bulletin: Bulletin) -> bool:
+        if not bulletin.beating:
+            return False
+        return self._last_beat is None or bulletin.now - self._last_beat >= BEAT_INTERVAL - _ROUNDING
+
+
+def orders_of(states: Sequence[State], *, observing: bool) -> dict[str, Order]:
+    """What each migration is told; of several runs of one name, the gravest."""
+    orders: dict[str, Order] = {}
+    for state in states:
+        if state.phase in _ORDERLESS:
+            continue
+        kind = OrderKind.PROCEED if observing else ORDERS[state.phase]
+        known = orders.get(state.migration)
+        if known is None or kind > known.kind:
+            orders[state.migration] = Order(kind, state.because, state.since_wall)
+    return orders

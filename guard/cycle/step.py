@@ -1,0 +1,334 @@
+"""class Guard: one database, one step from what was heard to what is done.
+
+A step judges the board, decides for each run, publishes orders and beat in one write, and remembers. Only what has been
+published has happened for a migration; so acts that cannot be taken back start after the publication, never before it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+
+from guard.cycle.board import Board
+from guard.cycle.chores import QueueCleared, RolledBack, clear_queue, roll_back
+from guard.cycle.ledger import Ledger
+from guard.cycle.publisher import Bulletin, Publisher
+from guard.cycle.words import queue_cleared, report
+from guard.decide import notices
+from guard.decide.decision import Decision, decide
+from guard.decide.ladder import Circumstances
+from guard.decide.machine import ENDINGS, TABLE, Move
+from guard.errors import ServerError
+from guard.judge.findings import what_would_resume
+from guard.model import EVERYONE, Finding, OperatorOrder, Phase, Rule, Severity, State
+from guard.ports import Hands, Hook, HookOutcome, Observation
+
+Key = tuple[str, int | None]
+Result = QueueCleared | RolledBack
+
+LEAD_AGAIN_AFTER = 1.0
+ROLLBACK_MARGIN = 120.0
+"""Seconds beyond its timeout after which a hook that a former daemon began is no longer waited for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the configuration says of one database's guard."""
+
+    database: str
+    rules: tuple[Rule, ...]
+    observing: bool = False
+    soak: Mapping[str, float] = field(default_factory=dict)
+    """Seconds by migration; `*` for the rest."""
+    auto_rollback: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Chore:
+    """An act that takes its time: to be run beside the next steps, its result handed to `Guard.done`."""
+
+    kind: str
+    key: Key
+    work: Coroutine[object, object, Result | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What a step leaves to its caller."""
+
+    due: float | None
+    """When to step again although nothing was heard; monotonic seconds."""
+    chores: tuple[Chore, ...]
+
+
+class Guard:
+    """Guards one database. Owns its state; its caller feeds observations and calls `step`."""
+
+    def __init__(self, options: Options, hands: Hands, new_id: Callable[[], str]) -> None:
+        self.options = options
+        self.hands = hands
+        self.board = Board(options.rules)
+        self.publisher = Publisher(hands)
+        self.states: dict[Key, State] = {}
+        self._ledger = Ledger(options.database, new_id)
+        self._closed: set[int] = set()
+        self._busy: set[tuple[str, Key]] = set()
+        self._results: list[Result] = []
+        self._known_orders: dict[int, OperatorOrder] | None = None
+        self._saved: dict[Key, State] = {}
+        self._next_lead = 0.0
+
+    # -- from outside --------------------------------------------------------------------------------------------------
+
+    def put(self, observation: Observation) -> None:
+        """Hear what a probe found."""
+        self.board.put(observation)
+
+    def done(self, chore: Chore, result: Result | None) -> None:
+        """Take the result of a chore (None: it failed or has to wait); the next step looks at it."""
+        self._busy.discard((chore.kind, chore.key))
+        if result is not None:
+            self._results.append(result)
+
+    def reconfigure(self, options: Options, hooks: Mapping[str, Hook]) -> None:
+        """Judge by other rules from now on; what a removed rule knew does not linger."""
+        self.options = options
+        self.hands = dataclasses.replace(self.hands, hooks=hooks)
+        self.board = self.board.under(options.rules)
+
+    @property
+    def mode(self) -> str:
+        """`observing`, `dormant` (nobody migrates: no beats, only the cheap probes go on) or `live`."""
+        if self.options.observing:
+            return "observing"
+        return "dormant" if self.dormant else "live"
+
+    @property
+    def dormant(self) -> bool:
+        """Nobody migrates; before the first look at who is here nobody knows."""
+        roster = self.board.roster
+        if roster is None:
+            return False
+        awake = any(state.phase not in ENDINGS for state in self.states.values())
+        coming = any(run.outcome is None and run.run_id not in self._closed for run in roster.runs)
+        return not (awake or coming or roster.strangers)
+
+    async def lead(self) -> None:
+        """Take the lead and take up every run where it was left. Raises WorldError, Fenced, ServerError."""
+        leadership = await self.hands.signal.lead()
+        for state in (*leadership.states, *self.hands.journal.states()):
+            self._restore(state)
+        self.publisher.led(leadership)
+
+    def _restore(self, state: State) -> None:
+        key, known = _key(state), self.states.get(_key(state))
+        if state.phase is Phase.DONE:
+            self._closed |= {state.run_id} if state.run_id is not None else set()
+            self.states.pop(key, None)
+        elif state.run_id not in self._closed and (known is None or state.since_wall > known.since_wall):
+            self.states[key] = state
+
+    # -- the step ------------------------------------------------------------------------------------------------------
+
+    async def step(self, now: float, wall: float) -> Step:
+        """poll -> judge -> decide -> act -> tell, from what was heard until now. Raises Fenced and WorldError."""
+        await self._lead_again(now)
+        self.board.judge(now)
+        self._meet(wall)
+        self._hear_operators(wall)
+        self._take_results(wall)
+        decisions, due = [], None
+        for state in tuple(self.states.values()):
+            finding = self.board.finding(state.migration)
+            decision = decide(state, finding, self._circumstances(state, now, wall))
+            self._adopt(decision, finding, wall)
+            decisions.append(decision)
+            due = min((at for at in (due, finding.due) if at is not None), default=None)
+        await self.publisher.publish(self._bulletin(now, wall), self._ledger)
+        self._save()
+        return Step(due, tuple(chore for decision in decisions for chore in self._chores(decision, wall)))
+
+    async def _lead_again(self, now: float) -> None:
+        if self.publisher.leading or now < self._next_lead:
+            return
+        self._next_lead = now + LEAD_AGAIN_AFTER
+        try:
+            await self.lead()
+        except ServerError as error:
+            self.publisher.trouble = str(error)
+
+    def _meet(self, wall: float) -> None:
+        """Take up who is new, and let go of what a human has forgotten."""
+        roster = self.board.roster
+        if roster is None:
+            return
+        for migration, upto in roster.forgotten:
+            for key, state in tuple(self.states.items()):
+                if key[0] == migration and (key[1] or 0) <= upto and state.phase is Phase.ABORTED:
+                    self._close(dataclasses.replace(state, phase=Phase.DONE, because="forgotten by a human"))
+        for run in roster.runs:
+            key = (run.migration, run.run_id)
+            if run.outcome is None and key not in self.states and run.run_id not in self._closed:
+                self._begin("registered", State(run.migration, run.run_id, Phase.WAITING, "registered", wall))
+            known = self.states.get(key)
+            if known is not None and known.applied_since_wall is None and (run.rows_done or run.batches_done):
+                self._begin("applied", dataclasses.replace(known, applied_since_wall=wall))
+        if roster.strangers and (EVERYONE, None) not in self.states:
+            names = ", ".join(sorted({session.application_name or session.usename for session in roster.strangers}))
+            self._begin("seen", State(EVERYONE, None, Phase.RUNNING, f"seen at work: {names}", wall))
+
+    def _begin(self, kind: str, state: State) -> None:
+        self.states[_key(state)] = state
+        self._ledger.record(kind, state)
+
+    def _close(self, state: State) -> None:
+        self._forget(state)
+        self._ledger.record("closed", state)
+
+    def _forget(self, state: State) -> None:
+        self.states.pop(_key(state), None)
+        self._closed |= {state.run_id} if state.run_id is not None else set()
+
+    def _hear_operators(self, wall: float) -> None:
+        """Tell when a human's order came into force or ended, whoever gave it and by whichever door."""
+        if self.board.roster is None:
+            return
+        present = {order.order_id: order for order in self.board.roster.operator_orders}
+        before = present if self._known_orders is None else self._known_orders
+        self._known_orders = present
+        for order_id in sorted(present.keys() ^ before.keys()):
+            if order_id in present:
+                order = present[order_id]
+                headline, because = f"({order.kind} ordered by {order.owner})", order.reason
+            else:
+                order = before[order_id]
+                expired = order.expires_wall is not None and order.expires_wall <= wall
+                headline = f"(the {order.kind} by {order.owner} is over)"
+                because = "it expired" if expired else "it was taken back"
+            named = [state for state in self.states.values() if order.migration in (EVERYONE, state.migration)]
+            state = named[0] if named else State(order.migration, None, Phase.RUNNING, because, wall)
+            self._ledger.tell(notices.Draft("operator", Severity.INFO, headline, because), state, wall)
+
+    def _circumstances(self, state: State, now: float, wall: float) -> Circumstances:
+        soak = self.options.soak
+        base = Circumstances(
+            now=now,
+            wall=wall,
+            hook=self._hook(state.migration) is not None,
+            auto_rollback=self.options.auto_rollback,
+            soak=soak.get(state.migration, soak.get(EVERYONE, 0.0)),
+            epoch=self.publisher.epoch + 1,
+        )
+        held = state.migration in self.hands.gate.held
+        return self.board.circumstances(state, tuple(self.states.values()), base, acknowledged=held)
+
+    def _bulletin(self, now: float, wall: float) -> Bulletin:
+        states, mode = tuple(self.states.values()), self.mode
+        return Bulletin(
+            now=now,
+            mode=mode,
+            beating=not self.dormant,
+            states=states,
+            rests_for=self.board.rests_on(now),
+            report=lambda: report(states, self.board.finding, mode=mode, now=now, wall=wall),
+        )
+
+    # -- what follows --------------------------------------------------------------------------------------------------
+
+    def _adopt(self, decision: Decision, finding: Finding, wall: float) -> None:
+        """Make a decision our own: state, events, notices."""
+        state = decision.state
+        self.states[_key(state)] = state
+        if decision.moved_from is not None:
+            draft = notices.for_decision(decision, what_would_resume(finding), observing=self.options.observing)
+            self._ledger.record(draft.kind if draft else state.phase.value, state, draft, wall=wall)
+            if state.phase is Phase.ABORTED and not self.options.observing:
+                self._ledger.bar(state, state.because)
+        elif decision.became_effective:
+            self._ledger.record("effective", state)
+        if decision.ask_human:
+            hook = self._hook(state.migration)
+            draft = notices.ask_human(state, decision.ask_human, finding.because, hook.command if hook else ())
+            self._ledger.tell(draft, state, wall)
+        if state.phase is Phase.DONE:
+            self._forget(state)
+
+    def _chores(self, decision: Decision, wall: float) -> list[Chore]:
+        """Start what takes time; only a leading guard that may act does, and never the same thing twice at once."""
+        state, key, roster = decision.state, _key(decision.state), self.board.roster
+        if not self.publisher.leading or self.options.observing:
+            return []
+        queues = [rule for rule in self.options.rules if rule.name in decision.clear_queue]
+        chores = [
+            Chore("queue", key, clear_queue(self.hands, key, rule, roster))
+            for rule in queues
+            if roster is not None and self._take_on("queue", key)
+        ]
+        if state.phase is Phase.ROLLING_BACK and self._take_on("rollback", key):
+            hook, run = self._hook(state.migration), self.board.run(state.run_id)
+            if hook is None or wall - state.since_wall > hook.timeout + ROLLBACK_MARGIN:
+                words = "it was begun and its end is not known; the hook may have run"
+                self._busy.discard(("rollback", key))
+                self._results.append(RolledBack(key, HookOutcome(False, words)))
+            else:
+                chores.append(
+                    Chore("rollback", key, roll_back(self.hands, state, run, hook=hook, facts=self._facts(state)))
+                )
+        return chores
+
+    def _take_on(self, kind: str, key: Key) -> bool:
+        if (kind, key) in self._busy:
+            return False
+        self._busy.add((kind, key))
+        return True
+
+    def _take_results(self, wall: float) -> None:
+        results, self._results = self._results, []
+        for result in results:
+            state = self.states.get(result.key)
+            if state is None:
+                continue
+            if isinstance(result, QueueCleared):
+                self._take_cleared(result, state, wall)
+            else:
+                ended = dataclasses.replace(state, phase=TABLE[state.phase, Move.ROLLED], since_wall=wall)
+                draft = notices.rolled_back(
+                    ended, ok=result.outcome.ok, words=result.outcome.words, output=result.outcome.output
+                )
+                ended = dataclasses.replace(ended, because=f"{draft.headline}: {ended.because}")
+                self.states[result.key] = ended
+                self._ledger.record(draft.kind, ended, draft, wall=wall)
+                self._ledger.bar(ended, ended.because)
+
+    def _take_cleared(self, result: QueueCleared, state: State, wall: float) -> None:
+        acted = any(ended.how in ("cancelled", "terminated") for ended in result.report.ended)
+        self.states[result.key] = state = dataclasses.replace(state, cancels=state.cancels + acted)
+        draft = queue_cleared(result.report, state.because)
+        if draft is not None:
+            # The same refusal at each poll is one piece of news.
+            self._ledger.tell(draft, state, wall, once=draft.kind == "cancel_failed")
+
+    def _hook(self, migration: str) -> Hook | None:
+        return self.hands.hooks.get(migration) or self.hands.hooks.get(EVERYONE)
+
+    def _facts(self, state: State) -> dict[str, object]:
+        return {
+            "event": "rollback",
+            "database": self.options.database,
+            "migration": state.migration,
+            "run_id": state.run_id,
+            "because": state.because,
+            "since": state.since_wall,
+        }
+
+    def _save(self) -> None:
+        if self._ledger.notices or self._saved != self.states:
+            states = tuple(self.states.values())
+            self.hands.journal.save(states, tuple(self._ledger.notices), self.publisher.last_event_id)
+            self._ledger.notices.clear()
+            self._saved = dict(self.states)
+
+
+def _key(state: State) -> Key:
+    return (state.migration, state.run_id)

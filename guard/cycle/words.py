@@ -1,0 +1,77 @@
+"""Values of the cycle as words: the report that `status` and `explain` read, and what came of clearing a queue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from guard.decide import notices
+from guard.decide.machine import ORDERS
+from guard.model import Finding, Session, State
+from guard.ports import CancelReport
+
+
+def report(
+    states: Sequence[State], finding: Callable[[str], Finding], *, mode: str, now: float, wall: float
+) -> dict[str, object]:
+    """Everything that a person may ask of this guard, as a JSON object. Times are Unix seconds."""
+    return {
+        "mode": mode,
+        "at": wall,
+        "runs": [_run(state, finding(state.migration), now, wall) for state in states],
+        "rules": [_verdicts(finding, now, wall)] if not states else [],
+    }
+
+
+def _run(state: State, finding: Finding, now: float, wall: float) -> dict[str, object]:
+    return {
+        "migration": state.migration,
+        "run_id": state.run_id,
+        "phase": state.phase.value,
+        "order": ORDERS[state.phase].word,
+        "because": state.because,
+        "since": state.since_wall,
+        "effective": state.effective,
+        "verdicts": _listed(finding, now, wall),
+    }
+
+
+def _verdicts(finding: Callable[[str], Finding], now: float, wall: float) -> dict[str, object]:
+    return {"verdicts": _listed(finding("*"), now, wall)}
+
+
+def _listed(finding: Finding, now: float, wall: float) -> list[dict[str, object]]:
+    return [
+        {
+            "rule": verdict.rule,
+            "level": verdict.level.value,
+            "because": verdict.because,
+            "since": None if verdict.since is None else wall - (now - verdict.since),
+            "well": verdict.well,
+            "resume": "" if verdict.well else verdict.resume,
+        }
+        for verdict in finding.verdicts
+    ]
+
+
+def queue_cleared(outcome: CancelReport, because: str) -> notices.Draft | None:
+    """What people are told of an attempt to clear a queue; None where there was nothing to clear any more."""
+    if not outcome.ended:
+        if "could not be done" not in outcome.nothing_because:
+            return None
+        return notices.cancelled("cancel_failed", f"could not be cancelled: {outcome.nothing_because}", because, {})
+    fields = {"queued behind it": str(outcome.queued)}
+    if outcome.root:
+        fields["root blocker"] = outcome.root
+    if outcome.leftovers:
+        fields["left behind"] = "; ".join(outcome.leftovers)
+    fields["sessions"] = "; ".join(f"{_named(e.session)}: {e.how} {e.detail}".strip() for e in outcome.ended)
+    if outcome.ended[-1].gone:
+        how = "terminated" if any(e.how == "terminated" for e in outcome.ended) else "cancelled"
+        return notices.cancelled("cancelled", f"{how}, the queue behind it is released", because, fields)
+    last = outcome.ended[-1]
+    words = f"could not be cancelled: {last.how} {last.detail}".strip()
+    return notices.cancelled("cancel_failed", words, because, fields)
+
+
+def _named(session: Session) -> str:
+    return f"pid {session.pid} ({session.usename}, {session.application_name or 'no application_name'})"
