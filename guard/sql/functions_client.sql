@@ -28,6 +28,10 @@ create or replace function migration_guard.own_run(name text) returns bigint lan
           where r.migration = name and r.ended_at is null and r.pid = pg_catalog.pg_backend_pid()
             and r.backend_start is not distinct from migration_guard.own_backend_start() $$;
 
+-- An operator's order in words.
+create or replace function migration_guard.words(kind text, owner text, reason text) returns text language sql immutable
+    as $$ select kind || ' by ' || owner || case reason when '' then '' else ': ' || reason end $$;
+
 -- What a migration is told now; cheap, since it is asked before each batch. VOLATILE, so that each call sees the newest
 -- rows; under REPEATABLE READ it could not and says `lost`. `kind`: proceed, pause, abort or lost (nobody can say).
 -- `source`: whose word it is (server, operator, guard, observing). `remaining_ms`: for how long the answer can hold.
@@ -37,93 +41,90 @@ create or replace function migration_guard.read_order(
     out mode text, out remaining_ms double precision, out run_id bigint, out protocol integer, out on_guard_lost text
 ) language plpgsql volatile as $$
 declare
-    f record;           -- all the facts, in one query
+    home bigint;
+    home_database oid;
+    r record;
+    admitted text;
+    barred text;
+    op record;
+    l record;
     o jsonb;            -- the guard's order for this migration
-    t timestamptz;
+    t timestamptz := pg_catalog.clock_timestamp();
 begin
     kind := 'lost'; source := 'server'; protocol := 1;
     if pg_catalog.pg_is_in_recovery() then
         because := 'this server is a standby'; return;
-    end if;
-    if pg_catalog.current_setting('transaction_isolation') <> 'read committed' then
+    elsif pg_catalog.current_setting('transaction_isolation') <> 'read committed' then
         because := 'the transaction reads an old snapshot (' || pg_catalog.current_setting('transaction_isolation')
                    || '); ask under READ COMMITTED'; return;
     end if;
+    -- Small queries cost half of one join. The lease is read last: what is newer than the rest is only graver.
     run_id := coalesce(run, migration_guard.own_run(name));
-    select i.system_identifier as home, i.database_oid, c.system_identifier as here, l.*, l.protocol as lease_protocol,
-           r.run_id as found, r.outcome, r.protocol as run_protocol, r.on_guard_lost as policy, r.migration,
-           a.mode as admitted, op.kind as op_kind, op.words as op_words, op.expires_at as op_expires,
-           (select b.because from migration_guard.barred b where b.migration = name and not exists (
-               select from migration_guard.forgotten x
-               where x.migration = b.migration and x.upto_run_id >= b.run_id) limit 1) as barred
-      into f
-      from migration_guard.installation i
-      cross join pg_catalog.pg_control_system() c
-      left join migration_guard.lease l on true
-      left join migration_guard.run r on r.run_id = read_order.run_id
-      left join migration_guard.admission a on a.run_id = read_order.run_id
-      left join lateral (
-          select p.kind, p.expires_at, p.kind || ' by ' || p.owner
-                 || case p.reason when '' then '' else ': ' || p.reason end as words
-          from migration_guard.operator_order p
-          where p.withdrawn_at is null and p.migration in (name, '*') and p.kind <> 'mute'
-            and (p.expires_at is null or p.expires_at > pg_catalog.clock_timestamp())
-          order by (p.kind = 'abort') desc, (p.kind = 'override') desc, p.order_id desc limit 1
-      ) op on true;
+    select i.system_identifier, i.database_oid into home, home_database from migration_guard.installation i;
+    select x.migration, x.outcome, x.protocol, x.on_guard_lost into r from migration_guard.run x where x.run_id = read_order.run_id;
+    on_guard_lost := r.on_guard_lost;
+    select a.mode into admitted from migration_guard.admission a where a.run_id = read_order.run_id;
+    select b.because into barred from migration_guard.barred b where b.migration = name and not exists (
+        select from migration_guard.forgotten x where x.migration = b.migration and x.upto_run_id >= b.run_id) limit 1;
+    select p.kind, p.owner, p.reason, p.expires_at into op from migration_guard.operator_order p
+        where p.withdrawn_at is null and p.migration in (name, '*') and p.kind <> 'mute'
+          and (p.expires_at is null or p.expires_at > t)
+        order by (p.kind = 'abort') desc, (p.kind = 'override') desc, p.order_id desc limit 1;
+    select * into l from migration_guard.lease;
     t := pg_catalog.clock_timestamp();
-    epoch := f.epoch; term := f.term; beat := f.beat; mode := f.mode; on_guard_lost := f.policy;
-    if f.home is null then
+    epoch := l.epoch; term := l.term; beat := l.beat; mode := l.mode;
+    if home is null then
         because := 'schema migration_guard holds no installation; run: migration-guard install'; return;
-    elsif f.home <> f.here
-          or f.database_oid <> (select d.oid from pg_catalog.pg_database d where d.datname = pg_catalog.current_database()) then
+    elsif home <> (select c.system_identifier from pg_catalog.pg_control_system() c) or home_database <>
+          (select d.oid from pg_catalog.pg_database d where d.datname = pg_catalog.current_database()) then
         because := 'this database is a copy: its schema migration_guard belongs to another one'; return;
     end if;
 
     source := 'operator';
-    if f.op_kind = 'abort' then
-        kind := 'abort'; because := f.op_words; return;
-    elsif f.barred is not null then
-        kind := 'abort'; source := 'guard'; because := f.barred; return;
-    elsif f.outcome is not null then
-        kind := 'abort'; source := 'server'; because := 'this run is over (' || f.outcome || ')'; return;
-    elsif f.found is not null and f.migration <> name then
-        source := 'server'; because := 'run ' || run_id || ' is one of ' || f.migration; return;
-    elsif f.op_kind = 'override' then
-        kind := 'proceed'; because := f.op_words;
-        remaining_ms := extract(epoch from f.op_expires - t) * 1000; return;
-    elsif f.op_kind = 'pause' then
-        kind := 'pause'; because := f.op_words; return;
+    if op.kind = 'abort' then
+        kind := 'abort'; because := migration_guard.words(op.kind, op.owner, op.reason); return;
+    elsif barred is not null then
+        kind := 'abort'; source := 'guard'; because := barred; return;
+    elsif r.outcome is not null then
+        kind := 'abort'; source := 'server'; because := 'this run is over (' || r.outcome || ')'; return;
+    elsif r.migration <> name then
+        source := 'server'; because := 'run ' || run_id || ' is one of ' || r.migration; return;
+    elsif op.kind = 'override' then
+        kind := 'proceed'; because := migration_guard.words(op.kind, op.owner, op.reason);
+        remaining_ms := extract(epoch from op.expires_at - t) * 1000; return;
+    elsif op.kind = 'pause' then
+        kind := 'pause'; because := migration_guard.words(op.kind, op.owner, op.reason); return;
     end if;
 
     -- An observing guard orders nothing, and its death stops nobody.
     source := 'observing';
-    if coalesce(f.mode, f.admitted) = 'observing' then
+    if coalesce(l.mode, admitted) = 'observing' then
         kind := 'proceed'; because := 'the guard only observes'; return;
     end if;
 
     source := 'guard';
-    if f.mode is null then
+    if l.mode is null then
         because := 'there is no lease: no guard has spoken since this server started'; return;
-    elsif f.lease_protocol <> 1 or f.run_protocol <> 1 then
-        because := 'guard, migration and schema speak different protocols (' || f.lease_protocol || ', '
-                   || coalesce(f.run_protocol::text, '-') || ', 1); upgrade the older'; return;
-    elsif f.mode = 'released' then
-        because := 'the guard ' || f.guard_id || ' was stopped'; return;
-    elsif f.mode = 'dormant' then
-        because := 'the guard ' || f.guard_id || ' is dormant; a registration wakes it'; return;
-    elsif f.timeline <> pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 1, 8) then
-        because := 'the lease is of timeline ' || f.timeline || ', and this server has been promoted since'; return;
-    elsif f.beat_at > t + interval '5 s' then
+    elsif l.protocol <> 1 or r.protocol <> 1 then
+        because := 'guard, migration and schema speak different protocols (' || l.protocol || ', '
+                   || coalesce(r.protocol::text, '-') || ', 1); upgrade the older'; return;
+    elsif l.mode = 'released' then
+        because := 'the guard ' || l.guard_id || ' was stopped'; return;
+    elsif l.mode = 'dormant' then
+        because := 'the guard ' || l.guard_id || ' is dormant; a registration wakes it'; return;
+    elsif l.timeline <> pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 1, 8) then
+        because := 'the lease is of timeline ' || l.timeline || ', and this server has been promoted since'; return;
+    elsif l.beat_at > t + interval '5 s' then
         because := 'the last beat lies in the future: the clock of the server was set back'; return;
-    elsif f.lease_until <= t then
-        because := 'the guard ' || f.guard_id || ' has been silent for '
-                   || pg_catalog.round(extract(epoch from t - f.beat_at)::numeric, 1) || ' s'; return;
+    elsif l.lease_until <= t then
+        because := 'the guard ' || l.guard_id || ' has been silent for '
+                   || pg_catalog.round(extract(epoch from t - l.beat_at)::numeric, 1) || ' s'; return;
     end if;
-    remaining_ms := extract(epoch from f.lease_until - t) * 1000;
-    o := f.orders -> name;
-    if f.found is null then
+    remaining_ms := extract(epoch from l.lease_until - t) * 1000;
+    o := l.orders -> name;
+    if r.migration is null then
         kind := 'pause'; because := 'not registered: select migration_guard.register(' || pg_catalog.quote_literal(name) || ')';
-    elsif o is null or (f.admitted is null and o ->> 'kind' = 'proceed') then
+    elsif o is null or (admitted is null and o ->> 'kind' = 'proceed') then
         kind := 'pause'; because := 'not admitted yet: the guard has not seen every rule';
     elsif o ->> 'kind' in ('proceed', 'pause', 'abort') then
         kind := o ->> 'kind'; because := coalesce(o ->> 'because', '');

@@ -19,7 +19,7 @@ grant insert on migration_guard.forgotten to migration_guard_operator;
 
 grant execute on function migration_guard.timeline(), migration_guard.lock_key(text), migration_guard.run_key(text),
     migration_guard.leader_key(), migration_guard.own_backend_start(), migration_guard.own_run(text),
-    migration_guard.read_order(text, bigint)
+    migration_guard.words(text, text, text), migration_guard.read_order(text, bigint)
     to migration_guard_guard, migration_guard_client, migration_guard_operator;
 grant execute on function
     migration_guard.register(text, text, boolean, boolean, integer, timestamptz),
