@@ -185,7 +185,8 @@ def _eased(term: Term) -> Limit:
 
 
 def _scaled(value: float, *, upper: bool) -> float:
-    return value * RESUME_AT if upper else value / RESUME_AT
+    # Twelve digits: 0.7 has no exact binary form, and 2.0999999999999996 is not what the text says.
+    return float(f"{value * RESUME_AT if upper else value / RESUME_AT:.12g}")
 
 
 def both_can_hold(breach: Condition, resume: Condition) -> bool:

@@ -1,0 +1,37 @@
+"""TOML and environment to frozen settings: `load(path)`. The only room that knows pydantic.
+
+    reading    a path to TOML tables            lines      on which line a key stands
+    tables     what each key allows by itself   rules      what the keys of a rule mean together
+    problems   every mistake at once            loading    the sections, and what they mean together
+    environment, secret                         values     what comes out
+
+Whether a host answers or a credential exists is not asked here: a file is right or wrong on any machine alike.
+"""
+
+from guard.settings.loading import load
+from guard.settings.rules import METRICS
+from guard.settings.secret import Secret
+from guard.settings.values import (
+    DatabaseSettings,
+    GuardSettings,
+    MigrationSettings,
+    PrometheusSettings,
+    Recognition,
+    RollbackSettings,
+    Settings,
+    SlackSettings,
+)
+
+__all__ = [
+    "METRICS",
+    "DatabaseSettings",
+    "GuardSettings",
+    "MigrationSettings",
+    "PrometheusSettings",
+    "Recognition",
+    "RollbackSettings",
+    "Secret",
+    "Settings",
+    "SlackSettings",
+    "load",
+]

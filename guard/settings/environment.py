@@ -1,0 +1,74 @@
+"""What the environment may say: secrets, and the places that systemd names.
+
+The environment wins over the file, since it is how a secret reaches a container.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from guard.settings.secret import Secret
+
+SLACK: Final = "MIGRATION_GUARD_SLACK_WEBHOOK_URL"
+CREDENTIAL: Final = "slack-webhook"
+"""Name of the systemd credential: LoadCredential=slack-webhook:/etc/migration-guard/slack-webhook."""
+_PREFIX: Final = "MIGRATION_GUARD_DATABASE_"
+
+
+class Environment(BaseSettings):
+    """Variables of fixed names; an empty one counts as not set."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True)
+
+    slack_webhook_url: SecretStr | None = Field(default=None, validation_alias=SLACK)
+    state_directory: str | None = Field(default=None, validation_alias="STATE_DIRECTORY")
+    credentials_directory: str | None = Field(default=None, validation_alias="CREDENTIALS_DIRECTORY")
+
+    def slack(self) -> Secret | None:
+        """The webhook from its variable."""
+        if self.slack_webhook_url is None:
+            return None
+        return Secret(f"the variable {SLACK}", value=self.slack_webhook_url.get_secret_value().strip())
+
+    def slack_credential(self) -> Secret | None:
+        """The webhook that systemd provides, where it does."""
+        if self.credentials_directory is None:
+            return None
+        path = Path(self.credentials_directory) / CREDENTIAL
+        return Secret(str(path), path=path) if path.exists() else None
+
+    def state(self) -> Path:
+        """$STATE_DIRECTORY (of several, the first), or the user's own state folder."""
+        if self.state_directory:
+            return Path(self.state_directory.split(":")[0])
+        try:
+            return Path("~/.local/state/migration-guard").expanduser()
+        except RuntimeError:
+            # An account without a home: what is wrong with the folder is told when it is first used.
+            return Path("/var/lib/migration-guard")
+
+
+def variable_of(name: str, what: str) -> str:
+    """`DSN` or `PASSWORD` of a database: MIGRATION_GUARD_DATABASE_MAIN_DSN."""
+    return f"{_PREFIX}{name.upper().replace('-', '_')}_{what}"
+
+
+def of_database(name: str, what: str) -> Secret | None:
+    """`DSN` or `PASSWORD` of a database from its variable."""
+    variable = variable_of(name, what)
+    value = os.environ.get(variable, "")
+    return Secret(f"the variable {variable}", value=value) if value else None
+
+
+def strays(names: Iterable[str]) -> list[tuple[str, list[str]]]:
+    """Variables that look like a database's and are none's, each with those that would be: a typo stays unseen else."""
+    known = [variable_of(name, what) for name in names for what in ("DSN", "PASSWORD")]
+    return [
+        (variable, known) for variable in sorted(os.environ) if variable.startswith(_PREFIX) and variable not in known
+    ]

@@ -1,0 +1,287 @@
+"""From a file to Settings: each section on its own, then what they mean together; every mistake at once."""
+
+from __future__ import annotations
+
+import re
+import socket
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from psycopg.conninfo import conninfo_to_dict
+
+from guard.model import EVERYONE, Rule
+from guard.settings.environment import Environment, of_database, strays, variable_of
+from guard.settings.problems import Problems, did_you_mean
+from guard.settings.reading import Document, read
+from guard.settings.rules import Frame, RuleReader, default_rules
+from guard.settings.secret import Secret, readable_by_others
+from guard.settings.tables import (
+    SECTIONS,
+    DatabaseTable,
+    GuardTable,
+    MigrationsTable,
+    MigrationTable,
+    PrometheusTable,
+    RollbackTable,
+    RuleTable,
+    SlackTable,
+)
+from guard.settings.values import (
+    DatabaseSettings,
+    GuardSettings,
+    MigrationSettings,
+    PrometheusSettings,
+    Recognition,
+    RollbackSettings,
+    Settings,
+    SlackSettings,
+)
+
+
+def load(path: Path) -> Settings:
+    """Read and check a configuration file; the environment wins over it where it may speak.
+
+    Raises ConfigError with every mistake found. Credential files need not exist: that is for `check` to find.
+    """
+    return _Loader(read(path)).settings()
+
+
+@dataclass(slots=True)
+class _Loader:
+    document: Document
+    problems: Problems
+    environment: Environment
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self.problems = Problems(document)
+        self.environment = Environment()
+
+    def settings(self) -> Settings:
+        for name in self.document.tables:
+            if name not in SECTIONS:
+                self.problems.add((name,), f"unknown section; {did_you_mean(name, SECTIONS)}")
+        guard, guard_is_whole = self._guard()
+        databases = self._databases()
+        rollback = self._rollback(self._table("rollback"), ("rollback",))
+        migrations = self._migrations(rollback)
+        prometheus = self._prometheus()
+        frame = Frame(
+            poll_interval=guard.poll_interval,
+            lease=guard.lease,
+            databases=databases_known(self.document, databases),
+            has_prometheus="prometheus" in self.document.tables,
+            has_hook="rollback" in self.document.tables or any(each.rollback for each in migrations.values()),
+            usable=guard_is_whole,
+        )
+        rules = self._rules(frame)
+        settings = Settings(
+            path=self.document.path,
+            guard=guard,
+            databases=databases,
+            rules=rules or default_rules(frame, self.problems),
+            default_rules=not rules,
+            recognition=self._recognition(),
+            rollback=rollback,
+            migrations=migrations,
+            prometheus=prometheus,
+            slack=self._slack(),
+        )
+        self._look_at_modes(settings)
+        for variable, known in strays(frame.databases):
+            self.problems.warn(
+                ("database",), f"the variable {variable} belongs to none of them; {did_you_mean(variable, known)}"
+            )
+        self.problems.finish()
+        return replace(settings, warnings=self.problems.warnings)
+
+    def _table(self, name: str) -> Any:
+        return self.document.tables.get(name)
+
+    def _tables(self, name: str, example: str) -> dict[str, Any]:
+        found = self._table(name)
+        if found is None:
+            return {}
+        if not isinstance(found, dict):
+            self.problems.add((name,), f"must be tables such as [{name}.{example}]")
+            return {}
+        return found
+
+    def _path(self, path: Path) -> Path:
+        """Relative paths start at the file, whatever folder the daemon was started in."""
+        try:
+            return self.document.path.absolute().parent / path.expanduser()
+        except RuntimeError:
+            return path
+
+    def _secret(self, path: Path | None) -> Secret | None:
+        return None if path is None else Secret(str(self._path(path)), path=self._path(path))
+
+    # -- sections ------------------------------------------------------------------------------------------------------
+
+    def _guard(self) -> tuple[GuardSettings, bool]:
+        table, broken = self.problems.check(GuardTable, self._table("guard") or {}, ("guard",))
+        table = table or GuardTable()
+        idle = table.idle_interval
+        if idle is not None and idle < table.poll_interval and "poll_interval" not in broken:
+            self.problems.add(("guard", "idle_interval"), "must not be shorter than poll_interval")
+        beat = max(1.0, table.poll_interval)
+        if table.lease < 3 * beat and not broken & {"lease", "poll_interval"}:
+            self.problems.add(
+                ("guard", "lease"),
+                f"must be at least three beats, {3 * beat:g}s: there is a beat a second, or a poll if that is slower",
+            )
+        state = self._path(table.state_directory) if table.state_directory else self.environment.state()
+        settings = GuardSettings(
+            id=table.id or socket.gethostname(),
+            poll_interval=table.poll_interval,
+            idle_interval=max(10.0, table.poll_interval) if idle is None else idle,
+            lease=table.lease,
+            probe_deadline=table.probe_deadline,
+            observe=table.mode == "observe",
+            state_directory=state,
+        )
+        return settings, not broken & {"poll_interval", "lease"}
+
+    def _databases(self) -> tuple[DatabaseSettings, ...]:
+        tables = self._tables("database", "main")
+        if not tables and not isinstance(self._table("database"), (list, str, int)):
+            self.problems.add(("database",), "at least one [database.NAME] is required")
+        found = (self._database(name, table) for name, table in tables.items())
+        return tuple(database for database in found if database is not None)
+
+    def _database(self, name: str, given: Any) -> DatabaseSettings | None:
+        key = ("database", name)
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,62}", name):
+            self.problems.add(key, "a database is named by a letter, then at most 62 letters, digits, _ and -")
+            return None
+        table, broken = self.problems.check(DatabaseTable, given, key)
+        if table is None:
+            return None
+        if table.dsn is not None and table.dsn_file is not None:
+            self.problems.add((*key, "dsn_file"), "needs exactly one of dsn and dsn_file")
+        written = Secret(f"[database.{name}] dsn", value=table.dsn) if table.dsn else self._secret(table.dsn_file)
+        dsn = of_database(name, "DSN") or written
+        if dsn is None:
+            if not broken & {"dsn", "dsn_file"}:
+                self.problems.add(key, f"needs dsn, dsn_file or the variable {variable_of(name, 'DSN')}")
+            return None
+        return DatabaseSettings(
+            name=name,
+            dsn=dsn,
+            standbys=table.standbys,
+            password=of_database(name, "PASSWORD") or self._secret(table.password_file),
+            batch_limit=table.batch_limit,
+        )
+
+    def _recognition(self) -> Recognition:
+        table, broken = self.problems.check(MigrationsTable, self._table("migrations") or {}, ("migrations",))
+        table = table or MigrationsTable()
+        if table.application_names and not table.roles and "roles" not in broken:
+            self.problems.add(
+                ("migrations", "application_names"),
+                "needs roles as well: any session can take any application_name, so the name alone proves nothing",
+            )
+        return Recognition(roles=table.roles, application_names=table.application_names)
+
+    def _rollback(self, given: Any, key: tuple[str, ...]) -> RollbackSettings | None:
+        if given is None:
+            return None
+        table, _ = self.problems.check(RollbackTable, given, key)
+        if table is None:
+            return None
+        return RollbackSettings(table.command, table.timeout, table.environment, table.auto_rollback)
+
+    def _migrations(self, common: RollbackSettings | None) -> dict[str, MigrationSettings]:
+        found: dict[str, MigrationSettings] = {}
+        for name, given in self._tables("migration", "NAME").items():
+            key = ("migration", name)
+            if name == EVERYONE or not name.strip():
+                self.problems.add(key, "needs the name of one migration; what holds for all stands in [rollback]")
+            table, _ = self.problems.check(MigrationTable, given, key)
+            if table is not None:
+                own = self._rollback(table.rollback, (*key, "rollback"))
+                found[name] = MigrationSettings(name, own or common, table.soak, table.on_guard_lost)
+        return found
+
+    def _prometheus(self) -> PrometheusSettings | None:
+        given = self._table("prometheus")
+        if given is None:
+            return None
+        table, _ = self.problems.check(PrometheusTable, given, ("prometheus",))
+        if table is None:
+            return None
+        return PrometheusSettings(table.url, table.timeout, self._secret(table.bearer_token_file), table.headers)
+
+    def _slack(self) -> SlackSettings | None:
+        given = self._table("slack")
+        table, _ = self.problems.check(SlackTable, {} if given is None else given, ("slack",))
+        written = self._secret(table.webhook_url_file) if table else None
+        webhook = self.environment.slack() or written or self.environment.slack_credential()
+        if webhook is None and given is not None:
+            webhook = Secret("[slack] has no webhook_url_file, and neither the environment nor systemd gives one")
+        return None if webhook is None else SlackSettings(webhook)
+
+    # -- rules ---------------------------------------------------------------------------------------------------------
+
+    def _rules(self, frame: Frame) -> tuple[Rule, ...]:
+        given = self._table("rule")
+        if given is None:
+            return ()
+        if not isinstance(given, list):
+            self.problems.add(("rule",), "must be written [[rule]], with two brackets")
+            return ()
+        names: set[str] = set()
+        rules: list[Rule] = []
+        for index, each in enumerate(given):
+            key = ("rule", index)
+            table, broken = self.problems.check(RuleTable, each, key)
+            if table is None:
+                continue
+            if table.name in names:
+                self.problems.add((*key, "name"), f'there is another rule "{table.name}"; names must be unique')
+            names.add(table.name)
+            rule = RuleReader(table, broken, key, frame, self.problems).read()
+            if rule is not None:
+                rules.append(rule)
+        return tuple(rules)
+
+    # -- secrets that others can read ----------------------------------------------------------------------------------
+
+    def _look_at_modes(self, settings: Settings) -> None:
+        secrets: list[tuple[tuple[str, ...], Secret | None]] = []
+        for database in settings.databases:
+            key = ("database", database.name)
+            secrets += [((*key, "dsn_file"), database.dsn), ((*key, "password_file"), database.password)]
+        secrets.append((("slack", "webhook_url_file"), settings.slack.webhook if settings.slack else None))
+        secrets.append(
+            (("prometheus", "bearer_token_file"), settings.prometheus.bearer if settings.prometheus else None)
+        )
+        for place, secret in secrets:
+            if secret is not None and secret.path is not None and (why := readable_by_others(secret.path)):
+                self.problems.warn(place, why)
+        self._look_at_own_mode()
+
+    def _look_at_own_mode(self) -> None:
+        tables = self._table("database")
+        for name, table in (tables if isinstance(tables, dict) else {}).items():
+            dsn = table.get("dsn") if isinstance(table, dict) else None
+            if not isinstance(dsn, str) or not _has_password(dsn):
+                continue
+            if why := readable_by_others(self.document.path):
+                self.problems.warn(("database", name, "dsn"), f"holds a password, and {why}; or use password_file")
+
+
+def _has_password(dsn: str) -> bool:
+    try:
+        return bool(conninfo_to_dict(dsn).get("password"))
+    except Exception:  # noqa: BLE001  whatever is wrong with it is told where it is read
+        return False
+
+
+def databases_known(document: Document, read_well: tuple[DatabaseSettings, ...]) -> dict[str, bool]:
+    """All databases that the file names, even those with a mistake: a rule that names one is not wrong for it."""
+    named = document.tables.get("database")
+    known = dict.fromkeys(named if isinstance(named, dict) else (), True)
+    return known | {database.name: database.expects_standbys for database in read_well}

@@ -1,0 +1,222 @@
+"""The tables of the file as pydantic sees them: which keys there are, and what each allows by itself.
+
+What one key means beside another (limits and metrics, intervals and leases) is left to guard.settings.rules and
+guard.settings.loading.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
+
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from guard.judge.conditions import parse_condition
+from guard.judge.quantities import parse_duration, say_seconds
+
+_DURATION: Final = 'a duration such as "250ms", "5s" or "1m30s"'
+
+
+class Refused(ValueError):
+    """What was given is not allowed; pydantic gathers it because it is a ValueError."""
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise Refused("must be a string in quotes")
+    if not value.strip() or "\0" in value:
+        raise Refused("must not be empty" if "\0" not in value else "must not contain a NUL character")
+    return value
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise Refused('must be a list of strings, such as ["one", "two"]')
+    found = tuple(_text(each) for each in value)
+    if twice := sorted({each for each in found if found.count(each) > 1}):
+        raise Refused(f'must not name "{twice[0]}" twice')
+    return found
+
+
+def _arguments(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(each, str) and "\0" not in each for each in value):
+        raise Refused("must be a list of strings, the program first; no shell reads it")
+    if not value or not value[0].startswith("/"):
+        raise Refused('must begin with the absolute path of a program, such as ["/etc/migration-guard/rollback"]')
+    return tuple(value)
+
+
+def _duration(least: float, most: float) -> Callable[[Any], float]:
+    def check(value: Any) -> float:
+        if not isinstance(value, str):
+            raise Refused(f"must be {_DURATION}, in quotes")
+        seconds = parse_duration(value)
+        if not least <= seconds <= most:
+            raise Refused(f'"{value}" must be between {say_seconds(least)} and {say_seconds(most)}')
+        return seconds
+
+    return check
+
+
+def _condition(value: Any) -> str:
+    if not isinstance(value, str):
+        raise Refused('must be a condition in quotes, such as "> 5s for 3s"')
+    parse_condition(value)
+    return value
+
+
+def _no_data(value: Any) -> tuple[str, float | None]:
+    if value in {"hold", "ignore"}:
+        return value, None
+    match = re.fullmatch(r"pause(?: for (.+))?", value) if isinstance(value, str) else None
+    if match is None:
+        raise Refused('must be "pause", "pause for 3s", "hold" or "ignore"')
+    return "pause", parse_duration(match[1]) if match[1] else None
+
+
+def _standbys(value: Any) -> tuple[str, ...] | int:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 1000:
+        return value
+    if not isinstance(value, list):
+        raise Refused(
+            'must be a list of application_names, such as ["replica1"], a number of standbys, or [] for none on purpose'
+        )
+    return _texts(value)
+
+
+def _dsn(value: Any) -> str:
+    text = _text(value)
+    try:
+        conninfo_to_dict(text)
+    except (ProgrammingError, ValueError):
+        # libpq's own words may quote the string, and so a password.
+        raise Refused(
+            'must be a connection string, such as "host=db1 dbname=app user=migration_guard" or postgresql://...'
+        ) from None
+    return text
+
+
+def _url(value: Any) -> str:
+    text = _text(value)
+    wrong = Refused("must be a URL that begins with http:// or https://")
+    try:
+        parts = urlsplit(text)
+        good = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        raise wrong from None
+    if not good or re.search(r"\s", text):
+        raise wrong
+    if "@" in parts.netloc:
+        raise Refused("must hold no user or password; give bearer_token_file where one is needed")
+    return text
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise Refused("must be true or false, without quotes")
+    return value
+
+
+def _headers(value: Any) -> dict[str, str]:
+    if not isinstance(value, dict) or not all(isinstance(each, str) for each in value.values()):
+        raise Refused('must be a table of strings, such as { "X-Scope-OrgID" = "shop" }')
+    if any(not re.fullmatch(r"[!-9;-~]+", name) or re.search(r"[\r\n\0]", text) for name, text in value.items()):
+        raise Refused("must hold names and values that HTTP allows")
+    return dict(value)
+
+
+Text = Annotated[str, BeforeValidator(_text)]
+Texts = Annotated[tuple[str, ...], BeforeValidator(_texts)]
+Flag = Annotated[bool, BeforeValidator(_flag)]
+Url = Annotated[str, BeforeValidator(_url)]
+File = Annotated[Path, BeforeValidator(lambda value: Path(_text(value)))]
+ConditionText = Annotated[str, BeforeValidator(_condition)]
+Command = Annotated[tuple[str, ...], BeforeValidator(_arguments)]
+Short = Annotated[float, BeforeValidator(_duration(0.05, 60.0))]
+Medium = Annotated[float, BeforeValidator(_duration(0.05, 3600.0))]
+Long = Annotated[float, BeforeValidator(_duration(0.0, 7 * 86_400.0))]
+
+
+def _name_of_guard(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_.:-]{1,63}", value):
+        raise Refused("must be at most 63 letters, digits and any of _ . : -")
+    return value
+
+
+class Table(BaseModel):
+    # Messages never show what was given: it may be a secret in the wrong place.
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+
+
+class GuardTable(Table):
+    id: Annotated[Text, AfterValidator(_name_of_guard)] | None = None
+    poll_interval: Short = 1.0
+    idle_interval: Medium | None = None
+    lease: Medium = 10.0
+    probe_deadline: Short = 2.0
+    mode: Literal["enforce", "observe"] = "enforce"
+    state_directory: File | None = None
+
+
+class DatabaseTable(Table):
+    dsn: Annotated[str, BeforeValidator(_dsn)] | None = None
+    dsn_file: File | None = None
+    password_file: File | None = None
+    standbys: Annotated[Any, BeforeValidator(_standbys)]
+    batch_limit: Short = 2.0
+
+
+class MigrationsTable(Table):
+    roles: Texts = ()
+    application_names: Texts = ()
+
+
+class RuleTable(Table):
+    name: Text
+    metric: Text | None = None
+    prometheus: Text | None = None
+    http: Url | None = None
+    json_path: Text | None = Field(default=None, alias="json")
+    unit: Text | None = None
+    warn: ConditionText | None = None
+    pause: ConditionText | None = None
+    cancel: ConditionText | None = None
+    rollback: ConditionText | None = None
+    resume: ConditionText | None = None
+    no_data: Annotated[tuple[str, float | None], BeforeValidator(_no_data)] = ("pause", None)
+    stale_after: Medium | None = None
+    waited: Medium | None = None
+    databases: Texts = ()
+    migrations: Texts = ()
+
+
+class PrometheusTable(Table):
+    url: Url
+    timeout: Short = 1.5
+    bearer_token_file: File | None = None
+    headers: Annotated[dict[str, str], BeforeValidator(_headers)] = Field(default_factory=dict)
+
+
+class RollbackTable(Table):
+    command: Command
+    timeout: Annotated[float, BeforeValidator(_duration(1.0, 86_400.0))] = 300.0
+    environment: Texts = ("PATH", "HOME", "LANG", "TZ")
+    auto_rollback: Flag = False
+
+
+class MigrationTable(Table):
+    rollback: dict[str, Any] | None = None
+    soak: Long = 600.0
+    on_guard_lost: Literal["pause", "proceed"] = "pause"
+
+
+class SlackTable(Table):
+    webhook_url_file: File | None = None
+
+
+SECTIONS: Final = ("guard", "database", "migrations", "rule", "prometheus", "rollback", "migration", "slack")

@@ -1,0 +1,151 @@
+"""What the program is told, as frozen values in base units. Rules are those of guard.model.
+
+Nothing here reads a file or the environment, except that a Secret looks into its own file when it is revealed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from guard.errors import Problem, WorldError
+from guard.model import Rule
+from guard.settings.secret import Secret
+
+SOAK = 600.0
+"""Ten minutes: an error rate over some minutes has then seen nothing but the time after the run."""
+
+
+@dataclass(frozen=True, slots=True)
+class GuardSettings:
+    """[guard]. All times in seconds."""
+
+    id: str
+    poll_interval: float = 1.0
+    idle_interval: float = 10.0
+    lease: float = 10.0
+    probe_deadline: float = 2.0
+    observe: bool = False
+    """Decide and tell, but order nothing."""
+    state_directory: Path = Path()
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseSettings:
+    """[database.NAME]."""
+
+    name: str
+    dsn: Secret
+    standbys: tuple[str, ...] | int
+    """application_names that must be streaming, or how many; `()` and 0 mean none, on purpose."""
+    password: Secret | None = None
+    batch_limit: float = 2.0
+    """Longest batch expected, in seconds; the advisory pause lock waits twice this long for one to end."""
+
+    @property
+    def expects_standbys(self) -> bool:
+        return self.standbys > 0 if isinstance(self.standbys, int) else bool(self.standbys)
+
+    def conninfo(self) -> str:
+        """The connection string with its password: a secret. Raises WorldError when a credential cannot be had."""
+        text = self.dsn.reveal()
+        try:
+            if self.password is None:
+                conninfo_to_dict(text)
+                return text
+            return make_conninfo(text, password=self.password.reveal())
+        except (ProgrammingError, ValueError):
+            # libpq's own words may quote the string, and so the password.
+            raise WorldError(f"{self.dsn.source} holds no connection string that libpq understands.") from None
+
+    @property
+    def address(self) -> str:
+        """Host, port, database and user for people; never the password."""
+        try:
+            parts = conninfo_to_dict(self.dsn.reveal())
+        except (WorldError, ProgrammingError, ValueError):
+            return self.dsn.source
+        shown = ("host", "hostaddr", "port", "dbname", "user")
+        return " ".join(f"{key}={parts[key]}" for key in shown if parts.get(key)) or self.dsn.source
+
+
+@dataclass(frozen=True, slots=True)
+class Recognition:
+    """[migrations]: a session is a migration's by role and, where given, name too. Empty: by registration alone."""
+
+    roles: tuple[str, ...] = ()
+    application_names: tuple[str, ...] = ()
+    """Patterns in which `*` stands for anything; every other character for itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class RollbackSettings:
+    """[rollback] or [migration.NAME.rollback]: the hook."""
+
+    command: tuple[str, ...]
+    timeout: float = 300.0
+    environment: tuple[str, ...] = ("PATH", "HOME", "LANG", "TZ")
+    """Names of the daemon's own variables that the hook may see."""
+    auto_rollback: bool = False
+    """Fire in the soak too, after the run has ended well; otherwise a human is shown the command."""
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationSettings:
+    """[migration.NAME], or what holds for a migration without such a section."""
+
+    name: str
+    rollback: RollbackSettings | None = None
+    soak: float = SOAK
+    """Seconds after a good end in which rules still apply."""
+    on_guard_lost: str = "pause"
+    """`pause` or `proceed`."""
+
+
+@dataclass(frozen=True, slots=True)
+class PrometheusSettings:
+    """[prometheus]."""
+
+    url: str
+    timeout: float = 1.5
+    """Seconds for one query; below the probe deadline, so that the reason is Prometheus' own."""
+    bearer: Secret | None = None
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SlackSettings:
+    """[slack], or a webhook found in the environment or among systemd's credentials."""
+
+    webhook: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One configuration file and what the environment adds, checked whole."""
+
+    path: Path
+    guard: GuardSettings
+    databases: tuple[DatabaseSettings, ...]
+    rules: tuple[Rule, ...]
+    default_rules: bool = False
+    """The file has no rule; `rules` are the built-in ones."""
+    recognition: Recognition = Recognition()
+    rollback: RollbackSettings | None = None
+    migrations: Mapping[str, MigrationSettings] = field(default_factory=dict)
+    prometheus: PrometheusSettings | None = None
+    slack: SlackSettings | None = None
+    warnings: tuple[Problem, ...] = ()
+    """What is allowed and most likely not meant."""
+
+    def migration(self, name: str) -> MigrationSettings:
+        """Settings of a migration: its own section, completed by [rollback]."""
+        return self.migrations.get(name) or MigrationSettings(name=name, rollback=self.rollback)
+
+    def rules_of(self, database: str) -> tuple[Rule, ...]:
+        """The rules that apply to a database."""
+        return tuple(rule for rule in self.rules if not rule.databases or database in rule.databases)
