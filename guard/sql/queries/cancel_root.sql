@@ -15,11 +15,12 @@ select u.pid, coalesce(a.usename::text, '') as usename, coalesce(a.application_n
                  from pg_prepared_xacts p
                 where p.database = current_database()
                   and exists (select
-                                from pg_locks held join pg_locks wanted
-                                     on wanted.relation = held.relation and wanted.database = held.database
-                               where held.pid is null and held.granted
-                                 and held.virtualtransaction = '-1/' || p.transaction::text
-                                 and not wanted.granted
+                                from pg_locks own
+                                join pg_locks held on held.virtualtransaction = own.virtualtransaction
+                                join pg_locks wanted on wanted.relation = held.relation
+                                                    and wanted.database = held.database
+                               where own.pid is null and own.transactionid = p.transaction
+                                 and held.pid is null and held.granted and not wanted.granted
                                  and (wanted.pid = %(pid)s or wanted.pid in (select pid from up)))
                 order by p.prepared)
          else '{}' end as prepared
