@@ -29,7 +29,7 @@ STATE = State(
     applied_since_wall=2.5,
     asked_human=True,
     soak_until_wall=3.5,
-    warned=("lag",),
+    epoch=9,
 )
 NOTICE = Notice(
     notice_id="main:12",
@@ -75,8 +75,8 @@ def test_a_record_of_another_version_is_read_with_defaults() -> None:
         ("since_wall", None),
         ("since_wall", "now"),
         ("effective", 1),
-        ("warned", "lag"),
-        ("warned", [1]),
+        ("well_before", "lag"),
+        ("well_before", [1]),
     ],
 )
 def test_a_value_that_does_not_fit_is_refused(key: str, value: object) -> None:

@@ -1,0 +1,231 @@
+"""What the guards of one daemon write into the journal, each under the name of its database."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sqlite3
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar, cast
+
+from guard.journal import waiting
+from guard.journal.ledger import Ledger
+from guard.journal.waiting import Backlog, Entry
+from guard.model import Notice, State
+from guard.records import state_from_dict, state_to_dict
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+HISTORY_ROWS = 20_000
+HISTORY_AGE = 30 * 86_400.0
+"""Seconds."""
+_BUFFERED = 50
+"""Readings are not worth an fsync each; so many go together, or with the next change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """A line of the history: a decision or a reading, at a wall time, as a JSON object."""
+
+    at_wall: float
+    database: str
+    kind: str
+    payload: Mapping[str, object]
+
+
+class Journal:
+    """One file for all databases of a daemon. Nothing here raises for what the disk does; see `trouble`.
+
+    Use from one thread. `channels` are the names of the messengers that each notice is queued for; `bound` is how many
+    notices may wait on a channel before the least important are dropped.
+    """
+
+    def __init__(self, path: Path, *, channels: Sequence[str] = (), bound: int = 200) -> None:
+        self._ledger = Ledger(path)
+        self._channels = tuple(channels)
+        self._bound = bound
+        self._happenings: list[tuple[float, str, str, str]] = []
+
+    @property
+    def trouble(self) -> str | None:
+        """A sentence for people where the file could not always be used."""
+        return self._ledger.trouble
+
+    def of(self, database: str) -> DatabaseJournal:
+        """The part of one guard."""
+        return DatabaseJournal(self, database)
+
+    def close(self) -> None:
+        """Write what is buffered and let the file go. May be called twice."""
+        self._transact(lambda _: None, None)
+        self._ledger.close()
+
+    # -- the guard's side ----------------------------------------------------------------------------------------------
+
+    def save(self, database: str, states: Sequence[State], notices: Sequence[Notice], last_event_id: int) -> None:
+        """Replace the states of a database, queue its notices and remember its last event id, all or nothing.
+
+        `states` are all that the guard remembers now: one that is missing is forgotten.
+        """
+
+        def work(db: sqlite3.Connection) -> None:
+            db.execute("DELETE FROM state WHERE database = ?", (database,))
+            db.executemany(
+                "INSERT OR REPLACE INTO state VALUES (?, ?, ?)",
+                [(database, f"{s.run_id or ''}:{s.migration}", json.dumps(state_to_dict(s))) for s in states],
+            )
+            db.execute(
+                "INSERT INTO position VALUES (?, ?) ON CONFLICT (database) "
+                "DO UPDATE SET last_event_id = max(last_event_id, excluded.last_event_id)",
+                (database, last_event_id),
+            )
+            self._queue(db, notices)
+
+        self._transact(work, None)
+
+    def states(self, database: str) -> tuple[State, ...]:
+        """The states last saved; one that cannot be read is left out."""
+        return self._ledger.transact(lambda db: _states(db, database), ())
+
+    def last_event_id(self, database: str) -> int:
+        """Greatest event id whose notice is known to have been queued; 0: none."""
+
+        def work(db: sqlite3.Connection) -> int:
+            row = db.execute("SELECT last_event_id FROM position WHERE database = ?", (database,)).fetchone()
+            return int(row[0]) if row else 0
+
+        return self._ledger.transact(work, 0)
+
+    def add_missing(self, notices: Sequence[Notice]) -> None:
+        """Queue notices found in the events of the database; one whose id is known already is passed over."""
+        self._ledger.transact(lambda db: self._queue(db, notices), None)
+
+    # -- the outbox's side ---------------------------------------------------------------------------------------------
+
+    def pending(self, channel: str, limit: int = 50) -> tuple[Entry, ...]:
+        """What waits on a channel, oldest first, whether or not it is due."""
+        return self._ledger.transact(lambda db: waiting.waiting(db, channel, limit), ())
+
+    def mark_sent(self, entry: Entry, now_wall: float) -> None:
+        self._settle(
+            "UPDATE outbox SET tries = tries + 1, sent_wall = ? WHERE channel = ? AND notice_id = ?", entry, now_wall
+        )
+
+    def mark_failed(self, entry: Entry, next_try_wall: float) -> None:
+        """It is to be tried again, not before a wall time."""
+        query = "UPDATE outbox SET tries = tries + 1, next_try_wall = ? WHERE channel = ? AND notice_id = ?"
+        self._settle(query, entry, next_try_wall)
+
+    def mark_dead(self, entry: Entry, reason: str) -> None:
+        """It is never tried again."""
+        self._settle(
+            "UPDATE outbox SET tries = tries + 1, dead_reason = ? WHERE channel = ? AND notice_id = ?", entry, reason
+        )
+
+    def backlog(self, channel: str) -> Backlog:
+        """How a channel stands."""
+        return self._ledger.transact(lambda db: waiting.backlog(db, channel), Backlog(0, 0, None, None))
+
+    # -- history -------------------------------------------------------------------------------------------------------
+
+    def record(self, database: str, kind: str, payload: Mapping[str, object]) -> None:
+        """Note a decision or a reading, for `replay` and `report`. The last few may be lost in a kill."""
+        try:
+            text = json.dumps(dict(payload), default=str)
+        except (ValueError, TypeError):
+            log.exception("a %s of %s cannot be recorded", kind, database)
+            return
+        self._happenings.append((time.time(), database, kind, text))
+        if len(self._happenings) >= _BUFFERED:
+            self._transact(lambda _: None, None)
+
+    def history(self, database: str, since_wall: float, limit: int = 1000) -> tuple[Happening, ...]:
+        """What was recorded of a database from a wall time on, oldest first."""
+
+        def work(db: sqlite3.Connection) -> tuple[Happening, ...]:
+            rows = db.execute(
+                "SELECT at_wall, database, kind, payload FROM history WHERE database = ? AND at_wall >= ? "
+                "ORDER BY id LIMIT ?",
+                (database, since_wall, limit),
+            )
+            return tuple(Happening(row[0], row[1], row[2], json.loads(row[3])) for row in rows)
+
+        return self._transact(work, ())
+
+    # ------------------------------------------------------------------------------------------------------------------
+
+    def _queue(self, db: sqlite3.Connection, notices: Sequence[Notice]) -> None:
+        if notices:
+            waiting.add(db, self._channels, notices)
+            for channel in self._channels:
+                waiting.shed(db, channel, self._bound)
+
+    def _settle(self, query: str, entry: Entry, value: float | str) -> None:
+        # By id, not by seq: a return from memory to the file may have numbered the rows anew.
+        self._ledger.transact(lambda db: db.execute(query, (value, entry.channel, entry.notice.notice_id)), None)
+
+    def _transact(self, work: Callable[[sqlite3.Connection], T], otherwise: T) -> T:
+        # What is buffered goes with the change, and is let go only when it is written.
+        rows = list(self._happenings)
+
+        def both(db: sqlite3.Connection) -> T:
+            _write_history(db, rows)
+            return work(db)
+
+        answer = self._ledger.transact(both, otherwise)
+        del self._happenings[: len(rows)]
+        return answer
+
+
+class DatabaseJournal:
+    """The journal as one guard sees it; implements the protocol of the cycle."""
+
+    def __init__(self, journal: Journal, database: str) -> None:
+        self._journal = journal
+        self._database = database
+
+    def save(self, states: Sequence[State], notices: Sequence[Notice], last_event_id: int) -> None:
+        """See Journal.save."""
+        self._journal.save(self._database, states, notices, last_event_id)
+
+    def states(self) -> tuple[State, ...]:
+        """See Journal.states."""
+        return self._journal.states(self._database)
+
+    def last_event_id(self) -> int:
+        """See Journal.last_event_id."""
+        return self._journal.last_event_id(self._database)
+
+    def add_missing(self, notices: Sequence[Notice]) -> None:
+        """See Journal.add_missing."""
+        self._journal.add_missing(notices)
+
+    def record(self, kind: str, payload: Mapping[str, object]) -> None:
+        """See Journal.record."""
+        self._journal.record(self._database, kind, payload)
+
+
+def _states(db: sqlite3.Connection, database: str) -> tuple[State, ...]:
+    states = []
+    rows = db.execute("SELECT record FROM state WHERE database = ? ORDER BY target", (database,)).fetchall()
+    for (record,) in rows:
+        try:
+            states.append(state_from_dict(cast("Mapping[str, object]", json.loads(record))))
+        except ValueError:
+            continue
+    return tuple(states)
+
+
+def _write_history(db: sqlite3.Connection, rows: Sequence[tuple[float, str, str, str]]) -> None:
+    if not rows:
+        return
+    db.executemany("INSERT INTO history (at_wall, database, kind, payload) VALUES (?, ?, ?, ?)", rows)
+    db.execute(
+        "DELETE FROM history WHERE id <= (SELECT max(id) FROM history) - ? OR at_wall < ?",
+        (HISTORY_ROWS, time.time() - HISTORY_AGE),
+    )

@@ -1,0 +1,109 @@
+"""The rows of the outbox: what waits to be told, in order, and what became of it.
+
+It does not send. One row a notice and channel, so that a dead channel holds no other up; a notice that is known
+already, by its id, is passed over.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from guard.model import Notice, Severity
+from guard.records import notice_from_dict, notice_to_dict
+
+KEPT_KINDS = frozenset(
+    {"paused", "cancelled", "cancel_failed", "rollback_due", "rolling_back", "rolled_back", "rollback_failed"}
+    | {"aborted", "soaking", "ended", "gone"}
+)
+"""Never dropped, whatever their severity: without them a reader would believe something false."""
+
+KNOWN = 2000
+"""So many settled rows are kept, to recognise a notice that is offered again after a restart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A notice that waits on one channel."""
+
+    seq: int
+    channel: str
+    notice: Notice
+    tries: int
+    next_try_wall: float
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """How a channel stands, for people."""
+
+    waiting: int
+    dead: int
+    """Given up: refused for ever, or dropped because too much was waiting."""
+    oldest_wall: float | None
+    last_sent_wall: float | None
+
+
+def add(db: sqlite3.Connection, channels: Sequence[str], notices: Sequence[Notice]) -> None:
+    """Queue each notice on each channel once."""
+    for notice in notices:
+        row = {
+            "notice_id": notice.notice_id,
+            "database": notice.database,
+            "migration": notice.migration,
+            "run_id": notice.run_id,
+            "severity": notice.severity.value,
+            "expendable": notice.severity is Severity.INFO and notice.kind not in KEPT_KINDS,
+            "record": json.dumps(notice_to_dict(notice), default=str),
+        }
+        db.executemany(
+            "INSERT OR IGNORE INTO outbox "
+            "(channel, notice_id, database, migration, run_id, severity, expendable, record) VALUES "
+            "(:channel, :notice_id, :database, :migration, :run_id, :severity, :expendable, :record)",
+            [row | {"channel": channel} for channel in channels],
+        )
+
+
+def shed(db: sqlite3.Connection, channel: str, bound: int) -> None:
+    """Give up the oldest news that nobody will miss where more than `bound` wait, and forget what was settled long ago.
+
+    Pauses, cancels, rollbacks and ends stay, even beyond the bound.
+    """
+    (count,) = db.execute("SELECT count(*) FROM waiting WHERE channel = ?", (channel,)).fetchone()
+    if count > bound:
+        db.execute(
+            "UPDATE outbox SET dead_reason = 'dropped: too many were waiting' WHERE seq IN "
+            "(SELECT seq FROM waiting WHERE channel = ? AND expendable ORDER BY seq LIMIT ?)",
+            (channel, count - bound),
+        )
+    db.execute(
+        "DELETE FROM outbox WHERE channel = ? AND (sent_wall IS NOT NULL OR dead_reason IS NOT NULL) "
+        "AND seq <= (SELECT max(seq) FROM outbox) - ?",
+        (channel, KNOWN),
+    )
+
+
+def waiting(db: sqlite3.Connection, channel: str, limit: int) -> tuple[Entry, ...]:
+    """What waits on a channel, oldest first. A row that cannot be read is given up, since it would block the rest."""
+    query = "SELECT seq, record, tries, next_try_wall FROM waiting WHERE channel = ? ORDER BY seq LIMIT ?"
+    entries = []
+    for seq, record, tries, next_try_wall in db.execute(query, (channel, limit)).fetchall():
+        try:
+            notice = notice_from_dict(json.loads(record))
+        except ValueError as error:
+            db.execute("UPDATE outbox SET dead_reason = ? WHERE seq = ?", (f"unreadable: {error}", seq))
+        else:
+            entries.append(Entry(seq, channel, notice, tries, next_try_wall))
+    return tuple(entries)
+
+
+def backlog(db: sqlite3.Connection, channel: str) -> Backlog:
+    """Count what waits and what was given up."""
+    dead, sent = db.execute(
+        "SELECT count(dead_reason), max(sent_wall) FROM outbox WHERE channel = ?", (channel,)
+    ).fetchone()
+    (count,) = db.execute("SELECT count(*) FROM waiting WHERE channel = ?", (channel,)).fetchone()
+    first = waiting(db, channel, 1)
+    return Backlog(count, dead, first[0].notice.at_wall if first else None, sent)
