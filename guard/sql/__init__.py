@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib.resources
-from typing import LiteralString, cast
+from typing import LiteralString
 
 __all__ = ["get", "script"]
 
@@ -17,14 +17,14 @@ def get(name: str) -> LiteralString:
     Raises FileNotFoundError where there is no such file.
     """
     lines = _read(f"queries/{name}.sql").splitlines()
-    return cast("LiteralString", "\n".join(line for line in lines if not line.lstrip().startswith("--")).strip())
+    return "\n".join(line for line in lines if not line.lstrip().startswith("--")).strip()
 
 
 @functools.cache
 def script(name: str) -> LiteralString:
     """A whole script (``schema``, ``roles``, ``uninstall``) with its comments, since people are to read it."""
-    return cast("LiteralString", _read(f"{name}.sql"))
+    return _read(f"{name}.sql")
 
 
-def _read(path: str) -> str:
+def _read(path: str) -> LiteralString:
     return importlib.resources.files(__name__).joinpath(path).read_text(encoding="utf-8")

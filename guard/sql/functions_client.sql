@@ -281,6 +281,7 @@ declare
     id bigint;
     acknowledged bigint := 0;
     told text := '';
+    began timestamptz := pg_catalog.clock_timestamp();
 begin
     commit;  -- before anything else: inside a transaction this is where it fails
     set transaction isolation level read committed;
@@ -296,7 +297,9 @@ begin
             raise exception using errcode = 'MG001', message = 'migration ' || name || ' is aborted: ' || o.because;
         end if;
         commit;
-        exit when o.kind = 'proceed' or (o.kind = 'lost' and o.on_guard_lost = 'proceed');
+        -- A guard that is only dormant is given time to wake.
+        exit when o.kind = 'proceed' or (o.kind = 'lost' and o.on_guard_lost = 'proceed'
+            and (o.mode is distinct from 'dormant' or pg_catalog.clock_timestamp() > began + interval '15 s'));
         if o.kind || o.because <> told and (o.kind <> 'lost' or told not like 'lost%') then
             told := o.kind || o.because;
             raise notice 'migration % waits (%): %', name, o.kind, o.because;

@@ -1,0 +1,216 @@
+"""The control table: leads a database by lock and term, beats, writes orders, remembers. Fulfils guard.ports.Signal.
+
+It decides nothing, and opens no second session by itself: a signal connection that broke has lost the leader's lock, so
+the caller has to lead anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from guard.act.install import PROTOCOL, VERSION
+from guard.errors import (
+    Fenced,
+    HeldByAnother,
+    NotInstalled,
+    NotPermitted,
+    QueryFailed,
+    Unreachable,
+    WrongServer,
+)
+from guard.model import Order, Run, State
+from guard.ports import Leadership, Publication
+from guard.postgres import Door
+from guard.records import event_to_dict, state_from_dict
+from guard.sql import get
+
+_TAKEOVER_WITHIN, _TAKEOVER_EVERY = 2.0, 0.05
+_PASSED, _NOT_LEADING = "MG004", "MG005"
+_CLAIM_DEADLINE = 10.0
+"""Seconds for the claim of a rollback, which waits for the standbys that commits have to wait for."""
+
+
+class ControlTable:
+    """The guard's pen in schema migration_guard, on one session of its own.
+
+    *door* must be used by nobody else: its session holds the leader's lock. *guard_id* names this guard across
+    restarts: whoever comes with the same one is taken for the same guard, and ends its old session. *lease_seconds* is for how
+    long migrations may go on after a beat.
+    """
+
+    def __init__(self, door: Door, *, guard_id: str, lease_seconds: float) -> None:
+        self._door = door
+        self._guard_id = guard_id
+        self._lease = lease_seconds
+        self._term = 0
+        self._led_generation: int | None = None
+
+    async def lead(self) -> Leadership:
+        """Take the leader's lock and a new term, and read what the guard before knew.
+
+        Raises WrongServer (a standby, a pooler, a copied schema), NotInstalled, HeldByAnother, ServerError.
+        """
+        self._led_generation = None
+        await self._door.connect()
+        await self._check_world()
+        term = await self._take_lock()
+        self._term, self._led_generation = term, self._door.generation
+        [(epoch, last_event_id)] = await self._door.fetch(get("control_memory"))
+        states = await self._door.fetch(get("control_states"))
+        return Leadership(term, epoch, _readable(row[0] for row in states), last_event_id)
+
+    async def publish(self, publication: Publication) -> int:
+        """Write all of *publication* in one transaction; the last event's id, or 0.
+
+        Raises Fenced where the term was passed, Unreachable where the session that led is gone, else ServerError.
+        """
+        [(last,)] = await self._write(
+            "control_publish",
+            mode=publication.mode,
+            epoch=publication.epoch,
+            orders=_dump({name: _order(order) for name, order in publication.orders.items()}),
+            lease=self._lease,
+            rests_for=publication.rests_for,
+            events=_dump([event_to_dict(event) for event in publication.events]),
+            admitted=list(publication.admitted),
+            barred=_dump([list(entry) for entry in publication.barred]),
+            report=None if publication.report is None else _dump(dict(publication.report)),
+        )
+        return int(last)
+
+    async def claim_rollback(self, run: Run, because: str, command: Sequence[str]) -> bool:
+        """Claim the one rollback of *run*, as durably as the server can; False where it was claimed before.
+
+        DeadlineExceeded means that nobody knows whether the claim holds: ask a human.
+        """
+        [(claimed,)] = await self._write(
+            "control_claim",
+            deadline=_CLAIM_DEADLINE,
+            run=run.run_id,
+            name=run.migration,
+            because=_clean(because),
+            command=[_clean(word) for word in command],
+        )
+        return bool(claimed)
+
+    async def finish_rollback(self, run_id: int, outcome: str, detail: str) -> None:
+        """Write down how the rollback of a run ended; the first word about it stays."""
+        await self._write("control_finish", run=run_id, outcome=_clean(outcome), detail=_clean(detail))
+
+    async def prune(self, keep_seconds: float) -> int:
+        """Drop events older than *keep_seconds* (a day at least); says how many."""
+        [(pruned,)] = await self._door.fetch(get("control_prune"), {"keep": keep_seconds})
+        return int(pruned)
+
+    async def close(self) -> None:
+        """Give up the leader's lock with its session."""
+        self._led_generation = None
+        await self._door.close()
+
+    # -- leading ---------------------------------------------------------------------------------------
+
+    async def _check_world(self) -> None:
+        try:
+            [(recovery, installed)] = await self._door.fetch(get("control_look"))
+            if recovery:
+                raise WrongServer("This server is a standby: a guard leads on the primary.")
+            rows = await self._door.fetch(get("control_installation")) if installed else []
+        except NotPermitted as error:
+            raise NotInstalled(
+                f"The guard's role may not use schema migration_guard: grant migration_guard_guard to it. ({error})"
+            ) from error
+        if not rows:
+            raise NotInstalled("Schema migration_guard is not there, or empty: run migration-guard install.")
+        version, protocol, database, ours = rows[0]
+        if (version, protocol) != (VERSION, PROTOCOL):
+            raise NotInstalled(
+                f"Schema migration_guard is of version {version} (protocol {protocol}), this program of version "
+                f"{VERSION} (protocol {PROTOCOL}): run migration-guard install with the newer program."
+            )
+        if not ours:
+            raise WrongServer(
+                f"Schema migration_guard came here with a copy of database {database}: "
+                "run migration-guard install --restamp to make it this database's own."
+            )
+
+    async def _take_lock(self) -> int:
+        term = await self._try_lock()
+        if term is not None:
+            return term
+        loop = asyncio.get_running_loop()
+        end = loop.time() + _TAKEOVER_WITHIN
+        ended = False
+        while True:
+            holder = await self._door.fetch(get("control_holder"))
+            if holder:
+                pid, guard_id, host, wrote = holder[0]
+                if guard_id != self._guard_id or not wrote or loop.time() > end:
+                    raise HeldByAnother(f"Guard {guard_id or '?'} on {host} (pid {pid}) leads this database.")
+                if not ended:
+                    # The lock of a guard that was killed behind a broken line stays until the server notices.
+                    await self._door.fetch(get("control_end_session"), {"guard_id": self._guard_id, "pid": pid})
+                    ended = True
+            await asyncio.sleep(_TAKEOVER_EVERY)
+            term = await self._try_lock()
+            if term is not None:
+                return term
+
+    async def _try_lock(self) -> int | None:
+        [(term,)] = await self._door.fetch(get("control_lead"), {"guard_id": self._guard_id})
+        return None if term is None else int(term)
+
+    # -- writing ---------------------------------------------------------------------------------------
+
+    async def _write(self, query: str, *, deadline: float | None = None, **params: object) -> list[tuple[Any, ...]]:
+        if self._led_generation is None or self._led_generation != self._door.generation or not self._door.connected:
+            raise Unreachable("signal: the session that led is gone, and the leader's lock with it.")
+        params |= {"guard_id": self._guard_id, "term": self._term}
+        try:
+            return await self._door.fetch(get(query), params, deadline=deadline)
+        except QueryFailed as error:
+            if error.sqlstate == _PASSED:
+                self._led_generation = None
+                raise Fenced(f"A newer guard leads this database: term {self._term} was passed.") from error
+            if error.sqlstate == _NOT_LEADING:
+                self._led_generation = None
+                raise Unreachable("signal: this session does not lead.", error.sqlstate) from error
+            raise
+
+
+def _order(order: Order) -> dict[str, object]:
+    return {"kind": order.kind.word, "because": order.because, "since": order.since_wall}
+
+
+def _readable(records: Any) -> tuple[State, ...]:
+    states = []
+    for record in records:
+        try:
+            states.append(state_from_dict(record))
+        except ValueError:  # of a version that nobody can read any more: the run starts as if it were new
+            continue
+    return tuple(states)
+
+
+def _dump(value: object) -> str:
+    return json.dumps(_tidy(value), allow_nan=False)
+
+
+def _tidy(value: object) -> object:
+    """What PostgreSQL takes as jsonb: no NUL, no half of a surrogate pair, no NaN: no order may fail for a text."""
+    if isinstance(value, str):
+        return _clean(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {_clean(str(key)): _tidy(item) for key, item in value.items()}
+    if isinstance(value, Sequence):
+        return [_tidy(item) for item in value]
+    return value if isinstance(value, bool | int | float | None) else _clean(str(value))
+
+
+def _clean(text: str) -> str:
+    return text.replace("\x00", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode("utf-8")

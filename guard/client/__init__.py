@@ -1,0 +1,16 @@
+"""What a migration imports: it asks before each batch, waits while it is told to, and says how far it is.
+
+    from guard.client import Migration
+
+    with Migration(connection, "backfill-email") as migration:
+        for batch in migration.pace(batches):
+            ...  # one batch, committed
+
+Synchronous, on the migration's own connection, without a thread. It needs psycopg and the standard library only, and
+works behind a transaction pooler. It never touches the migration's own tables or transactions.
+"""
+
+from guard.client.migration import Migration, wait_for_proceed
+from guard.client.outcomes import Aborted, AlreadyRunning, GuardLost, Paused
+
+__all__ = ["Aborted", "AlreadyRunning", "GuardLost", "Migration", "Paused", "wait_for_proceed"]

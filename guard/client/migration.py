@@ -1,0 +1,258 @@
+"""The loop of a migration under guard: asks before each batch, waits with no transaction open, reports and ends.
+
+It does not run batches, open connections or retry: those stay the caller's.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator
+from types import TracebackType
+from typing import Any, Literal, Self, TypeVar
+
+import psycopg
+from psycopg import pq
+
+from guard.client.asking import Answer, Asker, Line, register
+from guard.client.outcomes import Aborted, AlreadyRunning, GuardLost, Paused
+
+T = TypeVar("T")
+OnGuardLost = Literal["wait", "proceed", "fail"]
+
+_WAKE = 15.0
+"""Seconds in which a dormant guard is given time to wake before it counts as lost."""
+_ALIVE_EVERY, _PROGRESS_EVERY = 5.0, 1.0
+
+log = logging.getLogger("guard.client")
+
+
+class Migration:
+    """One run of the migration *name* on *connection*, from the ``with`` to its end.
+
+    *on_guard_lost* says what to do when no guard speaks: ``wait`` (for *give_up_after* seconds, then GuardLost),
+    ``proceed`` without a guard, or ``fail`` at once. An answer is used again for *fresh_for* seconds, and *poll* is the
+    pause between two questions while waiting, in seconds. *exclusive* refuses a second live run of the name.
+    *on_wait* is told in words why it waits, once for each reason; by default that is a line of logger ``guard.client``.
+
+    Entering raises AlreadyRunning, NotInstalled, NotPermitted, Paused (a transaction is open), psycopg.Error.
+    """
+
+    def __init__(
+        self,
+        connection: psycopg.Connection[Any],
+        name: str,
+        *,
+        on_guard_lost: OnGuardLost = "wait",
+        give_up_after: float = 900.0,
+        fresh_for: float = 0.2,
+        poll: float = 0.5,
+        exclusive: bool = True,
+        on_wait: Callable[[str], None] = log.warning,
+    ) -> None:
+        self.name = name
+        self._line = Line(connection)
+        self._on_guard_lost, self._give_up_after = on_guard_lost, give_up_after
+        self._fresh_for, self._poll = fresh_for, poll
+        self._exclusive, self._on_wait = exclusive, on_wait
+        self._run_id: int | None = None
+        self._told: tuple[object, ...] | None = None
+        self._good_until = self._written_at = 0.0
+        self._acknowledged = self._rows = self._batches = 0
+        self._note: str | None = None
+        self._changed = False
+
+    @property
+    def run_id(self) -> int:
+        """The id of this run. Raises RuntimeError outside of the ``with``."""
+        if self._run_id is None:
+            raise RuntimeError("use it in a with statement: with Migration(connection, name) as migration:")
+        return self._run_id
+
+    def __enter__(self) -> Self:
+        self._refuse_transaction()
+        try:
+            run_id = register(self._line, self.name, on_guard_lost=self._on_guard_lost, exclusive=self._exclusive)
+        except psycopg.errors.ObjectInUse as error:
+            raise AlreadyRunning(error.diag.message_primary or str(error)) from error
+        self._begin(run_id)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        outcome = "done" if error is None else "aborted" if isinstance(error, Aborted) else "failed"
+        detail = None if error is None else f"{type(error).__name__}: {error}"
+        status = self._line.status
+        usable = status is pq.TransactionStatus.IDLE or (error is None and status is pq.TransactionStatus.INTRANS)
+        if not usable:  # the transaction is the caller's to end; the guard notices the end of the session
+            log.warning("the end of run %s (%s) is not recorded: a transaction is open", self._run_id, outcome)
+            return
+        try:
+            self._write_progress()
+            # In a transaction that the caller has yet to commit, the end of the run is committed with it.
+            self._line.run("client_finish" if self._line.idle else "client_finish_here", self.run_id, outcome, detail)
+        except psycopg.Error as failure:
+            if error is None:
+                raise
+            log.warning("the end of run %s (%s) is not recorded: %s", self._run_id, outcome, failure)
+
+    # -- the loop --------------------------------------------------------------------------------------
+
+    def pace(self, batches: Iterable[T]) -> Iterator[T]:
+        """The same batches, each not before it may begin: asks before the next one is fetched.
+
+        Where fetching took longer than an answer is fresh, and left no transaction open, it asks again.
+        """
+        iterator = iter(batches)
+        while True:
+            self.checkpoint()
+            try:
+                batch = next(iterator)
+            except StopIteration:
+                return
+            if self._line.idle:
+                self.checkpoint()
+            yield batch
+            self._batches += 1
+            self._changed = True
+            self._report()
+
+    def checkpoint(self) -> None:
+        """Return when the migration may go on; wait until then with no transaction open.
+
+        Raises Paused inside a transaction, Aborted, GuardLost, psycopg.Error.
+        """
+        self._refuse_transaction()
+        if time.monotonic() < self._good_until:
+            return
+        waiting_since = lost_since = None
+        while True:
+            answer = self._asker.ask()
+            self._acknowledge(answer)
+            now = time.monotonic()
+            kind = self._kind(answer, now)
+            if kind == "proceed" or (kind == "lost" and self._on_guard_lost == "proceed"):
+                self._go_on(answer, kind, waiting_since)
+                return
+            waiting_since = waiting_since or now
+            lost_since = (lost_since or now) if kind == "lost" else None
+            self._refuse_to_wait(answer, kind, now - lost_since if lost_since else 0.0)
+            self._tell(answer, kind)
+            time.sleep(self._poll)
+
+    def progress(self, rows: int = 0, *, note: str | None = None) -> None:
+        """Count *rows* as done; written at most once a second, and only between transactions."""
+        self._rows += rows
+        self._note = note if note is not None else self._note
+        self._changed = True
+        self._report()
+
+    # -- parts of a checkpoint -------------------------------------------------------------------------
+
+    def _begin(self, run_id: int) -> None:
+        self._run_id = run_id
+        self._asker = Asker(self._line, self.name, run_id)
+        self._began_at = time.monotonic()
+
+    def _kind(self, answer: Answer, now: float) -> str:
+        waking = answer.mode == "dormant" and now - self._began_at < _WAKE
+        return "pause" if answer.kind == "lost" and waking else answer.kind
+
+    def _refuse_transaction(self) -> None:
+        if not self._line.idle:
+            raise Paused(
+                f"Migration {self.name} asked inside a transaction ({self._line.status.name}), where it must not wait: "
+                "commit or roll back before checkpoint() and before the next batch of pace()."
+            )
+
+    def _refuse_to_wait(self, answer: Answer, kind: str, lost_for: float) -> None:
+        if kind == "abort":
+            raise Aborted(f"Migration {self.name} is aborted: {answer.because}")
+        if kind == "lost" and (self._on_guard_lost == "fail" or lost_for > self._give_up_after):
+            raise GuardLost(f"Migration {self.name} has no guard: {answer.because}")
+
+    def _acknowledge(self, answer: Answer) -> None:
+        now = time.monotonic()
+        news = answer.kind != "lost" and answer.epoch is not None and answer.epoch > self._acknowledged
+        alive = answer.source != "server" and now - self._written_at > _ALIVE_EVERY
+        if news and answer.epoch is not None:
+            self._acknowledged = answer.epoch
+        if news or alive:
+            self._line.run("client_acknowledge", self.run_id, self._acknowledged)
+            self._written_at = now
+
+    def _go_on(self, answer: Answer, kind: str, waiting_since: float | None) -> None:
+        self._good_until = self._asker.good_until(answer, self._fresh_for)
+        if kind == "lost":
+            self._good_until = answer.asked_at + self._fresh_for
+            self._tell(answer, kind)
+            return
+        if self._told is not None and waiting_since is not None:
+            log.info(
+                "migration %s goes on after %.1f s: %s", self.name, time.monotonic() - waiting_since, answer.because
+            )
+        self._told = None
+
+    def _tell(self, answer: Answer, kind: str) -> None:
+        key = (kind, answer.source, answer.mode if kind == "lost" else answer.because)
+        if key != self._told:
+            self._told = key
+            does = "goes on without a guard" if kind == "lost" and self._on_guard_lost == "proceed" else "waits"
+            self._on_wait(f"migration {self.name} {does}: {answer.because}")
+
+    def _report(self) -> None:
+        if self._line.idle and time.monotonic() - self._written_at > _PROGRESS_EVERY:
+            self._write_progress()
+
+    def _write_progress(self) -> None:
+        if self._changed and self._line.idle:
+            self._line.run("client_progress", self.run_id, self._rows, self._batches, self._note)
+            self._changed, self._written_at = False, time.monotonic()
+
+
+def wait_for_proceed(
+    connection: psycopg.Connection[Any],
+    name: str,
+    timeout: float | None = None,
+    *,
+    poll: float = 0.5,
+    on_wait: Callable[[str], None] = log.warning,
+) -> None:
+    """Return when migration *name* may go on: for scripts that can only call a command between two steps.
+
+    It asks for the newest open run of that name; where there is none it announces one for the time of the wait.
+
+    Raises Aborted; Paused or GuardLost when that has lasted for *timeout* seconds (None: for ever).
+    """
+    end = None if timeout is None else time.monotonic() + timeout
+    migration = _Waiter(connection, name, poll=poll, on_wait=on_wait, end=end)
+    run_id = Line(connection).run("client_live_run", name)[0]
+    if run_id is None:
+        with migration:
+            migration.checkpoint()
+        return
+    migration.join(run_id)
+    migration.checkpoint()
+
+
+class _Waiter(Migration):
+    """A checkpoint that ends in time, also for somebody else's run."""
+
+    def __init__(self, connection: psycopg.Connection[Any], name: str, *, end: float | None, **more: Any) -> None:
+        super().__init__(connection, name, exclusive=False, give_up_after=float("inf"), **more)
+        self._end = end
+        self._joined = False
+
+    def join(self, run_id: int) -> None:
+        self._begin(run_id)
+        self._joined = True
+
+    def _acknowledge(self, answer: Answer) -> None:
+        if not self._joined:  # only a run's own session can say what it keeps to
+            super()._acknowledge(answer)
+
+    def _refuse_to_wait(self, answer: Answer, kind: str, lost_for: float) -> None:
+        super()._refuse_to_wait(answer, kind, lost_for)
+        if self._end is not None and time.monotonic() > self._end:
+            raise (GuardLost if kind == "lost" else Paused)(f"Migration {self.name} still waits: {answer.because}")

@@ -1,0 +1,20 @@
+-- How far the primary's WAL has come, on which timeline, and what it knows of each standby; one row.
+--
+-- Flushed WAL, since no other is sent to standbys. Positions as bytes from 0/0. The role needs pg_read_all_stats (a
+-- part of pg_monitor): without it the view shows NULL instead of failing.
+select pg_is_in_recovery() as in_recovery,
+       pg_has_role('pg_read_all_stats', 'usage') as permitted,
+       case when not pg_is_in_recovery() then (pg_current_wal_flush_lsn() - '0/0'::pg_lsn)::bigint end as lsn,
+       case when not pg_is_in_recovery() then left(pg_walfile_name(pg_current_wal_lsn()), 8) end as timeline,
+       coalesce(
+         (select jsonb_agg(jsonb_build_object(
+                   'pid', s.pid,
+                   'name', s.application_name,
+                   'state', s.state,
+                   'positions_known', num_nulls(s.sent_lsn, s.write_lsn, s.flush_lsn, s.replay_lsn) = 0,
+                   'replay_lsn', (s.replay_lsn - '0/0'::pg_lsn)::bigint,
+                   'replay_lag', extract(epoch from s.replay_lag),
+                   'replied_wall', extract(epoch from s.reply_time),
+                   'reply_age', extract(epoch from clock_timestamp() - s.reply_time)))
+            from pg_stat_replication s),
+         '[]') as senders

@@ -1,0 +1,58 @@
+-- Who is here: runs that have not ended (or did of late), sessions that look like a migration's, what operators
+-- ordered and forgave; one row. Times as Unix seconds.
+--
+-- A run's session is the one with its pid, role and start; without pg_read_all_stats (a part of pg_monitor) no start
+-- is shown and every session would look gone.
+with run as materialized (
+  select r.*, a.pid is not null as here, coalesce(a.state, '') as state, a.application_name as name_now
+    from migration_guard.run r
+    left join pg_stat_activity a
+           on a.pid = r.pid and a.usename = r.usename and a.backend_start = r.backend_start and r.outcome is null
+   where r.outcome is null
+      or r.ended_at > clock_timestamp() - make_interval(secs => %(ended_within)s)
+      or r.run_id = any (%(open)s::bigint[])
+),
+stranger as (
+  select a.pid, extract(epoch from a.backend_start) as backend_start_wall, a.usename, a.application_name,
+         coalesce(a.state, '') as state
+    from pg_stat_activity a
+   where a.datname = current_database()
+     and a.backend_type = 'client backend'
+     and not starts_with(a.application_name, 'migration_guard/')
+     and cardinality(%(roles)s::text[]) + cardinality(%(names)s::text[]) > 0
+     and (cardinality(%(roles)s::text[]) = 0 or a.usename = any (%(roles)s::text[]))
+     and (cardinality(%(names)s::text[]) = 0 or a.application_name like any (%(names)s::text[]))
+     and not exists (select from run r where r.pid = a.pid and r.here and r.outcome is null)
+   order by a.pid
+)
+select pg_has_role('pg_read_all_stats', 'usage') as permitted,
+       extract(epoch from clock_timestamp())::float8 as server_wall,
+       coalesce(
+         (select jsonb_agg(
+                   jsonb_build_object(
+                     'run_id', r.run_id, 'migration', r.migration,
+                     'registered_wall', extract(epoch from r.registered_at),
+                     'last_seen_wall', extract(epoch from r.last_seen), 'acknowledged_epoch', r.acknowledged_epoch,
+                     'rows_done', r.rows_done, 'batches_done', r.batches_done, 'note', r.note,
+                     'outcome', r.outcome, 'pooled', r.pooled,
+                     'session', case when r.here then jsonb_build_object(
+                        'pid', r.pid, 'backend_start_wall', extract(epoch from r.backend_start), 'usename', r.usename,
+                        'application_name', r.name_now, 'state', r.state, 'run_id', r.run_id) end)
+                   order by r.run_id)
+            from run r),
+         '[]') as runs,
+       coalesce((select jsonb_agg(to_jsonb(s)) from stranger s), '[]') as strangers,
+       coalesce(
+         (select jsonb_agg(
+                   jsonb_build_object(
+                     'order_id', o.order_id, 'kind', o.kind, 'migration', o.migration, 'owner', o.owner,
+                     'reason', o.reason, 'created_wall', extract(epoch from o.created_at),
+                     'expires_wall', extract(epoch from o.expires_at), 'rule', o.rule)
+                   order by o.order_id)
+            from migration_guard.operator_order o
+           where o.withdrawn_at is null and (o.expires_at is null or o.expires_at > clock_timestamp())),
+         '[]') as operator_orders,
+       coalesce(
+         (select jsonb_agg(jsonb_build_array(f.migration, f.upto) order by f.migration)
+            from (select migration, max(upto_run_id) as upto from migration_guard.forgotten group by migration) f),
+         '[]') as forgotten
