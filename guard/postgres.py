@@ -59,7 +59,7 @@ class Door:
     """One connection, opened when first needed and kept, with a hard deadline on every question.
 
     *deadline* is in seconds and covers all of a call: waiting for the call before it, connecting, asking. *settings*
-    are further settings of the session. *on_connect* runs on each new connection before anything else is asked.
+    are further settings of the session.
     Questions are sent unprepared: a probe's plan costs less than a cached one that breaks when the schema is upgraded.
 
     Raises WorldError where *conninfo* cannot be parsed.
@@ -79,8 +79,9 @@ class Door:
         self.purpose = purpose
         self.generation = 0
         """Grows with each new connection; what was true of a session is true of one generation."""
+        self.on_connect = on_connect
+        """Runs on each new connection before anything else is asked."""
         self._deadline = deadline
-        self._on_connect = on_connect
         self._settings = {
             "statement_timeout": f"{statement_timeout_ms}ms",
             "lock_timeout": f"{lock_timeout_ms}ms",
@@ -303,8 +304,8 @@ class Door:
             "select set_config(s.name, s.value, false) from unnest(%s::text[], %s::text[]) as s (name, value)",
             [list(self._settings), list(self._settings.values())],
         )
-        if self._on_connect is not None:
-            await self._on_connect(connection)
+        if self.on_connect is not None:
+            await self.on_connect(connection)
 
     # -- naming what went wrong ------------------------------------------------------------------------
 

@@ -1,0 +1,87 @@
+"""What Prometheus and HTTP endpoints share: a bounded answer, and plain words for what went wrong.
+
+No message holds an address's path, a header or a body: they may be secret.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+import time
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Any
+
+MAX_BYTES = 1_000_000
+
+
+class Refused(Exception):
+    """An answer that cannot be used; says why, for people."""
+
+
+def body(chunks: Iterable[bytes], end: float) -> bytes:
+    """All of an answer: at most MAX_BYTES, before the monotonic time *end*.
+
+    A library's timeout is per read, so an answer that drips would never meet it.
+    """
+    parts, size = [], 0
+    for chunk in chunks:
+        size += len(chunk)
+        if size > MAX_BYTES:
+            raise Refused(f"the answer is larger than {MAX_BYTES // 1000} kB")
+        if time.monotonic() > end:
+            raise TimeoutError
+        parts.append(chunk)
+    return b"".join(parts)
+
+
+def check(status: int, encoding: str | None) -> None:
+    """Refuse redirects (credentials would go where they lead), errors, and answers that unpack to any size."""
+    if 300 <= status < 400:
+        raise Refused(f"the answer is a redirect ({status}), which is not followed")
+    if status != 200:
+        name = HTTPStatus(status).phrase if status in set(HTTPStatus) else "unknown status"
+        raise Refused(f"the answer is HTTP {status} ({name})")
+    if (encoding or "identity").strip().lower() != "identity":
+        raise Refused("the answer is compressed, which was not asked for")
+
+
+def parse(text: bytes) -> Any:
+    """JSON, without the NaN and Infinity that Python's parser adds to it."""
+
+    def no_such(name: str) -> float:
+        raise ValueError(name)
+
+    try:
+        return json.loads(text, parse_constant=no_such)
+    except (ValueError, RecursionError):  # numbers of thousands of digits and broken UTF-8 are ValueErrors too
+        raise Refused("the answer is not JSON") from None
+
+
+def why(error: BaseException) -> str:
+    """An error of requests, httpx or the standard library in words; the deepest cause speaks."""
+    chain = _chain(error)
+    for cause in chain:
+        if isinstance(cause, Refused):
+            return str(cause)
+        if isinstance(cause, ssl.SSLError):
+            return f"TLS failed: {getattr(cause, 'verify_message', '') or cause.reason or 'no reason given'}"
+        if isinstance(cause, socket.gaierror):
+            return "its name cannot be resolved"
+    if any(isinstance(cause, TimeoutError) or "Timeout" in type(cause).__name__ for cause in chain):
+        return "no answer in time"
+    told = [cause.strerror for cause in chain if isinstance(cause, OSError) and isinstance(cause.strerror, str)]
+    return told[-1].lower() if told else f"the connection failed ({type(error).__name__})"
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    found: list[BaseException] = []
+    ahead: list[object] = [error]
+    while ahead:
+        link = ahead.pop(0)
+        if isinstance(link, BaseException) and link not in found:
+            found.append(link)
+            # requests and urllib3 keep the cause as an argument, or as the reason for giving up.
+            ahead += [link.__cause__, link.__context__, getattr(link, "reason", None), *link.args]
+    return found
