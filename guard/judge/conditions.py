@@ -178,7 +178,7 @@ def _eased(term: Term) -> Limit:
         value = 1 + (limit.value - 1) * RESUME_AT if away else _scaled(limit.value, upper=upper)
         return Limit(text=f"{write(value, Dimension.COUNT)}x baseline", value=value, kind=limit.kind)
     value = _scaled(limit.value, upper=upper)
-    if dimension is Dimension.RATIO and limit.kind == "absolute" and limit.value < 1 <= value:
+    if dimension is Dimension.RATIO and limit.kind == "absolute" and limit.value <= 1 <= value:
         value = 1 - (1 - limit.value) * RESUME_AT
     prefix = "baseline + " if limit.kind == "offset" else ""
     return Limit(text=prefix + write(value, dimension), value=value, kind=limit.kind)

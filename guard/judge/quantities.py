@@ -22,6 +22,7 @@ _SIZE = re.compile(rf"({_NUMBER}) ?(B|kB|MB|GB|TB)")
 _PERCENT = re.compile(rf"({_NUMBER}) ?%")
 _BARE = re.compile(_NUMBER)
 _SPACED_DURATION = re.compile(r"(?<=[0-9]) (?=[a-z])")
+_STEPS: Final = (("d", "h", 86_400, 3_600), ("h", "min", 3_600, 60), ("min", "s", 60, 1))
 _LONGEST = 100 * 365 * 86_400.0
 
 
@@ -69,16 +70,14 @@ def say(value: float, dimension: Dimension, digits: int = 3) -> str:
         return "not a number" if math.isnan(value) else "infinitely much"
     if value < 0:
         return f"-{say(-value, dimension, digits)}"
-    match dimension:
-        case Dimension.SECONDS:
-            return _say_seconds(value, digits)
-        case Dimension.BYTES:
-            unit = next((u for u in ("TB", "GB", "MB", "kB") if value >= SIZES[u]), "B")
-            return f"{_number(value / SIZES[unit], digits)} {unit}"
-        case Dimension.RATIO:
-            return f"{_number(value * 100, digits)} %"
-        case Dimension.COUNT:
-            return _number(value, digits)
+    if dimension is Dimension.SECONDS:
+        return _say_seconds(value, digits)
+    if dimension is Dimension.BYTES:
+        unit = next((unit for unit in ("TB", "GB", "MB", "kB") if value >= SIZES[unit]), "B")
+        return f"{_number(value / SIZES[unit], digits)} {unit}"
+    if dimension is Dimension.RATIO:
+        return f"{_number(value * 100, digits)} %"
+    return _number(value, digits)
 
 
 def say_seconds(value: float) -> str:
@@ -88,14 +87,12 @@ def say_seconds(value: float) -> str:
 
 def write(value: float, dimension: Dimension) -> str:
     """As the grammar reads it, in one unit: `3.5s`, `350ms`, `44.8MB`, `0.7%`, `2.1`; rounded to six digits."""
-    match dimension:
-        case Dimension.SECONDS:
-            if value == 0 or value >= 1:
-                return f"{_number(value, 6)}s"
-            unit, scale = ("ms", 1e3) if value >= 1e-3 else ("us", 1e6)
-            return f"{_number(value * scale, 6)}{unit}"
-        case Dimension.BYTES | Dimension.RATIO | Dimension.COUNT:
-            return say(value, dimension, 6).replace(" ", "")
+    if dimension is not Dimension.SECONDS:
+        return say(value, dimension, 6).replace(" ", "")
+    if value == 0 or value >= 1:
+        return f"{_number(value, 6)}s"
+    unit, scale = ("ms", 1e3) if value >= 1e-3 else ("us", 1e6)
+    return f"{_number(value * scale, 6)}{unit}"
 
 
 def _say_seconds(value: float, digits: int) -> str:
@@ -104,11 +101,9 @@ def _say_seconds(value: float, digits: int) -> str:
     if value < 1:
         return f"{_number(value * 1000, digits)} ms"
     whole = round(value)
-    for unit, size, smaller, part in (("d", 86_400, "h", 3_600), ("h", 3_600, "min", 60), ("min", 60, "s", 1)):
-        if whole >= (2 if unit != "min" else 1) * size:
-            rest = whole % size // part
-            return f"{whole // size} {unit}" + (f" {rest} {smaller}" if rest else "")
-    raise AssertionError("unreachable: whole >= 120 is minutes at least")
+    larger, smaller, size, part = next(step for step in _STEPS if whole >= 2 * step[2] or step is _STEPS[-1])
+    rest = whole % size // part
+    return f"{whole // size} {larger}" + (f" {rest} {smaller}" if rest else "")
 
 
 def _number(value: float, digits: int) -> str:

@@ -75,7 +75,7 @@ class Problems:
             file=str(self._document.path),
             line=self._document.lines.of(key),
             key=self._name(key),
-            message=message,
+            message=printable(message, most=1000),
         )
 
     def _name(self, key: Key) -> str:
@@ -88,9 +88,9 @@ class Problems:
         return ".".join(map(printable, key)) or "file"
 
 
-def printable(part: object) -> str:
+def printable(part: object, *, most: int = 80) -> str:
     """On one line and without control characters, since a problem is one line of a terminal."""
-    return "".join(c if c.isprintable() else "?" for c in str(part))[:80]
+    return "".join(c if c.isprintable() else "?" for c in str(part))[:most]
 
 
 def did_you_mean(wrong: str, allowed: Iterable[str]) -> str:
