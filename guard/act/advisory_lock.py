@@ -120,7 +120,7 @@ class AdvisoryGate:
     async def _ask(self, name: str) -> None:
         """Wait for the lock in the queue; where the name is no longer wanted meanwhile, leave the queue at once."""
         await self._prepare()
-        generation = self._generation
+        generation, wanted = self._generation, self._wanted
         waiting = asyncio.ensure_future(
             self._door.fetch(sql.get("gate_lock"), {"name": name}, deadline=self._lock_timeout + 2.0)
         )
@@ -144,4 +144,5 @@ class AdvisoryGate:
                 waiting.cancel()
                 await asyncio.wait({waiting})
                 self._held = frozenset()
+            if self._wanted != wanted:
                 self._changed.set()

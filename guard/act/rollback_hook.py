@@ -47,7 +47,7 @@ class RollbackHook:
         self, command: Sequence[str], *, timeout: float, state_directory: Path, environment: Sequence[str] = ()
     ) -> None:
         self.command = tuple(command)
-        self._timeout = timeout
+        self.timeout = timeout
         self._directory = Path(state_directory)
         self._allowed = tuple(environment)
 
@@ -119,7 +119,7 @@ class RollbackHook:
             "command": list(self.command),
             "facts": dict(facts),
             "environment": self._environment(facts),
-            "timeout": self._timeout,
+            "timeout": self.timeout,
             "grace": _GRACE,
             "keep": _KEEP,
             "start": str(self._start_file(run_id)),
@@ -141,10 +141,10 @@ class RollbackHook:
             raise HookError(f"its supervisor ended with {launcher.returncode}")
 
     async def _end(self, run_id: int) -> HookOutcome:
-        until = asyncio.get_running_loop().time() + self._timeout + _GRACE + _MARGIN
+        until = asyncio.get_running_loop().time() + self.timeout + _GRACE + _MARGIN
         while (outcome := self.last_outcome(run_id)) is None:
             if asyncio.get_running_loop().time() >= until:
-                return HookOutcome(ok=False, words=f"unknown: no end within {self._timeout + _GRACE + _MARGIN:g} s")
+                return HookOutcome(ok=False, words=f"unknown: no end within {self.timeout + _GRACE + _MARGIN:g} s")
             await asyncio.sleep(0.05)
         return outcome
 
