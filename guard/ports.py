@@ -71,6 +71,9 @@ class Signal(Protocol):
     async def publish(self, publication: Publication) -> int:
         """Write beat, orders, events, admissions in one transaction; returns the last event id written (0: none)."""
 
+    async def notices_since(self, event_id: int) -> tuple[Notice, ...]:
+        """Notices that events after this one carry, oldest first: what a killed guard may not have queued."""
+
     async def claim_rollback(self, run: Run, because: str, command: Sequence[str]) -> bool:
         """Durably (synchronous_commit = on) claim the one rollback of a run. False: it was claimed before."""
 
@@ -154,6 +157,12 @@ class Journal(Protocol):
     def save(self, states: Sequence[State], notices: Sequence[Notice], last_event_id: int) -> None: ...
 
     def states(self) -> tuple[State, ...]: ...
+
+    def last_event_id(self) -> int:
+        """Newest event whose notice is known to be here; 0 for a new journal."""
+
+    def add_missing(self, notices: Sequence[Notice]) -> None:
+        """Queue notices that are not here yet, by their ids."""
 
 
 @dataclass(frozen=True, slots=True)

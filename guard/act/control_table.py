@@ -22,10 +22,10 @@ from guard.errors import (
     Unreachable,
     WrongServer,
 )
-from guard.model import Order, Run, State
+from guard.model import Notice, Order, Run, State
 from guard.ports import Leadership, Publication
 from guard.postgres import Door
-from guard.records import event_to_dict, state_from_dict
+from guard.records import event_to_dict, notice_from_dict, state_from_dict
 from guard.sql import get
 
 _TAKEOVER_WITHIN, _TAKEOVER_EVERY = 2.0, 0.05
@@ -38,8 +38,8 @@ class ControlTable:
     """The guard's pen in schema migration_guard, on one session of its own.
 
     *door* must be used by nobody else: its session holds the leader's lock. *guard_id* names this guard across
-    restarts: whoever comes with the same one is taken for the same guard, and ends its old session. *lease_seconds* is for how
-    long migrations may go on after a beat.
+    restarts: whoever comes with the same one is taken for the same guard, and ends its old session. *lease_seconds* is
+    for how long migrations may go on after a beat.
     """
 
     def __init__(self, door: Door, *, guard_id: str, lease_seconds: float) -> None:
@@ -81,6 +81,16 @@ class ControlTable:
             report=None if publication.report is None else _dump(dict(publication.report)),
         )
         return int(last)
+
+    async def notices_since(self, event_id: int) -> tuple[Notice, ...]:
+        """Notices that events after *event_id* carry, oldest first; those of a version nobody can read are left out."""
+        found = []
+        for (record,) in await self._door.fetch(get("control_notices"), {"since": event_id}):
+            try:
+                found.append(notice_from_dict(record))
+            except ValueError:
+                continue
+        return tuple(found)
 
     async def claim_rollback(self, run: Run, because: str, command: Sequence[str]) -> bool:
         """Claim the one rollback of *run*, as durably as the server can; False where it was claimed before.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 from guard.decide.ladder import Circumstances
 from guard.judge.findings import concerns, find
 from guard.judge.verdicts import Streak, judge
-from guard.model import EVERYONE, Finding, OperatorOrder, Phase, Roster, Rule, Run, Sample, State, Verdict
+from guard.model import EVERYONE, Ask, Finding, OperatorOrder, Phase, Roster, Rule, Run, Sample, State, Verdict
 from guard.ports import Observation
 
 _AT_WORK = (Phase.RUNNING, Phase.STRAINED, Phase.PAUSED, Phase.SOAKING, Phase.ROLLING_BACK)
@@ -26,7 +27,8 @@ class Board:
         self.roster: Roster | None = None
         self.verdicts: dict[str, Verdict] = {}
         self._streaks: dict[str, Streak] = {}
-        self._missing_since: dict[int, float] = {}
+        self._acted_at: dict[str, float] = {}
+        self._missing_since: dict[int | None, float] = {}
 
     def put(self, observation: Observation) -> None:
         """Take what a probe brought; an older sample never replaces a newer one."""
@@ -37,13 +39,23 @@ class Board:
         if observation.roster is not None:
             self.roster = observation.roster
 
+    def acted(self, rule: str, now: float) -> None:
+        """A queue was cleared by this rule: what was read before says nothing about a need to act again."""
+        self._acted_at[rule] = now
+
     def judge(self, now: float) -> None:
         """Judge every rule on the newest sample."""
         for rule in self.rules:
             streak = self._streaks.get(rule.name, Streak())
             verdict, after = judge(rule, streak, self.samples.get(rule.sensor), now)
-            self.verdicts[rule.name] = verdict
+            self.verdicts[rule.name] = self._once(verdict)
             self._streaks[rule.name] = after
+
+    def _once(self, verdict: Verdict) -> Verdict:
+        acted_at = self._acted_at.get(verdict.rule)
+        if verdict.ask is Ask.CANCEL and acted_at is not None and (verdict.taken_at or 0.0) <= acted_at:
+            return dataclasses.replace(verdict, ask=Ask.PAUSE)
+        return verdict
 
     def under(self, rules: Sequence[Rule]) -> Board:
         """The same world under other rules: unchanged rules keep their memory, removed ones leave nothing behind."""
@@ -52,6 +64,8 @@ class Board:
         sensors = {rule.sensor for rule in rules}
         board.samples = {sensor: sample for sensor, sample in self.samples.items() if sensor in sensors}
         board.roster = self.roster
+        board._missing_since = self._missing_since
+        board._acted_at = {name: at for name, at in self._acted_at.items() if name in kept}
         board._streaks = {name: streak for name, streak in self._streaks.items() if name in kept}
         return board
 
@@ -93,7 +107,7 @@ class Board:
             overridden=bool(self._orders("override", state.migration)),
             aborted_by=f"aborted by {aborts[0].owner}: {aborts[0].reason}" if aborts else "",
             outcome=self._outcome(state, run),
-            gone=self._gone(state, run, base.now),
+            gone=self._gone(state, run),
             acknowledged=acknowledged or (run is not None and run.acknowledged_epoch >= state.epoch > 0),
         )
 
@@ -106,24 +120,27 @@ class Board:
             return None
         return run.outcome
 
-    def _gone(self, state: State, run: Run | None, now: float) -> bool:
-        """Whether the migration has vanished; only a roster can tell, so without one nobody has."""
+    def _gone(self, state: State, run: Run | None) -> bool:
+        """Whether the migration has vanished. Only rosters can tell: one old look, however old, is no proof."""
         roster = self.roster
         if roster is None:
             return False
-        if state.run_id is None:
-            return not roster.strangers and state.phase in (Phase.RUNNING, Phase.STRAINED)
         if run is not None and run.outcome == "gone":
             return True
-        if run is not None and (run.session is not None or self._heard_of(run, roster)):
+        if _is_here(state, run, roster):
             self._missing_since.pop(state.run_id, None)
             return False
-        since = self._missing_since.setdefault(state.run_id, now)
-        return now - since >= GONE_AFTER
+        since = self._missing_since.setdefault(state.run_id, roster.taken_at)
+        return roster.taken_at - since >= GONE_AFTER
 
-    @staticmethod
-    def _heard_of(run: Run, roster: Roster) -> bool:
-        return run.pooled and roster.server_wall - run.last_seen_wall < POOLED_GONE_AFTER
+
+def _is_here(state: State, run: Run | None, roster: Roster) -> bool:
+    if state.run_id is None:
+        return bool(roster.strangers)
+    if run is None:
+        return False
+    heard_of = run.pooled and roster.server_wall - run.last_seen_wall < POOLED_GONE_AFTER
+    return run.session is not None or heard_of
 
 
 def _key(state: State) -> tuple[str, int | None]:

@@ -15,6 +15,8 @@ from guard.ports import CancelReport, Ended, Hands, Hook, HookOutcome
 
 @dataclass(frozen=True, slots=True)
 class QueueCleared:
+    """What came of a queue. Of several runs that the rule concerns, `key` is the one that asked first."""
+
     key: tuple[str, int | None]
     rule: str
     report: CancelReport
@@ -28,20 +30,24 @@ class RolledBack:
 
 async def clear_queue(hands: Hands, key: tuple[str, int | None], rule: Rule, roster: Roster) -> QueueCleared:
     """Cancel what holds up the queue; terminate what did not yield to the cancel."""
-    try:
-        report = await hands.canceller.clear_queue(rule, roster, terminate=False)
-        if any(_stubborn(ended) for ended in report.ended):
-            second = await hands.canceller.clear_queue(rule, roster, terminate=True)
-            report = CancelReport(
-                ended=report.ended + second.ended,
-                queued=report.queued,
-                nothing_because=report.nothing_because,
-                root=report.root or second.root,
-                leftovers=report.leftovers + second.leftovers,
-            )
-    except ServerError as error:
-        report = CancelReport(nothing_because=f"it could not be done: {error}")
+    report = await _clear(hands, rule, roster, terminate=False)
+    if any(_stubborn(ended) for ended in report.ended):
+        second = await _clear(hands, rule, roster, terminate=True)
+        report = CancelReport(
+            ended=report.ended + second.ended,
+            queued=report.queued,
+            nothing_because=second.nothing_because,
+            root=report.root or second.root,
+            leftovers=report.leftovers + second.leftovers,
+        )
     return QueueCleared(key, rule.name, report)
+
+
+async def _clear(hands: Hands, rule: Rule, roster: Roster, *, terminate: bool) -> CancelReport:
+    try:
+        return await hands.canceller.clear_queue(rule, roster, terminate=terminate)
+    except ServerError as error:
+        return CancelReport(nothing_because=f"it could not be done: {error}")
 
 
 def _stubborn(ended: Ended) -> bool:

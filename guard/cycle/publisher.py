@@ -67,7 +67,8 @@ class Publisher:
         reporting = changed or self._last_report is None or bulletin.now - self._last_report >= REPORT_INTERVAL
         publication = Publication(
             mode=bulletin.mode,
-            epoch=self.epoch + (kinds != self._kinds),
+            # A phase that a run has entered waits for an acknowledgement of the epoch that it was entered with.
+            epoch=max(self.epoch + (kinds != self._kinds), *(state.epoch for state in bulletin.states), 0),
             orders=orders,
             rests_for=bulletin.rests_for,
             events=tuple(ledger.events),
@@ -86,6 +87,13 @@ class Publisher:
         self._last_beat = bulletin.now
         self._last_report = bulletin.now if reporting else self._last_report
         self._hands.gate.want(frozenset(name for name, kind in kinds.items() if kind is OrderKind.PAUSE))
+
+    async def release(self, states: Sequence[State], *, observing: bool) -> None:
+        """The last word of a guard that stops. An observing one stays observing, so that its end stops nobody."""
+        self.leading = False
+        orders = orders_of(states, observing=observing)
+        mode = "observing" if observing else "released"
+        await self._hands.signal.publish(Publication(mode, self.epoch, orders, rests_for=0.0))
 
     def _beat_due(self, bulletin: Bulletin) -> bool:
         if not bulletin.beating:

@@ -13,23 +13,29 @@ from dataclasses import dataclass, field
 from guard.cycle.board import Board
 from guard.cycle.chores import QueueCleared, RolledBack, clear_queue, roll_back
 from guard.cycle.ledger import Ledger
+from guard.cycle.operators import Operators
 from guard.cycle.publisher import Bulletin, Publisher
 from guard.cycle.words import queue_cleared, report
 from guard.decide import notices
 from guard.decide.decision import Decision, decide
 from guard.decide.ladder import Circumstances
 from guard.decide.machine import ENDINGS, TABLE, Move
-from guard.errors import ServerError
+from guard.errors import NotInstalled, ServerError, WrongServer
 from guard.judge.findings import what_would_resume
-from guard.model import EVERYONE, Finding, OperatorOrder, Phase, Rule, Severity, State
+from guard.model import EVERYONE, Finding, Phase, Rule, State
 from guard.ports import Hands, Hook, HookOutcome, Observation
 
 Key = tuple[str, int | None]
 Result = QueueCleared | RolledBack
 
 LEAD_AGAIN_AFTER = 1.0
+AGAIN_AFTER = 1.0
+"""Seconds between two beginnings of the same act: one that fails at once must not be tried as fast as it fails."""
 ROLLBACK_MARGIN = 120.0
 """Seconds beyond its timeout after which a hook that a former daemon began is no longer waited for."""
+
+_ORDERED = (Phase.ROLLING_BACK, Phase.ABORTED)
+"""Phases that a guard which only observes does not enter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +56,7 @@ class Chore:
 
     kind: str
     key: Key
+    """The run; of a queue, the rule by which it is one, since clearing it concerns every run in it."""
     work: Coroutine[object, object, Result | None]
 
 
@@ -75,8 +82,11 @@ class Guard:
         self._closed: set[int] = set()
         self._busy: set[tuple[str, Key]] = set()
         self._results: list[Result] = []
-        self._known_orders: dict[int, OperatorOrder] | None = None
-        self._saved: dict[Key, State] = {}
+        self._started: dict[tuple[str, Key], float] = {}
+        self._asked: dict[str, State] = {}
+        self._operators = Operators()
+        self._taken_up = False
+        self._saved: tuple[dict[Key, State], int] = ({}, 0)
         self._next_lead = 0.0
 
     # -- from outside --------------------------------------------------------------------------------------------------
@@ -119,7 +129,15 @@ class Guard:
         leadership = await self.hands.signal.lead()
         for state in (*leadership.states, *self.hands.journal.states()):
             self._restore(state)
+        # Written with its order in the database, perhaps not in the journal: a kill may fall between the two.
+        self.hands.journal.add_missing(await self.hands.signal.notices_since(self.hands.journal.last_event_id()))
         self.publisher.led(leadership)
+        self._taken_up = True
+
+    async def release(self) -> None:
+        """Say in the lease that this guard was stopped on purpose; migrations then wait as for a dead one, in words."""
+        if self.publisher.leading:
+            await self.publisher.release(tuple(self.states.values()), observing=self.options.observing)
 
     def _restore(self, state: State) -> None:
         key, known = _key(state), self.states.get(_key(state))
@@ -134,10 +152,13 @@ class Guard:
     async def step(self, now: float, wall: float) -> Step:
         """poll -> judge -> decide -> act -> tell, from what was heard until now. Raises Fenced and WorldError."""
         await self._lead_again(now)
+        self._take_results(now, wall)
         self.board.judge(now)
+        if not self._taken_up:
+            # What was decided for these runs before is not known yet; to begin anew could let an aborted one go on.
+            return Step(self._next_lead, ())
         self._meet(wall)
         self._hear_operators(wall)
-        self._take_results(wall)
         decisions, due = [], None
         for state in tuple(self.states.values()):
             finding = self.board.finding(state.migration)
@@ -147,7 +168,7 @@ class Guard:
             due = min((at for at in (due, finding.due) if at is not None), default=None)
         await self.publisher.publish(self._bulletin(now, wall), self._ledger)
         self._save()
-        return Step(due, tuple(chore for decision in decisions for chore in self._chores(decision, wall)))
+        return Step(due, tuple(chore for decision in decisions for chore in self._chores(decision, now, wall)))
 
     async def _lead_again(self, now: float) -> None:
         if self.publisher.leading or now < self._next_lead:
@@ -155,7 +176,8 @@ class Guard:
         self._next_lead = now + LEAD_AGAIN_AFTER
         try:
             await self.lead()
-        except ServerError as error:
+        except (ServerError, WrongServer, NotInstalled) as error:
+            # A server that fails over is a standby for a while: wrong now, and perhaps right in a moment.
             self.publisher.trouble = str(error)
 
     def _meet(self, wall: float) -> None:
@@ -191,24 +213,14 @@ class Guard:
         self._closed |= {state.run_id} if state.run_id is not None else set()
 
     def _hear_operators(self, wall: float) -> None:
-        """Tell when a human's order came into force or ended, whoever gave it and by whichever door."""
+        """Tell when a human's order came into force or ended."""
         if self.board.roster is None:
             return
-        present = {order.order_id: order for order in self.board.roster.operator_orders}
-        before = present if self._known_orders is None else self._known_orders
-        self._known_orders = present
-        for order_id in sorted(present.keys() ^ before.keys()):
-            if order_id in present:
-                order = present[order_id]
-                headline, because = f"({order.kind} ordered by {order.owner})", order.reason
-            else:
-                order = before[order_id]
-                expired = order.expires_wall is not None and order.expires_wall <= wall
-                headline = f"(the {order.kind} by {order.owner} is over)"
-                because = "it expired" if expired else "it was taken back"
-            named = [state for state in self.states.values() if order.migration in (EVERYONE, state.migration)]
-            state = named[0] if named else State(order.migration, None, Phase.RUNNING, because, wall)
-            self._ledger.tell(notices.Draft("operator", Severity.INFO, headline, because), state, wall)
+        for migration, draft in self._operators.news(self.board.roster.operator_orders, wall):
+            named = [state for state in self.states.values() if state.migration == migration]
+            # A state that is done is not taken up again by a restarted guard.
+            nobody = State(migration, None, Phase.DONE, draft.because, wall)
+            self._ledger.tell(draft, named[-1] if named else nobody, wall)
 
     def _circumstances(self, state: State, now: float, wall: float) -> Circumstances:
         soak = self.options.soak
@@ -239,14 +251,17 @@ class Guard:
     def _adopt(self, decision: Decision, finding: Finding, wall: float) -> None:
         """Make a decision our own: state, events, notices."""
         state = decision.state
-        self.states[_key(state)] = state
         if decision.moved_from is not None:
             draft = notices.for_decision(decision, what_would_resume(finding), observing=self.options.observing)
+            if self.options.observing and state.phase in _ORDERED:
+                self._only_imagine(decision, draft, wall)
+                return
             self._ledger.record(draft.kind if draft else state.phase.value, state, draft, wall=wall)
-            if state.phase is Phase.ABORTED and not self.options.observing:
+            if state.phase is Phase.ABORTED:
                 self._ledger.bar(state, state.because)
         elif decision.became_effective:
             self._ledger.record("effective", state)
+        self.states[_key(state)] = state
         if decision.ask_human:
             hook = self._hook(state.migration)
             draft = notices.ask_human(state, decision.ask_human, finding.because, hook.command if hook else ())
@@ -254,57 +269,79 @@ class Guard:
         if state.phase is Phase.DONE:
             self._forget(state)
 
-    def _chores(self, decision: Decision, wall: float) -> list[Chore]:
+    def _only_imagine(self, decision: Decision, draft: notices.Draft | None, wall: float) -> None:
+        """Observing: say once what would have been ordered, and go no further than a pause.
+
+        A run that is only thought to be aborted goes on, and must not be found aborted by a guard that enforces.
+        """
+        kept = decision.state
+        if decision.moved_from in (Phase.RUNNING, Phase.STRAINED):
+            kept = dataclasses.replace(kept, phase=Phase.PAUSED)
+        else:
+            kept = self.states[_key(kept)]
+        self.states[_key(kept)] = kept
+        if draft is not None:
+            self._ledger.tell(draft, kept, wall, once=True)
+
+    def _chores(self, decision: Decision, now: float, wall: float) -> list[Chore]:
         """Start what takes time; only a leading guard that may act does, and never the same thing twice at once."""
         state, key, roster = decision.state, _key(decision.state), self.board.roster
-        if not self.publisher.leading or self.options.observing:
+        # Without a look at who is here nobody's sessions could be ended, nor proven gone before a rollback.
+        if not self.publisher.leading or self.options.observing or roster is None:
             return []
         queues = [rule for rule in self.options.rules if rule.name in decision.clear_queue]
-        chores = [
-            Chore("queue", key, clear_queue(self.hands, key, rule, roster))
-            for rule in queues
-            if roster is not None and self._take_on("queue", key)
-        ]
-        if state.phase is Phase.ROLLING_BACK and self._take_on("rollback", key):
+        chores = []
+        for rule in queues:
+            about = (rule.name, None)
+            if self._take_on("queue", about, now):
+                self._asked[rule.name] = state
+                chores.append(Chore("queue", about, clear_queue(self.hands, key, rule, roster)))
+        if state.phase is Phase.ROLLING_BACK and self._take_on("rollback", key, now):
             hook, run = self._hook(state.migration), self.board.run(state.run_id)
             if hook is None or wall - state.since_wall > hook.timeout + ROLLBACK_MARGIN:
                 words = "it was begun and its end is not known; the hook may have run"
                 self._busy.discard(("rollback", key))
                 self._results.append(RolledBack(key, HookOutcome(False, words)))
             else:
-                chores.append(
-                    Chore("rollback", key, roll_back(self.hands, state, run, hook=hook, facts=self._facts(state)))
-                )
+                work = roll_back(self.hands, state, run, hook=hook, facts=self._facts(state))
+                chores.append(Chore("rollback", key, work))
         return chores
 
-    def _take_on(self, kind: str, key: Key) -> bool:
-        if (kind, key) in self._busy:
+    def _take_on(self, kind: str, key: Key, now: float) -> bool:
+        started = self._started.get((kind, key))
+        if (kind, key) in self._busy or (started is not None and now - started < AGAIN_AFTER):
             return False
         self._busy.add((kind, key))
+        self._started[kind, key] = now
         return True
 
-    def _take_results(self, wall: float) -> None:
+    def _take_results(self, now: float, wall: float) -> None:
         results, self._results = self._results, []
         for result in results:
-            state = self.states.get(result.key)
-            if state is None:
-                continue
             if isinstance(result, QueueCleared):
-                self._take_cleared(result, state, wall)
-            else:
-                ended = dataclasses.replace(state, phase=TABLE[state.phase, Move.ROLLED], since_wall=wall)
-                draft = notices.rolled_back(
-                    ended, ok=result.outcome.ok, words=result.outcome.words, output=result.outcome.output
-                )
-                ended = dataclasses.replace(ended, because=f"{draft.headline}: {ended.because}")
-                self.states[result.key] = ended
-                self._ledger.record(draft.kind, ended, draft, wall=wall)
-                self._ledger.bar(ended, ended.because)
+                self.board.acted(result.rule, now)
+                self._take_cleared(result, wall)
+            elif state := self.states.get(result.key):
+                self._take_rolled_back(result.outcome, state, wall)
 
-    def _take_cleared(self, result: QueueCleared, state: State, wall: float) -> None:
-        acted = any(ended.how in ("cancelled", "terminated") for ended in result.report.ended)
-        self.states[result.key] = state = dataclasses.replace(state, cancels=state.cancels + acted)
-        draft = queue_cleared(result.report, state.because)
+    def _take_rolled_back(self, outcome: HookOutcome, state: State, wall: float) -> None:
+        ended = dataclasses.replace(state, phase=TABLE[state.phase, Move.ROLLED], since_wall=wall)
+        draft = notices.rolled_back(ended, ok=outcome.ok, words=outcome.words, output=outcome.output)
+        ended = dataclasses.replace(ended, because=f"{draft.headline}: {ended.because}")
+        self.states[_key(ended)] = ended
+        self._ledger.record(draft.kind, ended, draft, wall=wall)
+        self._ledger.bar(ended, ended.because)
+
+    def _take_cleared(self, result: QueueCleared, wall: float) -> None:
+        """Count the cancel for those whose sessions were ended, and tell it even where they have left meanwhile."""
+        asked = self._asked.pop(result.rule)
+        acted = [ended.session.run_id for ended in result.report.ended if ended.how in ("cancelled", "terminated")]
+        concerned = [state for state in self.states.values() if state.run_id in acted]
+        for state in concerned:
+            self.states[_key(state)] = dataclasses.replace(state, cancels=state.cancels + 1)
+        told = _key(concerned[0]) if concerned else result.key
+        state = self.states.get(told) or dataclasses.replace(asked, phase=Phase.DONE)
+        draft = queue_cleared(result.report, asked.because)
         if draft is not None:
             # The same refusal at each poll is one piece of news.
             self._ledger.tell(draft, state, wall, once=draft.kind == "cancel_failed")
@@ -323,11 +360,11 @@ class Guard:
         }
 
     def _save(self) -> None:
-        if self._ledger.notices or self._saved != self.states:
-            states = tuple(self.states.values())
-            self.hands.journal.save(states, tuple(self._ledger.notices), self.publisher.last_event_id)
+        present = (dict(self.states), self.publisher.last_event_id)
+        if self._ledger.notices or self._saved != present:
+            self.hands.journal.save(tuple(self.states.values()), tuple(self._ledger.notices), present[1])
             self._ledger.notices.clear()
-            self._saved = dict(self.states)
+            self._saved = present
 
 
 def _key(state: State) -> Key:

@@ -65,11 +65,13 @@ def queue_cleared(outcome: CancelReport, because: str) -> notices.Draft | None:
     if outcome.leftovers:
         fields["left behind"] = "; ".join(outcome.leftovers)
     fields["sessions"] = "; ".join(f"{_named(e.session)}: {e.how} {e.detail}".strip() for e in outcome.ended)
-    if outcome.ended[-1].gone:
+    # Who did not yield to a cancel is there a second time, as terminated.
+    last_word = {ended.session.pid: ended for ended in outcome.ended}
+    left = [ended for ended in last_word.values() if not ended.gone]
+    if not left:
         how = "terminated" if any(e.how == "terminated" for e in outcome.ended) else "cancelled"
         return notices.cancelled("cancelled", f"{how}, the queue behind it is released", because, fields)
-    last = outcome.ended[-1]
-    words = f"could not be cancelled: {last.how} {last.detail}".strip()
+    words = f"could not be cancelled: {left[-1].how} {left[-1].detail or outcome.nothing_because}".strip()
     return notices.cancelled("cancel_failed", words, because, fields)
 
 

@@ -1,0 +1,204 @@
+"""serve(): one asyncio loop that owns all state, from start to stop.
+
+Probes are the only interval jobs. The scheduler reckons in wall time, so a watch compares both clocks and has every
+job run at once when the wall clock was set; nothing else here looks at it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+from guard.daemon import systemd
+from guard.errors import ConfigError, ServerError, WorldError
+from guard.settings import Settings, load
+from guard.watch import Watch
+from guard.wiring import Exchange, Household, build, rewire
+
+log = logging.getLogger("guard.daemon")
+
+STOP_WITHIN = 5.0
+"""Seconds from SIGTERM to the end, whatever hangs."""
+CLOCK_STEP = 0.5
+"""Seconds by which the wall clock must run away from the monotonic one to count as set."""
+CLOCK_WATCH = 0.1
+
+
+def serve(path: Path) -> int:
+    """Run until SIGTERM or SIGINT; the exit code.
+
+    Raises ConfigError where the file is wrong, WorldError where a database must not be guarded from here.
+    """
+    settings = load(path)
+    logging.getLogger("apscheduler").setLevel(logging.CRITICAL)
+    return asyncio.run(_Service(path, settings).run())
+
+
+class _Service:
+    def __init__(self, path: Path, settings: Settings) -> None:
+        self._path = path
+        self._settings = settings
+        self._stopping = asyncio.Event()
+        self._scheduler = AsyncIOScheduler()
+        self._household: Household | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def run(self) -> int:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop)
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
+        household = self._household = build(self._settings)
+        try:
+            await self._take_the_lead(household)
+            household.outbox.start()
+            self._start(household)
+            systemd.tell(READY="1", STATUS=self._status())
+            log.info("guarding %s", ", ".join(watch.name for watch in household.watches))
+            await self._until_the_end(household)
+        finally:
+            code = await self._end(household)
+        return code
+
+    async def _take_the_lead(self, household: Household) -> None:
+        """Lead every database that can be led. One that cannot be reached is tried again and again by its guard."""
+        refused: list[WorldError] = []
+        for watch in household.watches:
+            try:
+                await watch.guard.lead()
+            except ServerError as error:
+                log.warning("%s: %s; trying again", watch.name, error)
+            except WorldError as error:
+                log.critical("%s: %s", watch.name, error)
+                refused.append(error)
+                watch.ended_because = str(error)
+                watch.ended.set()
+        if len(refused) == len(household.watches):
+            raise refused[0]
+
+    def _start(self, household: Household) -> None:
+        for watch in household.watches:
+            if not watch.ended.is_set():
+                self._tasks.append(asyncio.create_task(watch.run(), name=f"guard {watch.name}"))
+                self._tasks.append(asyncio.create_task(household.listen(watch), name=f"listen {watch.name}"))
+                self._schedule(watch)
+        self._scheduler.start()
+        self._tasks.append(asyncio.create_task(self._watch_clock(), name="clock"))
+
+    def _schedule(self, watch: Watch) -> None:
+        for name in watch.duties:
+            self._scheduler.add_job(
+                watch.look,
+                "interval",
+                seconds=watch.pace.poll,
+                args=(name,),
+                id=f"{watch.name}/{name}",
+                max_instances=1,
+                coalesce=True,
+                misfire_grace_time=None,
+                next_run_time=datetime.now(UTC),
+                replace_existing=True,
+            )
+
+    async def _watch_clock(self) -> None:
+        """Keep polling through a step of the wall clock, and tell systemd that every guard judges."""
+        offset = time.time() - time.monotonic()
+        while True:
+            await asyncio.sleep(CLOCK_WATCH)
+            now = time.time() - time.monotonic()
+            if abs(now - offset) > CLOCK_STEP:
+                log.warning("the wall clock was set by %+.1f s", now - offset)
+                for job in self._scheduler.get_jobs():
+                    job.modify(next_run_time=datetime.now(UTC))
+            offset = now
+            self._feed_watchdog()
+
+    def _feed_watchdog(self) -> None:
+        watches = [watch for watch in self._watches() if not watch.ended.is_set()]
+        if all(time.monotonic() - watch.judged < watch.pace.deadline + 2 * watch.pace.poll + 5 for watch in watches):
+            systemd.tell(WATCHDOG="1", STATUS=self._status())
+
+    def _watches(self) -> tuple[Watch, ...]:
+        return self._household.watches if self._household else ()
+
+    def _status(self) -> str:
+        said = []
+        for watch in self._watches():
+            phases = [f"{state.migration} {state.phase.value}" for state in watch.guard.states.values()]
+            word = watch.ended_because or watch.guard.publisher.trouble or ", ".join(phases) or watch.guard.mode
+            said.append(f"{watch.name}: {word}")
+        return "; ".join(said)
+
+    async def _until_the_end(self, household: Household) -> None:
+        """Wait for a signal, or until no database is left to guard."""
+        ends = [asyncio.create_task(watch.ended.wait()) for watch in household.watches]
+        stop = asyncio.create_task(self._stopping.wait())
+        everything_ended = asyncio.ensure_future(asyncio.wait(ends))
+        await asyncio.wait({stop, everything_ended}, return_when=asyncio.FIRST_COMPLETED)
+        everything_ended.cancel()
+        for task in (stop, *ends):
+            task.cancel()
+
+    def _stop(self) -> None:
+        # Whatever hangs from now on, the process ends in time: supervisors kill what does not.
+        asyncio.get_running_loop().call_later(STOP_WITHIN - 0.3, _exit_at_once)
+        systemd.tell(STOPPING="1")
+        self._stopping.set()
+
+    async def _end(self, household: Household) -> int:
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        closing = [watch.close() for watch in household.watches]
+        await asyncio.gather(*closing, household.outbox.stop(1.5), return_exceptions=True)
+        household.journal.close()
+        fenced = [watch for watch in household.watches if watch.ended.is_set()]
+        log.info("stopped")
+        return 3 if fenced and len(fenced) == len(household.watches) else 0
+
+    def _reload(self) -> None:
+        """Take up the new file; keep the old configuration where the new one is wrong."""
+        systemd.tell(RELOADING="1")
+        try:
+            settings = load(self._path)
+            steps = rewire(self._require(), settings)
+        except (ConfigError, WorldError) as error:
+            self._refuse_reload(str(error))
+            return
+        self._settings = settings
+        for watch, exchange in steps:
+            self._tasks.append(asyncio.create_task(self._exchange(watch, exchange)))
+        log.info("configuration reloaded")
+        systemd.tell(READY="1", STATUS=self._status())
+
+    def _refuse_reload(self, problems: str) -> None:
+        for line in problems.splitlines():
+            log.error("reload refused: %s", line)
+        log.error("the configuration stays as it was")
+        systemd.tell(READY="1", STATUS="reload refused, the configuration stays as it was; " + self._status())
+
+    async def _exchange(self, watch: Watch, exchange: Exchange) -> None:
+        for name in watch.duties:
+            self._scheduler.remove_job(f"{watch.name}/{name}")
+        await exchange()
+        self._schedule(watch)
+
+    def _require(self) -> Household:
+        if self._household is None:
+            raise WorldError("The daemon is still starting.")
+        return self._household
+
+
+def _exit_at_once() -> None:
+    sys.stderr.flush()
+    os._exit(0)

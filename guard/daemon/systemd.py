@@ -1,0 +1,21 @@
+"""What systemd is told: ready, alive, reloading, stopping, and a line for `systemctl status`. Silent without it."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+
+def tell(**words: str) -> None:
+    """Send one datagram such as READY=1 to the socket that systemd named; a failure is of no account."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address:
+        return
+    # A leading @ stands for the abstract namespace.
+    target = "\0" + address[1:] if address.startswith("@") else address
+    message = "\n".join(f"{key}={value}" for key, value in words.items())
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as channel:
+            channel.sendto(message.encode(), target)
+    except OSError:
+        pass

@@ -1,0 +1,187 @@
+"""One database under watch: its probes' results go to its guard, and its guard steps whenever something was heard.
+
+It knows no adapter. A probe that hangs costs only its own freshness: the others go on, and so does the guard.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+
+from guard.cycle import Chore, Guard
+from guard.errors import Fenced, GuardError, HeldByAnother
+from guard.ports import Observation, Probe
+
+log = logging.getLogger("guard.watch")
+
+OVERDUE = 0.5
+"""Seconds that a probe may overrun its deadline before it is reported silent; its own deadline should come first."""
+LONGEST_WAIT = 1.0
+"""Step at least this often, so that readings age and stale ones become unknown."""
+
+
+@dataclass(slots=True)
+class _Duty:
+    """A probe and what is under way for it."""
+
+    probe: Probe
+    task: asyncio.Task[Observation] | None = None
+    last: float = float("-inf")
+
+
+@dataclass(slots=True)
+class Pace:
+    """How often to look, in seconds."""
+
+    poll: float
+    idle: float
+    deadline: float
+
+
+class Watch:
+    """Runs one guard. `ended` is set when it may not go on (fenced); `judged` is the time of the last judgement."""
+
+    def __init__(self, guard: Guard, probes: Sequence[Probe], pace: Pace, told: Callable[[], None]) -> None:
+        self.guard = guard
+        self.name = guard.options.database
+        self.pace = pace
+        self.ended = asyncio.Event()
+        self.ended_because = ""
+        self.judged = time.monotonic()
+        self._told = told
+        self._duties = [_Duty(probe) for probe in probes]
+        self._heard = asyncio.Event()
+        self._chores: set[asyncio.Task[None]] = set()
+        self._was_dormant = False
+        self._trouble = ""
+
+    @property
+    def duties(self) -> tuple[str, ...]:
+        """Names of the probes, in their order."""
+        return tuple(duty.probe.name for duty in self._duties)
+
+    async def look(self, name: str) -> None:
+        """Poll one probe, unless it is still busy or has its rest while nobody migrates."""
+        for duty in self._duties:
+            if duty.probe.name == name:
+                await self._look(duty)
+
+    async def _look(self, duty: _Duty) -> None:
+        now = time.monotonic()
+        if duty.task is not None and not duty.task.done():
+            return
+        # A tick that comes a little early must not make the rest twice as long.
+        if self.guard.dormant and not duty.probe.cheap and now - duty.last < self.pace.idle - self.pace.poll / 2:
+            return
+        duty.last = now
+        duty.task = asyncio.create_task(duty.probe.poll(), name=f"{self.name} {duty.probe.name}")
+        await asyncio.wait({duty.task}, timeout=self.pace.deadline + OVERDUE)
+        if not duty.task.done():
+            self._hear(duty.probe.silence(f"no answer within {self.pace.deadline:g} s", time.monotonic()))
+            duty.task.add_done_callback(lambda task: task.cancelled() or task.exception())
+            return
+        try:
+            self._hear(duty.task.result())
+        except Exception as error:
+            # A probe promises silences; whatever else it does must not end the watch.
+            log.exception("probe %s of %s failed in an unforeseen way", duty.probe.name, self.name)
+            self._hear(duty.probe.silence(f"the probe failed: {type(error).__name__}", time.monotonic()))
+
+    def _hear(self, observation: Observation) -> None:
+        self.guard.put(observation)
+        self._heard.set()
+
+    def wake(self) -> None:
+        """Somebody registered: look at once at who is here."""
+        for duty in self._duties:
+            if duty.probe.cheap:
+                self._spawn(self._look(duty))
+
+    async def run(self) -> None:
+        """Step until cancelled or fenced."""
+        due: float | None = None
+        while not self.ended.is_set():
+            now = time.monotonic()
+            wait = LONGEST_WAIT if due is None else min(max(due - now, 0.01), LONGEST_WAIT)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._heard.wait(), wait)
+            self._heard.clear()
+            due = await self._step()
+
+    async def _step(self) -> float | None:
+        try:
+            step = await self.guard.step(time.monotonic(), time.time())
+        except (Fenced, HeldByAnother) as error:
+            self.ended_because = f"fenced: {error}"
+            log.critical("%s: %s; this guard writes nothing more", self.name, self.ended_because)
+            self.ended.set()
+            return None
+        except Exception:
+            log.exception("a judgement of %s failed in an unforeseen way", self.name)
+            return None
+        self.judged = time.monotonic()
+        for chore in step.chores:
+            self._spawn(self._carry_out(chore))
+        self._told()
+        self._say_trouble()
+        self._rouse()
+        return step.due
+
+    def _say_trouble(self) -> None:
+        trouble = self.guard.publisher.trouble
+        if trouble != self._trouble:
+            self._trouble = trouble
+            if trouble:
+                log.error("%s: cannot signal: %s; migrations hold when the lease ends", self.name, trouble)
+            else:
+                log.warning("%s: can signal again", self.name)
+
+    def _rouse(self) -> None:
+        """When the first migration comes, every probe looks at once and not at its leisure."""
+        dormant = self.guard.dormant
+        if self._was_dormant and not dormant:
+            for duty in self._duties:
+                self._spawn(self._look(duty))
+        self._was_dormant = dormant
+
+    async def _carry_out(self, chore: Chore) -> None:
+        try:
+            result = await chore.work
+        except Exception:
+            log.exception("%s: %s of %s failed in an unforeseen way", self.name, chore.kind, chore.key[0])
+            result = None
+        self.guard.done(chore, result)
+        self._heard.set()
+
+    def _spawn(self, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.create_task(work)
+        self._chores.add(task)
+        task.add_done_callback(self._chores.discard)
+
+    async def exchange(self, probes: Sequence[Probe], pace: Pace) -> None:
+        """Look through other probes from now on."""
+        old, self._duties, self.pace = self._duties, [_Duty(probe) for probe in probes], pace
+        for duty in old:
+            await _quietly(duty.probe.close())
+
+    async def close(self) -> None:
+        """Release the lease in words and let go of every connection; bounded by the caller."""
+        for task in (*self._chores, *(duty.task for duty in self._duties if duty.task)):
+            task.cancel()
+        if not self.ended.is_set():
+            await _quietly(self.guard.release())
+        hands = self.guard.hands
+        closing = [duty.probe.close() for duty in self._duties]
+        closing += [hands.gate.close(), hands.canceller.close(), hands.signal.close()]
+        await asyncio.gather(*(_quietly(work) for work in closing))
+
+
+async def _quietly(work: Coroutine[object, object, None]) -> None:
+    try:
+        await asyncio.wait_for(work, 1.5)
+    except (GuardError, TimeoutError, OSError) as error:
+        log.warning("while stopping: %s", error)

@@ -1,0 +1,180 @@
+"""Settings to ready guards: the only file that knows every adapter. No decision is made here."""
+
+from __future__ import annotations
+
+import fcntl
+import uuid
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from guard.act.advisory_lock import AdvisoryGate
+from guard.act.cancel import QueueCanceller
+from guard.act.control_table import ControlTable
+from guard.act.rollback_hook import RollbackHook
+from guard.cycle import Guard, Options
+from guard.errors import HeldByAnother, WorldError
+from guard.journal import Journal
+from guard.model import EVERYONE, Rule
+from guard.poll.http import HttpProbe
+from guard.poll.listen import Listener
+from guard.poll.locks import LocksProbe
+from guard.poll.replication import ReplicationProbe
+from guard.poll.roster import RosterProbe
+from guard.poll.samples import Recognition
+from guard.ports import Hands, Hook, Probe
+from guard.postgres import Door
+from guard.settings import DatabaseSettings, RollbackSettings, Settings
+from guard.tell.log import LogLines
+from guard.tell.outbox import Messenger, Outbox
+from guard.tell.slack import SlackWebhook
+from guard.watch import Pace, Watch
+
+
+@dataclass(frozen=True, slots=True)
+class Household:
+    """Everything that one daemon runs."""
+
+    watches: tuple[Watch, ...]
+    outbox: Outbox
+    journal: Journal
+    listeners: dict[str, Listener]
+    lock: TextIO
+    """Held open while the daemon lives."""
+
+    async def listen(self, watch: Watch) -> None:
+        """Hear of registrations of one database at once, until cancelled."""
+        await self.listeners[watch.name].run()
+
+
+def _waking(watch: Watch) -> Callable[[str], None]:
+    return lambda _: watch.wake()
+
+
+Exchange = Callable[[], Coroutine[object, object, None]]
+
+
+def build(settings: Settings) -> Household:
+    """Wire everything; nothing is connected yet. Raises WorldError where a credential or directory cannot be had."""
+    messengers: list[Messenger] = [LogLines()]
+    if settings.slack is not None:
+        messengers.append(SlackWebhook(settings.slack.webhook.reveal()))
+    directory = settings.guard.state_directory
+    lock = _own(directory)
+    journal = Journal(directory / "journal.sqlite", channels=[messenger.name for messenger in messengers])
+    outbox = Outbox(journal, *messengers)
+    watches, listeners = [], {}
+    for database in settings.databases:
+        door = _doors(settings, database)
+        hands = Hands(
+            signal=ControlTable(door("signal"), guard_id=settings.guard.id, lease_seconds=settings.guard.lease),
+            canceller=_canceller(settings, door("cancel")),
+            gate=AdvisoryGate(door("gate"), database.batch_limit),
+            journal=journal.of(database.name),
+            hooks=_hooks(settings),
+        )
+        guard = Guard(_options(settings, database.name), hands, lambda: uuid.uuid4().hex)
+        watch = Watch(guard, _probes(settings, database), _pace(settings), outbox.wake)
+        watches.append(watch)
+        listeners[database.name] = Listener(door("listen"), _waking(watch))
+    return Household(tuple(watches), outbox, journal, listeners, lock)
+
+
+def _own(directory: Path) -> TextIO:
+    """Make the state directory and lock it: a second daemon with the same identity would fence the first."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = (directory / "lock").open("a")
+    except OSError as error:
+        raise WorldError(f"The state directory {directory} cannot be used: {error.strerror}.") from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        raise HeldByAnother(f"Another daemon is using the state directory {directory}.") from None
+    return lock
+
+
+def rewire(household: Household, settings: Settings) -> list[tuple[Watch, Exchange]]:
+    """Put new settings into a running household. Raises WorldError for what only a restart can change."""
+    known = {watch.name: watch for watch in household.watches}
+    if known.keys() != {database.name for database in settings.databases}:
+        raise WorldError("Databases were added or removed: that takes a restart.")
+    ready = [(known[d.name], _options(settings, d.name), _probes(settings, d)) for d in settings.databases]
+    steps: list[tuple[Watch, Exchange]] = []
+    for watch, options, probes in ready:
+        watch.guard.reconfigure(options, _hooks(settings))
+        steps.append((watch, _exchange(watch, probes, _pace(settings))))
+    return steps
+
+
+def _exchange(watch: Watch, probes: list[Probe], pace: Pace) -> Exchange:
+    return lambda: watch.exchange(probes, pace)
+
+
+def _options(settings: Settings, database: str) -> Options:
+    soak = {name: migration.soak for name, migration in settings.migrations.items()}
+    return Options(
+        database=database,
+        rules=settings.rules_of(database),
+        observing=settings.guard.observe,
+        soak={EVERYONE: settings.migration(EVERYONE).soak, **soak},
+        auto_rollback=settings.rollback is not None and settings.rollback.auto_rollback,
+    )
+
+
+def _pace(settings: Settings) -> Pace:
+    return Pace(settings.guard.poll_interval, settings.guard.idle_interval, settings.guard.probe_deadline)
+
+
+def _doors(settings: Settings, database: DatabaseSettings) -> Callable[[str], Door]:
+    return lambda purpose: Door(database.conninfo(), purpose=purpose, deadline=settings.guard.probe_deadline)
+
+
+def _canceller(settings: Settings, door: Door) -> QueueCanceller:
+    known = settings.recognition
+    return QueueCanceller(door, roles=known.roles, application_names=known.application_names)
+
+
+def _hooks(settings: Settings) -> dict[str, Hook]:
+    wanted: dict[str, RollbackSettings | None] = {EVERYONE: settings.rollback}
+    wanted |= {name: migration.rollback for name, migration in settings.migrations.items()}
+    directory = settings.guard.state_directory / "rollback"
+    return {
+        name: RollbackHook(
+            rollback.command, timeout=rollback.timeout, state_directory=directory, environment=rollback.environment
+        )
+        for name, rollback in wanted.items()
+        if rollback is not None
+    }
+
+
+def _probes(settings: Settings, database: DatabaseSettings) -> list[Probe]:
+    """Probes for the sensors that some rule uses, and always for who is here."""
+    door, rules = _doors(settings, database), settings.rules_of(database.name)
+    known = Recognition(settings.recognition.roles, settings.recognition.application_names)
+    probes: list[Probe] = [RosterProbe(door("roster"), known)]
+    if any(rule.sensor.startswith("replication.") for rule in rules):
+        probes.append(ReplicationProbe(door("replication"), database.standbys))
+    waited = tuple(sorted({rule.waited for rule in rules if rule.sensor.startswith("locks.")}))
+    if waited:
+        probes.append(LocksProbe(door("locks"), known, waited))
+    return probes + [_application_probe(settings, rule) for rule in rules if rule.metric in ("prometheus", "http")]
+
+
+def _application_probe(settings: Settings, rule: Rule) -> Probe:
+    if rule.metric == "http":
+        return HttpProbe(rule.name, rule.query, json_path=rule.json_path, deadline=settings.guard.probe_deadline)
+    # 28 MB and half a second to import: only where a rule asks for it.
+    from guard.poll.prometheus import PrometheusProbe
+    from guard.poll.prometheus_line import PrometheusLine
+
+    prometheus = settings.prometheus
+    if prometheus is None:
+        raise WorldError(f"Rule {rule.name} asks Prometheus, and [prometheus] names none.")
+    headers = dict(prometheus.headers)
+    if prometheus.bearer is not None:
+        headers["Authorization"] = f"Bearer {prometheus.bearer.reveal()}"
+    line = PrometheusLine(prometheus.url, deadline=prometheus.timeout, headers=headers, verify=True)
+    return PrometheusProbe(rule.name, rule.query, line, deadline=prometheus.timeout, stale_after=rule.stale_after)
