@@ -31,6 +31,7 @@ class Answer:
     status: int = 200
     body: str = "ok"
     retry_after: str | None = None
+    location: str | None = None
     how: str = "answer"
     """`answer`; `hang`: take the message and never answer; `reset`: cut the line; `slow`: trickle the answer."""
 
@@ -120,6 +121,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(answer.status)
         if answer.retry_after is not None:
             self.send_header("Retry-After", answer.retry_after)
+        if answer.location is not None:
+            self.send_header("Location", answer.location)
         self.send_header("Content-Length", str(1000 if answer.how == "slow" else len(body)))
         self.end_headers()
         while answer.how == "slow" and not self.slack.closing.wait(0.05):

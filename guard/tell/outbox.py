@@ -22,6 +22,10 @@ from guard.model import Notice
 log = logging.getLogger(__name__)
 
 
+_STUMBLES = 5
+"""So often may a messenger fail with an error that is not its own before a notice is given up."""
+
+
 class Messenger(Protocol):
     """One way to reach people."""
 
@@ -153,8 +157,10 @@ class _Line:
         except TellError as error:
             return self._failed(entry, error)
         except Exception as error:  # noqa: BLE001 -- a notice that a messenger trips over must not hold up the rest
-            # The type only: whatever it tripped over may hold a secret.
-            return self._failed(entry, TellError(f"It failed unforeseen ({type(error).__name__}).", again=False))
+            # It may be the network in a way that nobody wrapped, so a few more tries; or the notice itself, so not for
+            # ever. The type only: whatever it tripped over may hold a secret.
+            again = entry.tries + 1 < _STUMBLES
+            return self._failed(entry, TellError(f"It failed unforeseen ({type(error).__name__}).", again=again))
         finally:
             self._not_before = time.monotonic() + self.messenger.pace
         self.trouble = None

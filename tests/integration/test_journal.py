@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from guard import ports
 from guard.journal import Journal, Ledger
 from guard.model import Notice, Phase, Severity, State
 
@@ -53,6 +54,9 @@ def again(path: Path, journal: Journal) -> Journal:
 
 
 def test_states_notices_and_position_are_there_after_a_restart(path: Path, opened: Journal) -> None:
+    port: ports.Journal = opened.of("main")
+    port.save([a_state()], [], 1)
+    assert port.states() == (a_state(),)
     main, other = opened.of("main"), opened.of("other")
     main.save([a_state("gone")], [], 3)
     main.save([a_state("a"), a_state("b", run_id=None)], [a_notice(1), a_notice(2)], 7)

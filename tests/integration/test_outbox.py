@@ -232,12 +232,20 @@ def test_a_hanging_channel_holds_up_neither_the_other_nor_who_decides(journal: J
 def test_a_notice_that_a_messenger_trips_over_does_not_hold_up_the_rest(
     journal: Journal, caplog: pytest.LogCaptureFixture
 ) -> None:
-    other = Recorder(failures=[ZeroDivisionError(SECRET)])
+    other = Recorder(failures=[ZeroDivisionError(SECRET)] * 5)
     journal.save("main", [], notices(1, 2), 1)
     deliver(journal, other, until_=nothing_waits(journal, "other"))
     assert other.sent == ids(2)
+    assert journal.backlog("other").dead == 1
     assert "ZeroDivisionError" in caplog.text
     assert SECRET not in caplog.text
+
+
+def test_an_unforeseen_failure_that_passes_loses_nothing(journal: Journal) -> None:
+    other = Recorder(failures=[ExceptionGroup("network", [OSError()])] * 4)
+    journal.save("main", [], notices(1, 2), 1)
+    deliver(journal, other, until_=nothing_waits(journal, "other"))
+    assert other.sent == ids(1, 2)
 
 
 # -- the end and the beginning of a daemon -----------------------------------------------------------------------------
@@ -394,7 +402,7 @@ def told_off(messenger: SlackWebhook) -> list[TellError]:
 
 def test_a_redirect_is_not_followed() -> None:
     with slack_server() as elsewhere:
-        with slack_server(Answer(307)) as slack:
+        with slack_server(Answer(307, location=elsewhere.url)) as slack:
             (error,) = told_off(SlackWebhook(slack.url))
         assert not error.again
         assert elsewhere.requests == []
