@@ -128,8 +128,10 @@ class AdvisoryGate:
             while not waiting.done():
                 self._changed.clear()
                 changed = asyncio.ensure_future(self._changed.wait())
-                await asyncio.wait({waiting, changed}, return_when=asyncio.FIRST_COMPLETED)
-                changed.cancel()
+                try:
+                    await asyncio.wait({waiting, changed}, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    changed.cancel()
                 if not waiting.done() and (name not in self._wanted or self._held - self._wanted):
                     # The driver's connection is busy with the wait, so nothing can be unlocked on it: it is given up.
                     # The server sees that within client_connection_check_interval.

@@ -395,23 +395,56 @@ def test_a_cancelled_concurrent_index_is_named_with_the_statement_that_drops_it(
     assert report.leftovers == ('invalid index public."New one": DROP INDEX CONCURRENTLY public."New one";',)
 
 
-def test_a_prepared_transaction_at_the_head_of_the_queue_is_named_and_left(
-    make_cluster: MakeCluster, background: Callable[[str, str], Background]
-) -> None:
-    server = make_cluster(0, settings={"max_prepared_transactions": "5"}).primary
+@pytest.fixture
+def own_stage(make_cluster: MakeCluster, background: Callable[[str, str], Background]) -> Iterator[Stage]:
+    """The same on a server of its own: with prepared transactions, and an autovacuum that starts soon and takes long."""
+    settings = {
+        "max_prepared_transactions": "5",
+        "autovacuum": "on",
+        "autovacuum_naptime": "1s",
+        "autovacuum_vacuum_cost_delay": "100ms",
+        "autovacuum_vacuum_cost_limit": "1",
+    }
+    server = make_cluster(0, settings=settings).primary
     for name in ("shop", "migrator", "watcher"):
         server.execute(f"create role {name} login password '{server.password}'".encode())
     server.execute("grant pg_monitor, pg_signal_backend to watcher")
-    for stage in set_the_stage(Database("postgres", server), background):
-        stage.connect("shop", "web", "begin", READ, "prepare transaction 'order-17'").close()
-        alter = stage.blocked(stage.migration(ALTER))
-        stage.readers()
-        report = clear(stage)
-        assert ends(report) == [(alter.pid, "cancelled", True)]
-        assert "prepared transaction 'order-17' of shop" in report.root
-        assert "ROLLBACK PREPARED" in report.root
-        assert stage.admin.execute("select gid from pg_prepared_xacts").fetchall() == [("order-17",)]
-        stage.admin.execute("rollback prepared 'order-17'")
+    yield from set_the_stage(Database("postgres", server), background)
+
+
+def test_a_prepared_transaction_at_the_head_of_the_queue_is_named_and_left(own_stage: Stage) -> None:
+    stage = own_stage
+    stage.connect("shop", "web", "begin", READ, "prepare transaction 'order-17'").close()
+    alter = stage.blocked(stage.migration(ALTER))
+    stage.readers()
+    report = clear(stage)
+    assert ends(report) == [(alter.pid, "cancelled", True)]
+    assert "prepared transaction 'order-17' of shop" in report.root
+    assert "ROLLBACK PREPARED" in report.root
+    assert stage.admin.execute("select gid from pg_prepared_xacts").fetchall() == [("order-17",)]
+
+
+def test_an_autovacuum_against_wraparound_at_the_head_of_the_queue_is_named_and_left(own_stage: Stage) -> None:
+    stage = own_stage
+    stage.admin.execute("insert into t select i, 0 from generate_series(1, 60000) i")
+    stage.admin.execute("alter table t set (autovacuum_freeze_max_age = 100000)")
+    stage.admin.execute("do $$ begin for i in 1..101000 loop perform txid_current(); commit; end loop; end $$")
+    worker = wait_for(
+        lambda: stage.admin.execute(
+            """select l.pid from pg_locks l join pg_stat_activity using (pid)
+                where l.relation = 't'::regclass and backend_type = 'autovacuum worker'"""
+        ).fetchall(),
+        within=20.0,
+        message="an autovacuum worker on t",
+    )
+    alter = stage.blocked(stage.migration(ALTER))
+    stage.readers()
+    report = clear(stage)
+    assert ends(report) == [(alter.pid, "cancelled", True)]
+    assert report.root == (
+        f"autovacuum worker {worker[0][0]}: it prevents transaction id wraparound and must be left to finish"
+    )
+    assert stage.activity(worker[0][0]) is not None
 
 
 # -- ending a run ------------------------------------------------------------------------------------------------------
