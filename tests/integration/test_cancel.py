@@ -397,7 +397,7 @@ def test_a_cancelled_concurrent_index_is_named_with_the_statement_that_drops_it(
 
 @pytest.fixture
 def own_stage(make_cluster: MakeCluster, background: Callable[[str, str], Background]) -> Iterator[Stage]:
-    """The same on a server of its own: with prepared transactions, and an autovacuum that starts soon and takes long."""
+    """The same on a server of its own: with prepared transactions, and an autovacuum that takes long."""
     settings = {
         "max_prepared_transactions": "5",
         "autovacuum": "on",
