@@ -233,7 +233,11 @@ class Guard:
             epoch=self.publisher.epoch + 1,
         )
         held = state.migration in self.hands.gate.held
-        return self.board.circumstances(state, tuple(self.states.values()), base, acknowledged=held)
+        facts = self.board.circumstances(state, tuple(self.states.values()), base, acknowledged=held)
+        if self.options.observing and (facts.gone or facts.outcome is not None):
+            # Nobody is kept aborted here, so an end is an end.
+            return dataclasses.replace(facts, aborted_by="")
+        return facts
 
     def _bulletin(self, now: float, wall: float) -> Bulletin:
         states, mode = tuple(self.states.values()), self.mode

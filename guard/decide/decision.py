@@ -11,7 +11,10 @@ from dataclasses import dataclass
 
 from guard.decide.ladder import Circumstances, came_back_too_often, why_no_rollback
 from guard.decide.machine import TABLE, Move, move_for
-from guard.model import Ask, Finding, Phase, State
+from guard.model import Ask, Finding, Level, Phase, State
+
+_CANNOT_ROLL_BACK = (Phase.WAITING, Phase.ROLLING_BACK, Phase.ABORTED, Phase.DONE)
+"""Phases in which a run has not begun, is being rolled back, or is over: a due rollback is no question there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +34,11 @@ def decide(state: State, finding: Finding, facts: Circumstances) -> Decision:
     refusal = _refusal(state, finding, facts)
     move = _move(state, finding, facts, refusal)
     phase = TABLE[state.phase, move]
-    if phase is Phase.SOAKING and move is Move.ENDED and (facts.soak <= 0 or facts.outcome != "done"):
+    if move is Move.ENDED and phase is Phase.SOAKING and (facts.soak <= 0 or facts.outcome != "done"):
         phase = Phase.DONE
     asks = bool(refusal) and not state.asked_human
-    queues = tuple(v.rule for v in finding.asking(Ask.CANCEL)) if move in (Move.CANCEL, Move.ROLLBACK) else ()
+    # Whatever becomes of the run: an aborted one in a lock queue does not read its order, and nothing overrides this.
+    queues = () if phase is Phase.DONE else tuple(v.rule for v in finding.asking(Ask.CANCEL))
     if phase is state.phase:
         effective = phase is Phase.PAUSED and not state.effective and facts.acknowledged
         after = dataclasses.replace(
@@ -48,25 +52,26 @@ def decide(state: State, finding: Finding, facts: Circumstances) -> Decision:
 
 def _refusal(state: State, finding: Finding, facts: Circumstances) -> str:
     """Why a due rollback may not fire; empty where none is due or one of them may."""
-    if finding.ask is not Ask.ROLLBACK or state.phase in (Phase.ROLLING_BACK, Phase.ABORTED, Phase.DONE):
+    if finding.ask is not Ask.ROLLBACK or state.phase in _CANNOT_ROLL_BACK:
         return ""
     reasons = [why_no_rollback(verdict, state, facts) for verdict in finding.asking(Ask.ROLLBACK)]
     return "" if "" in reasons else reasons[0]
 
 
 def _move(state: State, finding: Finding, facts: Circumstances, refusal: str) -> Move:
-    if facts.aborted_by:
-        return Move.ABORT
-    if state.phase is Phase.SOAKING and state.soak_until_wall is not None and facts.wall >= state.soak_until_wall:
-        return Move.SOAKED
-    if facts.outcome is not None and state.phase is not Phase.SOAKING:
-        return Move.ENDED
     move = move_for(state.phase, finding)
     if move is Move.ROLLBACK and refusal:
         move = Move.CANCEL if finding.asking(Ask.CANCEL) else Move.PAUSE
+    if state.phase is Phase.SOAKING:
+        over = state.soak_until_wall is None or facts.wall >= state.soak_until_wall
+        return Move.SOAKED if over and move is not Move.ROLLBACK else move
+    if facts.aborted_by and facts.outcome != "done":
+        return Move.ABORT
+    if facts.outcome is not None:
+        return Move.ENDED
     if move is Move.CANCEL and came_back_too_often(state, facts):
         return Move.ABORT
-    if facts.gone and move is not Move.ROLLBACK and state.phase is not Phase.SOAKING:
+    if facts.gone and move is not Move.ROLLBACK:
         return Move.GONE
     return move
 
@@ -80,12 +85,17 @@ def _enter(state: State, phase: Phase, move: Move, finding: Finding, *, facts: C
         since_wall=facts.wall,
         effective=False,
         admitted=state.admitted or starts,
-        well_before=tuple(v.rule for v in finding.verdicts if v.ask < Ask.HOLD) if starts else state.well_before,
+        well_before=_known_well(finding) if starts else state.well_before,
         cancels=0 if move in (Move.PAUSE, Move.CANCEL) and _forgiven(state, facts) else state.cancels,
         asked_human=asks or (state.asked_human and phase not in (Phase.RUNNING, Phase.STRAINED)),
         epoch=facts.epoch,
         soak_until_wall=facts.wall + facts.soak if phase is Phase.SOAKING else None,
     )
+
+
+def _known_well(finding: Finding) -> tuple[str, ...]:
+    """Rules that a fresh reading shows to be well; a silence that is ignored shows nothing."""
+    return tuple(v.rule for v in finding.verdicts if v.level is Level.FINE and v.ask is Ask.PROCEED)
 
 
 def _forgiven(state: State, facts: Circumstances) -> bool:
@@ -101,9 +111,11 @@ def because_of(move: Move, state: State, finding: Finding, facts: Circumstances)
             return f"cancelled {state.cancels} times and came back: {finding.because}"
         case Move.ENDED:
             return f"the migration ended: {facts.outcome}"
+        case Move.GONE if state.run_id is None:
+            return "its sessions have ended"
         case Move.GONE:
             return "its session ended without saying how the migration went"
         case Move.SOAKED:
-            return "the soak is over and nothing was wrong"
+            return "the soak is over"
         case _:
             return finding.because

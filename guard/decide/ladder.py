@@ -60,7 +60,7 @@ def why_no_rollback(verdict: Verdict, state: State, facts: Circumstances) -> str
         (began_wall < (state.applied_since_wall or 0.0), "the breach began before the run first applied something"),
         (others > 0, f"{others} other run(s) were at work, so the cause is not certain"),
         (
-            state.phase is Phase.SOAKING and not facts.auto_rollback,
+            (state.phase is Phase.SOAKING or facts.outcome is not None) and not facts.auto_rollback,
             "the migration has ended, and auto_rollback is not set",
         ),
     )

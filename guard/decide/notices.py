@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from guard.decide.decision import Decision
-from guard.model import Notice, Phase, Severity, State
+from guard.model import EVERYONE, Notice, Phase, Severity, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,8 @@ class Draft:
     next_step: str = ""
     commands: tuple[str, ...] = ()
     fields: Mapping[str, str] = field(default_factory=dict)
+    about: str = ""
+    """Whom the headline names; empty: the migration of the state that it is told of."""
 
 
 _WORDS: dict[Phase, tuple[str, Severity, str]] = {
@@ -133,9 +135,7 @@ def address(draft: Draft, state: State, *, notice_id: str, database: str, wall: 
         run_id=state.run_id,
         kind=draft.kind,
         severity=draft.severity,
-        headline=f"{name_of(state)} {draft.headline}"
-        if draft.kind != "rollback_due"
-        else f"{name_of(state)}: {draft.headline}",
+        headline=f"{draft.about or name_of(state)}{':' * (draft.kind == 'rollback_due')} {draft.headline}",
         because=draft.because,
         next_step=draft.next_step,
         commands=draft.commands,
@@ -145,4 +145,4 @@ def address(draft: Draft, state: State, *, notice_id: str, database: str, wall: 
 
 def name_of(state: State) -> str:
     """The migration as people know it."""
-    return "an unregistered migration" if state.run_id is None else state.migration
+    return "an unregistered migration" if state.migration == EVERYONE else state.migration

@@ -6,6 +6,7 @@ that may pause; but nothing destructive follows unless readings alone, without a
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 from guard.judge.conditions import Answer, say, say_seconds, truth
@@ -29,6 +30,8 @@ class Streak:
     breaches: tuple[float | None, ...] = (None, None, None, None)
     """Since when each rung of the ladder is breached: warn, pause, cancel, rollback."""
     silent_since: float | None = None
+    heard_at: float | None = None
+    """When the newest reading so far was taken."""
     well_since: float | None = None
     tripped: bool = False
     """It has stopped a migration and has not been well for its time since."""
@@ -46,13 +49,16 @@ def _aged(rule: Rule, sample: Sample | None, now: float) -> Sample:
     if sample is None:
         return Silence(rule.sensor, "no reading yet", now)
     age = now - sample.taken_at
-    if isinstance(sample, Reading) and age > rule.stale_after:
-        why = f"the last value, {say(sample.value, rule.dimension)}, is {say_seconds(age)} old"
-        return Silence(rule.sensor, why, sample.taken_at + rule.stale_after)
-    return sample
+    if age < rule.stale_after:
+        return sample
+    if isinstance(sample, Silence):
+        return dataclasses.replace(sample, at_least=None)
+    why = f"the last value, {say(sample.value, rule.dimension)}, is {say_seconds(age)} old"
+    return Silence(rule.sensor, why, sample.taken_at + rule.stale_after)
 
 
 def _judge_reading(rule: Rule, streak: Streak, reading: Reading, now: float) -> tuple[Verdict, Streak]:
+    streak = _across_gap(rule, streak, reading)
     conditions = _conditions(rule)
     answers = [_answer(condition, reading.value) for condition in conditions]
     if unknown := _unknown_term(conditions, answers, reading.value):
@@ -69,7 +75,7 @@ def _judge_reading(rule: Rule, streak: Streak, reading: Reading, now: float) -> 
     well, well_due = _well(rule, well_since, now)
     ask = _ASKS[level]
     tripped = ask >= Ask.PAUSE or (streak.tripped and not well)
-    after = Streak(breaches, None, well_since, tripped)
+    after = Streak(breaches, heard_at=reading.taken_at, well_since=well_since, tripped=tripped)
     if tripped and ask < Ask.PAUSE:
         ask = Ask.HOLD
     verdict = Verdict(
@@ -88,11 +94,26 @@ def _judge_reading(rule: Rule, streak: Streak, reading: Reading, now: float) -> 
     return verdict, after
 
 
+def _across_gap(rule: Rule, streak: Streak, reading: Reading) -> Streak:
+    """Forget what only an unbroken series of readings can prove, where nobody judged while there was none.
+
+    A process that was stopped for a while wakes up to a fresh reading and never sees the silence before it.
+    """
+    if streak.heard_at is None or reading.taken_at - streak.heard_at < rule.stale_after:
+        return streak
+    return dataclasses.replace(streak, breaches=_without_destructive(streak.breaches), well_since=None)
+
+
+def _without_destructive(breaches: tuple[float | None, ...]) -> tuple[float | None, ...]:
+    return tuple(None if level in _MEASURED_ONLY else at for level, at in zip(_LADDER, breaches, strict=True))
+
+
 def _judge_silence(rule: Rule, streak: Streak, silence: Silence, now: float) -> tuple[Verdict, Streak]:
     since = min(silence.taken_at, now) if streak.silent_since is None else streak.silent_since
-    kept = tuple(None if level in _MEASURED_ONLY else at for level, at in zip(_LADDER, streak.breaches, strict=True))
+    kept = _without_destructive(streak.breaches)
     proven = _proven_part(rule, kept, silence)
     level, breach_since, breach_due = _reached(rule, proven, silence.taken_at, now)
+    kept = tuple(then if then is not None else at for then, at in zip(kept, proven, strict=True))
     served = now - since >= rule.no_data_for
     due = None if served else since + rule.no_data_for
     ask, settled = Ask.HOLD, served
@@ -106,7 +127,7 @@ def _judge_silence(rule: Rule, streak: Streak, silence: Silence, now: float) -> 
     if level is Level.PAUSE:
         ask, words = Ask.PAUSE, f"{words}; at least {say(silence.at_least or 0.0, rule.dimension)} is certain"
     well = not rule.stops or rule.no_data is NoData.IGNORE
-    after = Streak(proven, since, None, streak.tripped or ask is Ask.PAUSE)
+    after = Streak(kept, since, streak.heard_at, tripped=streak.tripped or ask is Ask.PAUSE)
     verdict = Verdict(
         rule=rule.name,
         level=Level.UNKNOWN,
@@ -122,18 +143,19 @@ def _judge_silence(rule: Rule, streak: Streak, silence: Silence, now: float) -> 
 
 
 def _proven_part(rule: Rule, kept: tuple[float | None, ...], silence: Silence) -> tuple[float | None, ...]:
-    """Breaches that the measured part of an otherwise unknown value proves by itself."""
-    if silence.at_least is None:
-        return kept
+    """Breaches that the measured part of an otherwise unknown value proves by itself, each with its beginning.
+
+    One that was seen before and is not proven now is not among them: it has not ended, but nobody knows that it lasts.
+    """
     return tuple(
-        since
-        if level in _MEASURED_ONLY or condition is None or since is not None
-        else (silence.taken_at if _proves(condition, silence.at_least) else None)
+        (silence.taken_at if since is None else since)
+        if level not in _MEASURED_ONLY and condition is not None and _proves(condition, silence.at_least)
+        else None
         for level, since, condition in zip(_LADDER, kept, _conditions(rule), strict=True)
     )
 
 
-def _proves(condition: Condition, at_least: float) -> bool:
+def _proves(condition: Condition, at_least: float | None) -> bool:
     return truth(condition, None, at_least=at_least).answer is Answer.YES
 
 
