@@ -6,7 +6,7 @@ import pytest
 
 from tests.choice import CHOICE, choose_binaries
 
-pytest_plugins = ["tests.fix_postgres", "tests.fix_sessions", "tests.fix_proxy"]
+pytest_plugins = ["tests.fix_postgres", "tests.fix_sessions", "tests.fix_proxy", "tests.fix_http"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -14,7 +14,7 @@ import httpx
 from guard.model import Reading
 from guard.poll.lone import Busy, Lone
 from guard.poll.samples import silences
-from guard.poll.web import Refused, body, check, parse, why
+from guard.poll.web import Plug, Refused, body, check, parse, why
 from guard.ports import Observation
 
 
@@ -46,6 +46,7 @@ class HttpProbe:
         self._deadline = deadline
         self._now = clock
         self._lone = Lone(self.name)
+        self._plug = Plug()
         self._client = httpx.Client(
             headers={"Accept": "application/json", **(headers or {}), "Accept-Encoding": "identity"},
             timeout=deadline,
@@ -61,15 +62,21 @@ class HttpProbe:
             value = number(parse(await self._lone.run(self._get, self._deadline)), self._path)
         except Busy:
             return self.silence(f"{self._host}: still waiting for the previous answer", asked)
+        except TimeoutError:
+            self._plug.pull()
+            return self.silence(f"{self._host}: no answer in time", self._now())
         except Exception as error:  # noqa: BLE001  whatever the other side does is a silence
             return self.silence(f"{self._host}: {why(error)}", self._now())
         return Observation((Reading(self.name, value, asked),))
 
     def _get(self) -> bytes:
-        end = time.monotonic() + self._deadline
-        with self._client.stream("GET", self._url) as response:
+        with self._client.stream("GET", self._url, extensions={"trace": self._trace}) as response:
             check(response.status_code, response.headers.get("Content-Encoding"))
-            return body(response.iter_raw(16384), end)
+            return body(response.iter_raw())
+
+    def _trace(self, event: str, info: Mapping[str, Any]) -> None:
+        if event in {"connection.connect_tcp.complete", "connection.start_tls.complete"}:
+            self._plug.insert(info["return_value"].get_extra_info("socket"))
 
     def silence(self, why: str, now: float) -> Observation:
         """The endpoint has given no number."""

@@ -108,12 +108,12 @@ class ReplyClock:
         self._heard: dict[int, _Heard] = {}
 
     def silent_for(self, sender: Sender, now: float, lsn: int) -> float | None:
-        """Seconds since the last reply, where that is too long; None where it is not.
+        """Seconds since the last reply, where that is too long; None where it is not, or none was ever given.
 
         WAL brings a reply at once. Without any, a standby speaks each wal_receiver_status_interval (10 s) only.
         """
         if sender.replied_wall is None:
-            return now
+            return None
         heard = self._heard.get(sender.pid)
         if heard is None or heard.replied_wall != sender.replied_wall:
             heard = _Heard(sender.replied_wall, now, lsn, changed=heard is not None)
@@ -138,7 +138,7 @@ def measure(sender: Sender, lsn: int, now: float, clocks: tuple[LagClock, ReplyC
     silent_for = replies.silent_for(sender, now, lsn)
     if sender.state not in {"streaming", "catchup"}:
         return Lag(sender.name, silent=f"{sender.name} is in state {sender.state or 'unknown'}")
-    if not sender.positions_known or sender.replay_lsn is None:
+    if not sender.positions_known or sender.replay_lsn is None or sender.replied_wall is None:
         return Lag(sender.name, silent=f"{sender.name} reports no WAL position")
     if silent_for is not None:
         return Lag(sender.name, silent=f"{sender.name} has not replied for {silent_for:.1f} s")

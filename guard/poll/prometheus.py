@@ -19,6 +19,9 @@ class Line(Protocol):
 
     def query(self, query: str) -> tuple[Any, float]: ...
 
+    def abort(self) -> None:
+        """End a query that is on its way; called from another thread."""
+
     def close(self) -> None: ...
 
 
@@ -70,6 +73,9 @@ class PrometheusProbe:
             value, stamped_wall = single(result)
         except Busy:
             return self.silence("Prometheus: still waiting for the previous answer", asked)
+        except TimeoutError:
+            self._line.abort()
+            return self.silence("Prometheus: no answer in time", self._now())
         except Exception as error:  # noqa: BLE001  the library leaks errors of any kind
             return self.silence(f"Prometheus: {why(error)}", self._now())
         # Dates of HTTP have whole seconds.

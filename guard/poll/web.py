@@ -5,10 +5,10 @@ No message holds an address's path, a header or a body: they may be secret.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import ssl
-import time
 from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
@@ -20,18 +20,34 @@ class Refused(Exception):
     """An answer that cannot be used; says why, for people."""
 
 
-def body(chunks: Iterable[bytes], end: float) -> bytes:
-    """All of an answer: at most MAX_BYTES, before the monotonic time *end*.
+class Plug:
+    """Ends a conversation from another thread: a library's timeout is per read, and a dripping answer never meets it.
 
-    A library's timeout is per read, so an answer that drips would never meet it.
+    The library's call then fails at once, and its thread is free.
     """
+
+    def __init__(self) -> None:
+        self._socket: socket.socket | None = None
+
+    def insert(self, connected: socket.socket | None) -> None:
+        """The connection that is spoken on from now on."""
+        self._socket = connected
+
+    def pull(self) -> None:
+        """Shut it, if there is one. It does not block."""
+        if self._socket is not None:
+            with contextlib.suppress(OSError):  # closed meanwhile
+                # Of the plain socket: TLS would say goodbye first, and race with its reader.
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+
+
+def body(chunks: Iterable[bytes]) -> bytes:
+    """All of an answer, which may have MAX_BYTES."""
     parts, size = [], 0
     for chunk in chunks:
         size += len(chunk)
         if size > MAX_BYTES:
             raise Refused(f"the answer is larger than {MAX_BYTES // 1000} kB")
-        if time.monotonic() > end:
-            raise TimeoutError
         parts.append(chunk)
     return b"".join(parts)
 
