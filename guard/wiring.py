@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
+from urllib.parse import quote
 
 from guard.act.advisory_lock import AdvisoryGate
 from guard.act.cancel import QueueCanceller
@@ -72,7 +73,7 @@ def build(settings: Settings) -> Household:
             canceller=_canceller(settings, door("cancel")),
             gate=AdvisoryGate(door("gate"), database.batch_limit),
             journal=journal.of(database.name),
-            hooks=_hooks(settings),
+            hooks=_hooks(settings, database.name),
         )
         guard = Guard(_options(settings, database.name), hands, lambda: uuid.uuid4().hex)
         watch = Watch(guard, _probes(settings, database), _pace(settings), outbox.wake)
@@ -104,7 +105,7 @@ def rewire(household: Household, settings: Settings) -> list[tuple[Watch, Exchan
     ready = [(known[d.name], _options(settings, d.name), _probes(settings, d)) for d in settings.databases]
     steps: list[tuple[Watch, Exchange]] = []
     for watch, options, probes in ready:
-        watch.guard.reconfigure(options, _hooks(settings))
+        watch.guard.reconfigure(options, _hooks(settings, watch.name))
         steps.append((watch, _exchange(watch, probes, _pace(settings))))
     return steps
 
@@ -137,10 +138,11 @@ def _canceller(settings: Settings, door: Door) -> QueueCanceller:
     return QueueCanceller(door, roles=known.roles, application_names=known.application_names)
 
 
-def _hooks(settings: Settings) -> dict[str, Hook]:
+def _hooks(settings: Settings, database: str) -> dict[str, Hook]:
     wanted: dict[str, RollbackSettings | None] = {EVERYONE: settings.rollback}
     wanted |= {name: migration.rollback for name, migration in settings.migrations.items()}
-    directory = settings.guard.state_directory / "rollback"
+    # Run ids are counted in each database, and a hook is never run twice for one.
+    directory = settings.guard.state_directory / f"rollback-{quote(database, safe='')}"
     return {
         name: RollbackHook(
             rollback.command, timeout=rollback.timeout, state_directory=directory, environment=rollback.environment

@@ -38,9 +38,9 @@ class RollbackHook:
     """One rollback command; implements guard.ports.Hook.
 
     *timeout* is in seconds; then TERM to the hook's process group, and KILL 5 s later. *state_directory* keeps start
-    and result files by run id, so each database needs a directory of its own. *environment* names the variables that
-    the hook gets beside PATH and the facts (``MIGRATION_GUARD_RUN_ID`` and so on); it gets no other. On standard input
-    it gets the facts as one JSON object. Of its output the first and the last 32 kB are kept.
+    and result files by run id, so each database needs a directory of its own; it is made when needed. *environment*
+    names the variables that the hook gets beside PATH and the facts (``MIGRATION_GUARD_RUN_ID`` and so on); it gets no
+    other. On standard input it gets the facts as one JSON object. Of its output the first and the last 32 kB are kept.
     """
 
     def __init__(
@@ -62,8 +62,9 @@ class RollbackHook:
             problems = _problems_of(program)
         except OSError as error:
             problems = [f"{program}: {error.strerror}"]
-        if not os.access(self._directory, os.W_OK | os.X_OK):
-            problems.append(f"{self._directory}: must be a directory that this program can write to")
+        there = next(path for path in (self._directory, *self._directory.absolute().parents) if path.exists())
+        if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+            problems.append(f"{there}: must be a directory that this program can write to")
         return tuple(problems)
 
     async def run(self, facts: Mapping[str, object]) -> HookOutcome:
@@ -77,6 +78,7 @@ class RollbackHook:
             return HookOutcome(ok=False, words="not started: the facts name no run")
         try:
             if not self._start_file(run_id).exists():
+                self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
                 await self._launch(run_id, facts)
         except (HookError, OSError, ValueError) as error:
             return HookOutcome(ok=False, words=f"could not be started: {error}")

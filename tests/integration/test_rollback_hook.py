@@ -296,11 +296,23 @@ def test_other_unsound_settings_are_named(make_hook: MakeHook, tmp_path: Path) -
     assert "is not a file" in problem(RollbackHook([str(tmp_path)], timeout=1, state_directory=tmp_path))
     assert "absolute path" in problem(RollbackHook(["hook"], timeout=1, state_directory=tmp_path))
     assert "empty" in problem(RollbackHook([], timeout=1, state_directory=tmp_path))
-    assert "directory" in problem(RollbackHook([path], timeout=1, state_directory=tmp_path / "absent"))
+    assert "must be a directory" in problem(RollbackHook([path], timeout=1, state_directory=Path(path) / "below"))
 
 
-def test_without_its_directory_it_is_not_run(make_hook: MakeHook, tmp_path: Path) -> None:
+def test_without_a_directory_to_claim_the_run_in_it_is_not_run(make_hook: MakeHook, tmp_path: Path) -> None:
     path = make_hook(f"touch {tmp_path}/ran").command[0]
-    outcome = run(RollbackHook([path], timeout=5, state_directory=tmp_path / "absent"))
+    outcome = run(RollbackHook([path], timeout=5, state_directory=Path(path) / "below"))
     assert not outcome.ok
     assert not (tmp_path / "ran").exists()
+
+
+def test_its_directory_is_made_closed_to_others_and_each_database_has_runs_of_its_own(
+    make_hook: MakeHook, tmp_path: Path
+) -> None:
+    path = make_hook(f"echo x >> {tmp_path}/count").command[0]
+    for name in ("a", "b"):
+        hook = RollbackHook([path], timeout=5, state_directory=tmp_path / "state" / name)
+        assert hook.check() == ()
+        assert run(hook).ok
+    assert (tmp_path / "count").read_text() == "x\nx\n"
+    assert (tmp_path / "state" / "a").stat().st_mode & 0o077 == 0
