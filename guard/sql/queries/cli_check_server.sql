@@ -13,5 +13,9 @@ select current_setting('server_version') as version,
        current_setting('track_activities')::bool as tracked,
        (select coalesce(array_agg(pubname::text order by pubname), '{}') from pg_publication where puballtables)
            as publications,
-       to_regclass('migration_guard.installation') is not null as installed,
-       (select relpersistence = 'u' from pg_class where oid = to_regclass('migration_guard.installation')) as unlogged
+       i.relpersistence is not null as installed,
+       i.relpersistence = 'u' as unlogged
+  from (select) as always
+  -- Not to_regclass: it fails where the schema may not be used.
+  left join (pg_class i join pg_namespace n on n.oid = i.relnamespace and n.nspname = 'migration_guard')
+    on i.relname = 'installation'

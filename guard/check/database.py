@@ -1,0 +1,162 @@
+"""One database: is it the right server, is the schema there, and may the guard do its work?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from guard.act.install import PROTOCOL, VERSION
+from guard.check.recognition import check_recognition
+from guard.check.remarks import Remark, fine, problem, warning
+from guard.errors import ServerError, WorldError, WrongServer
+from guard.postgres import Door
+from guard.settings import DatabaseSettings, Settings
+from guard.sql import get
+
+OLDEST = 140000
+"""PostgreSQL 14 is the first to say since when a session waits for a lock."""
+CONNECTIONS = 7
+"""The most that a guard keeps open to one database: three probes, signal, pause locks, listening, cancelling."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Columns of cli_check_server.sql."""
+
+    version: str
+    version_number: int
+    standby: bool
+    database: str
+    user: str
+    superuser: bool
+    monitor: bool
+    signal: bool
+    member: bool | None
+    most: int
+    taken: int
+    tracked: bool
+    publications: list[str]
+    installed: bool
+    unlogged: bool | None
+
+
+async def check_database(settings: Settings, database: DatabaseSettings) -> list[Remark]:
+    """Every remark on one database; without a connection there is only one."""
+    place = f"database {database.name}"
+    try:
+        door = Door(database.conninfo(), purpose="check", deadline=8.0, statement_timeout_ms=5000)
+    except WorldError as wrong:
+        return [problem(place, str(wrong), "put the credential there, or mend dsn and password_file")]
+    try:
+        await door.connect()
+        server = (await door.fetch_as(Server, get("cli_check_server")))[0]
+        remarks = _server(place, server)
+        if not server.standby:
+            remarks += await _installation(place, server, door)
+            remarks += _rights(place, server)
+            remarks += await check_recognition(place, settings.recognition, server.signal or server.superuser, door)
+            remarks += await _standbys(place, database, door)
+        return remarks
+    except WrongServer as wrong:
+        todo = "give the address of the server itself: behind a pooler locks and cancels would hit other sessions"
+        return [problem(place, _bare(wrong), todo)]
+    except ServerError as wrong:
+        todo = f"is the server up, and are these right? {database.address}"
+        return [problem(place, _bare(wrong), todo)]
+    finally:
+        await door.close()
+
+
+def _bare(error: Exception) -> str:
+    return str(error).removeprefix("check: ")
+
+
+def _server(place: str, server: Server) -> list[Remark]:
+    remarks = []
+    if server.version_number < OLDEST:
+        remarks.append(
+            problem(place, f"PostgreSQL {server.version} is too old", "the guard needs PostgreSQL 14 or later")
+        )
+    if server.standby:
+        remarks.append(
+            problem(place, "this server is a standby", "give the primary's address: a guard must be able to write")
+        )
+    if not remarks:
+        remarks.append(fine(place, f"PostgreSQL {server.version}, database {server.database}, as {server.user}"))
+    free = server.most - server.taken
+    if free < CONNECTIONS:
+        remarks.append(
+            warning(
+                place,
+                f"the guard keeps up to {CONNECTIONS} connections, and only {max(0, free)} of {server.most} are free",
+                "raise max_connections, or lower the pools of the application",
+            )
+        )
+    if not server.tracked:
+        remarks.append(problem(place, "track_activities is off, so nobody's statements can be seen", "set it to on"))
+    return remarks
+
+
+async def _installation(place: str, server: Server, door: Door) -> list[Remark]:
+    if server.publications and not (server.installed and server.unlogged):
+        names = ", ".join(server.publications)
+        todo = "install with --unlogged, or make the schema on the subscribers first and say --subscribers-prepared"
+        remarks = [warning(place, f"publication {names} is FOR ALL TABLES: it carries the guard's tables too", todo)]
+    else:
+        remarks = []
+    if not server.installed:
+        return [*remarks, problem(place, "the schema migration_guard is not there", "run: migration-guard install")]
+    if server.member is False and not server.superuser:
+        todo = f"run: grant migration_guard_guard to {server.user}"
+        return [*remarks, problem(place, f"{server.user} may not write the guard's tables", todo)]
+    rows = await door.fetch(get("control_installation"))
+    if not rows:
+        return [*remarks, problem(place, "the schema migration_guard is empty", "run: migration-guard install")]
+    version, protocol, name, ours = rows[0]
+    if not ours:
+        what = f"the schema migration_guard came here with a copy of database {name}"
+        remarks.append(problem(place, what, "run: migration-guard install --restamp"))
+    elif (version, protocol) != (VERSION, PROTOCOL):
+        what = f"the schema migration_guard is of version {version}.{protocol}, not {VERSION}.{PROTOCOL}"
+        todo = "run: migration-guard install" if version < VERSION else "upgrade this program"
+        remarks.append(problem(place, what, todo))
+    else:
+        remarks.append(fine(place, f"schema migration_guard is there, version {version}"))
+    return remarks
+
+
+def _rights(place: str, server: Server) -> list[Remark]:
+    remarks = []
+    if not server.monitor and not server.superuser:
+        what = f"{server.user} lacks pg_monitor, so PostgreSQL hides other sessions and all replication lag"
+        remarks.append(problem(place, what, f"as a superuser: grant pg_monitor to {server.user}"))
+    if server.superuser:
+        what = f"{server.user} is a superuser, which the guard has no use for"
+        todo = "give it a role of its own: a member of migration_guard_guard, pg_monitor and pg_signal_backend"
+        remarks.append(warning(place, what, todo))
+    return remarks
+
+
+async def _standbys(place: str, database: DatabaseSettings, door: Door) -> list[Remark]:
+    seen: dict[str, str | None] = dict(await door.fetch(get("cli_check_standbys")))
+    names = ", ".join(seen) or "none"
+    if isinstance(database.standbys, int):
+        streaming = sum(state == "streaming" for state in seen.values())
+        if streaming < database.standbys:
+            what = f"{database.standbys} standbys are expected and {streaming} are streaming (connected: {names})"
+            return [problem(place, what, "start the missing ones, or correct standbys; until then the lag is unknown")]
+        return [fine(place, f"standbys streaming: {names}")] if seen else []
+    remarks = [_missing(place, name, seen) for name in database.standbys if seen.get(name) != "streaming"]
+    if not_watched := sorted(set(seen) - set(database.standbys)):
+        todo = "add to standbys whatever the application reads from"
+        remarks.append(warning(place, f"connected and not watched: {', '.join(not_watched)}", todo))
+    if not remarks and seen:
+        remarks.append(fine(place, f"standbys streaming: {names}"))
+    return remarks
+
+
+def _missing(place: str, name: str, seen: dict[str, str | None]) -> Remark:
+    """*seen*: state by application_name; None where it is hidden."""
+    todo = "start it, or correct standbys (application_names in primary_conninfo); until then the lag is unknown"
+    if name in seen:
+        return problem(place, f"standby {name} is not streaming ({seen[name] or 'its state is hidden'})", todo)
+    return problem(place, f"standby {name} is not connected (connected: {', '.join(seen) or 'none'})", todo)

@@ -1,0 +1,36 @@
+"""What a check says: a grade, a place, a sentence, and what to do about it."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+
+class Grade(enum.StrEnum):
+    FINE = "fine"
+    WARNING = "warning"
+    PROBLEM = "problem"
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """One finding of a check; no secret stands in it."""
+
+    grade: Grade
+    place: str
+    """`database main`, `rule "checkout errors"`, `slack`."""
+    what: str
+    todo: str = ""
+    """What a person can do about it; empty where all is well."""
+
+
+def fine(place: str, what: str) -> Remark:
+    return Remark(Grade.FINE, place, what)
+
+
+def warning(place: str, what: str, todo: str) -> Remark:
+    return Remark(Grade.WARNING, place, what, todo)
+
+
+def problem(place: str, what: str, todo: str) -> Remark:
+    return Remark(Grade.PROBLEM, place, what, todo)

@@ -1,0 +1,13 @@
+"""The command line: words to calls, and results to words. It decides nothing.
+
+    app        the commands, and errors to exit codes      where      which configuration, which database
+    serve      serve, check, install, uninstall, demo      control    pause, resume, abort, override, mute, forget, wait
+    look       status, runs, explain, and their --json     seen       what they read from the database
+    words      tables, times, colour                       alert      alert --test
+
+Each command imports what it needs when it is called, so that --help stays quick.
+"""
+
+from guard.cli.app import main
+
+__all__ = ["main"]

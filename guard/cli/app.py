@@ -1,0 +1,56 @@
+"""The commands by name, and what is foreseen to go wrong as one sentence and an exit code."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from guard.cli import alert, control, look, serve
+from guard.errors import ConfigError, GuardError
+from guard.exits import Exit
+
+app = typer.Typer(
+    name="migration-guard",
+    help="Watches PostgreSQL migrations beside production, pauses them when the database or the application suffers, "
+    "and tells people why.",
+    epilog="Exit codes: 0 done; 2 usage, or a file that is wrong on any machine; 3 this machine or database is not as "
+    "it must be; 4 aborted; 75 try again later.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for family in (serve, look, control, alert):
+    for name, command in family.COMMANDS.items():
+        app.command(name)(command)
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(False, "--version", help="Show the version and exit.", is_eager=True),
+) -> None:
+    if version:
+        from importlib.metadata import PackageNotFoundError
+        from importlib.metadata import version as version_of
+
+        try:
+            typer.echo(version_of("migration-guard"))
+        except PackageNotFoundError:
+            typer.echo("unknown (not installed as a package)")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line and exit. Nothing that is foreseen ends in a traceback."""
+    try:
+        app()
+    except ConfigError as wrong:
+        _fail(str(wrong), Exit.USAGE)
+    except GuardError as wrong:
+        _fail(str(wrong), Exit.WORLD)
+
+
+def _fail(words: str, code: Exit) -> None:
+    typer.echo(words, err=True)
+    sys.exit(code)

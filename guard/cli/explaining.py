@@ -1,0 +1,91 @@
+"""Why a migration is told what it is told, line by line, and the commands that would change it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import typer
+
+from guard.cli.seen import OrderSeen, RunSeen, View
+from guard.cli.where import Target, ask
+from guard.cli.words import ago, at
+from guard.judge.quantities import say_seconds
+from guard.sql import get
+
+
+def without_guard(name: str) -> None:
+    """What a person can do by hand while there is no guard."""
+    quoted = name.replace("'", "''")
+    typer.echo("  Start it (migration-guard serve), or by hand, in psql:")
+    typer.echo(f"  go on:   select migration_guard.order_override('{quoted}', 'YOUR NAME', 'REASON');")
+    typer.echo(f"  hold:    select migration_guard.order_pause('{quoted}', 'YOUR NAME', 'REASON');")
+    typer.echo(f"  abort:   select migration_guard.order_abort('{quoted}', 'YOUR NAME', 'REASON');")
+
+
+def standing_orders(orders: Iterable[OrderSeen], now: float) -> None:
+    """One line an order that stands."""
+    for order in orders:
+        rule = f' of rule "{order.rule}"' if order.rule else ""
+        until = f", until {at(order.until_wall)}" if order.until_wall is not None else ""
+        reason = f": {order.reason}" if order.reason else ""
+        target = "every migration" if order.migration == "*" else order.migration
+        typer.echo(
+            f"  order {order.order_id}: {order.kind}{rule} for {target} by {order.owner}{reason} "
+            f"(given {ago(order.since_wall, now)} ago{until})"
+        )
+
+
+def explain_run(where: Target, found: View, run: RunSeen) -> None:
+    """All that is known of why this run is told what it is told."""
+    now, reported = found.guard.now_wall, found.reported(run)
+    typer.echo(f"\n{run.migration} (run {run.run_id}, pid {run.pid}, {run.usename}): told to {_told(run)}")
+    if run.because:
+        typer.echo(
+            f"  because {run.because} (says {'an operator' if run.source == 'operator' else f'the {run.source}'})"
+        )
+    if reported:
+        effect = {True: ", and it holds", False: ", not acknowledged yet"}[bool(reported.get("effective"))]
+        paused = reported.get("phase") == "paused"
+        typer.echo(f"  phase {reported.get('phase')} for {ago(reported.get('since'), now)}{effect if paused else ''}")
+    for verdict in reported.get("verdicts", []):
+        _verdict(verdict, now)
+    _blocked(where, run)
+    for line in _ways(found, run):
+        typer.echo(f"  {line}")
+
+
+def _told(run: RunSeen) -> str:
+    if run.told == "lost":
+        return (
+            "go on all the same (on_guard_lost)" if run.on_guard_lost == "proceed" else "hold, since there is no guard"
+        )
+    return run.told or "nothing"
+
+
+def _verdict(verdict: Mapping[str, Any], now: float) -> None:
+    since = f", for {ago(verdict['since'], now)}" if verdict.get("since") is not None else ""
+    typer.echo(f'  rule "{verdict.get("rule")}": {verdict.get("level")}{since}: {verdict.get("because")}')
+    if verdict.get("resume"):
+        typer.echo(f"    goes on when: {verdict['resume']}")
+
+
+def _blocked(where: Target, run: RunSeen) -> None:
+    waiters = ask(where, lambda door: door.fetch(get("cli_blocked"), {"pids": [run.pid]}))
+    for pid, user, application, waited, _ in waiters:
+        typer.echo(f"  blocked: pid {pid} ({user}, {application or 'no application_name'}) for {say_seconds(waited)}")
+
+
+def _ways(found: View, run: RunSeen) -> Iterable[str]:
+    """The commands that would change it."""
+    name = shlex.quote(run.migration)
+    if run.told in {"pause", "lost"}:
+        for order in found.orders:
+            if order.kind == "pause":
+                yield f"to take back order {order.order_id}: migration-guard resume {shlex.quote(order.migration)}"
+        yield f"to go on all the same: migration-guard override {name} --reason WHY --for 30m"
+    if run.told == "abort" and run.source == "guard":
+        yield f"to let it run again: migration-guard forget {name}"
+    if run.told == "proceed":
+        yield f"to hold it: migration-guard pause {name} --reason WHY"

@@ -1,0 +1,153 @@
+"""status, runs, explain: what is going on, from any machine that reaches the database."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from guard.cli.explaining import explain_run, standing_orders, without_guard
+from guard.cli.seen import RunSeen, View, runs, view
+from guard.cli.where import AsJson, Config, Database, Dsn, Target, ask, target, targets
+from guard.cli.words import ago, at, print_json, table
+from guard.errors import ServerError, WorldError
+from guard.exits import Exit
+
+
+def status(config: Config = None, database: Database = None, dsn: Dsn = None, json: AsJson = False) -> None:
+    """The guard, the migrations that run, and what operators ordered.
+
+    --json: {"databases": [{"database", "error", "guard": {"state": live|observing|dormant|released|dead|none, "id",
+    "term", "epoch", "beat_age_seconds", "lease_remaining_seconds"}, "runs": [...], "operator_orders": [...], "report",
+    "report_age_seconds"}]}; the runs are as in `runs --json`, and times are Unix seconds. Exits 3 where a guard is
+    missing or a database cannot be asked.
+    """
+    seen = [_look(where) for where in targets(config, database, dsn)]
+    if json:
+        print_json({"databases": [_as_json(where.name, found) for where, found in seen]})
+    else:
+        for where, found in seen:
+            _show(where.name, found)
+    well = all(isinstance(found, View) and found.guard.works for _, found in seen)
+    raise typer.Exit(Exit.DONE if well else Exit.WORLD)
+
+
+def runs_command(
+    name: Annotated[str | None, typer.Argument(show_default="all", help="Only this migration.")] = None,
+    config: Config = None,
+    database: Database = None,
+    dsn: Dsn = None,
+    most: Annotated[int, typer.Option("--most", min=1, max=10000, help="At most this many, newest first.")] = 20,
+    json: AsJson = False,
+) -> None:
+    """The runs of migrations, newest first, and how they ended.
+
+    --json: {"runs": [{"run_id", "migration", "pid", "usename", "application_name", "rows_done", "batches_done",
+    "note", "registered_wall", "last_seen_wall", "acknowledged_epoch", "outcome", "outcome_detail", "ended_wall",
+    "pooled", "on_guard_lost", "admitted", "told", "because", "source", "barred_because", "rollback_outcome",
+    "rollback_claimed"}]}; times are Unix seconds.
+    """
+    where = target(config, database, dsn)
+    found = ask(where, lambda door: runs(door, name, most=most, only_open=False))
+    if json:
+        print_json({"runs": [dataclasses.asdict(run) for run in found]})
+        return
+    if not found:
+        typer.echo("No runs.")
+        return
+    heads = ("RUN", "MIGRATION", "BEGAN", "TOOK", "ROWS", "END", "DETAIL")
+    table(heads, [_history(run) for run in found])
+
+
+def explain(
+    name: Annotated[str | None, typer.Argument(show_default="all that run")] = None,
+    config: Config = None,
+    database: Database = None,
+    dsn: Dsn = None,
+) -> None:
+    """Why a migration is paused: each rule with value, limit, since when; who is blocked; what would resume it."""
+    where = target(config, database, dsn)
+    found = ask(where, lambda door: view(door, name))
+    typer.echo(f"{where.name}: {found.guard.words}.")
+    if not found.guard.works:
+        without_guard(name or "NAME")
+    standing_orders(found.orders, found.guard.now_wall)
+    if not found.runs:
+        typer.echo(f"No open run{f' of {name}' if name else ''}.")
+        return
+    for run in found.runs:
+        explain_run(where, found, run)
+
+
+def _look(where: Target) -> tuple[Target, View | str]:
+    try:
+        return where, ask(where, view)
+    except (ServerError, WorldError) as wrong:
+        return where, str(wrong)
+
+
+def _as_json(name: str, found: View | str) -> dict[str, object]:
+    if isinstance(found, str):
+        return {"database": name, "error": found}
+    guard = found.guard
+    return {
+        "database": name,
+        "error": None,
+        "guard": {
+            "state": guard.state,
+            "id": guard.guard_id,
+            "term": guard.term,
+            "epoch": guard.epoch,
+            "beat_age_seconds": guard.beat_age,
+            "lease_remaining_seconds": guard.remaining,
+        },
+        "runs": [dataclasses.asdict(run) for run in found.runs],
+        "operator_orders": [dataclasses.asdict(order) for order in found.orders],
+        "report": guard.report,
+        "report_age_seconds": guard.report_age,
+    }
+
+
+def _show(name: str, found: View | str) -> None:
+    if isinstance(found, str):
+        typer.echo(f"{name}: {found}")
+        return
+    typer.echo(f"{name}: {found.guard.words}.")
+    if not found.guard.works:
+        without_guard("NAME")
+    standing_orders(found.orders, found.guard.now_wall)
+    if not found.runs:
+        typer.echo("No migration is running.")
+        return
+    now = found.guard.now_wall
+    heads = ("MIGRATION", "RUN", "TOLD", "PHASE", "FOR", "ROWS", "LAST SEEN", "BECAUSE")
+    table(heads, [_line(found, run, now) for run in found.runs])
+
+
+def _line(found: View, run: RunSeen, now: float) -> tuple[str, ...]:
+    reported = found.reported(run)
+    return (
+        run.migration,
+        str(run.run_id),
+        run.told or "",
+        str(reported.get("phase", "")),
+        ago(reported.get("since", run.registered_wall), now),
+        str(run.rows_done),
+        f"{ago(run.last_seen_wall, now)} ago",
+        run.because or str(reported.get("because", "")),
+    )
+
+
+def _history(run: RunSeen) -> tuple[str, ...]:
+    rolled = f"rollback: {run.rollback_outcome or 'begun, its end is unknown'}" if run.rollback_claimed else ""
+    barred = f"may not run again: {run.barred_because}" if run.barred_because else ""
+    ended = run.ended_wall if run.ended_wall is not None else run.last_seen_wall
+    said = "; ".join(part for part in (run.outcome_detail, rolled, barred, run.note) if part)
+    took = ago(run.registered_wall, ended)
+    told = run.outcome or f"running ({run.told})"
+    return (str(run.run_id), run.migration, at(run.registered_wall), took, str(run.rows_done), told, said)
+
+
+COMMANDS: dict[str, Callable[..., Any]] = {"status": status, "runs": runs_command, "explain": explain}

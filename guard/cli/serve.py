@@ -1,0 +1,143 @@
+"""serve, check, install, uninstall, demo: making a guard work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from guard.cli.where import Config, Database, Dsn, settings_of, target
+from guard.exits import Exit
+
+
+def serve(config: Config = None) -> None:
+    """Guard the databases of a configuration file until told to stop (SIGTERM); SIGHUP reads the file again."""
+    import logging
+
+    from guard.cli.where import DEFAULT
+    from guard.daemon import serve as run
+
+    # Under systemd the journal has the time already; a line is still whole without it.
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    raise typer.Exit(run(config or DEFAULT))
+
+
+def check(
+    config: Config = None,
+    json: Annotated[bool, typer.Option("--json", help="A list of {grade, place, what, todo}.")] = False,
+) -> None:
+    """Check the file, then each server, privilege, standby, hook and source, and say what to do about each problem.
+
+    It changes nothing and sends nothing. Exits 2 where the file is wrong, 3 where there is any problem, and 0 where
+    there are warnings at most.
+    """
+    import asyncio
+
+    from guard.check import Grade, examine
+    from guard.cli.words import coloured, print_json
+
+    settings = settings_of(config)
+    remarks = asyncio.run(examine(settings))
+    bad = sum(remark.grade is Grade.PROBLEM for remark in remarks)
+    if json:
+        print_json([{"grade": r.grade.value, "place": r.place, "what": r.what, "todo": r.todo} for r in remarks])
+        raise typer.Exit(Exit.WORLD if bad else Exit.DONE)
+    colours = {Grade.FINE: "green", Grade.WARNING: "yellow", Grade.PROBLEM: "red"}
+    for remark in remarks:
+        mark = coloured(f"{remark.grade.value:<7}", colours[remark.grade])
+        typer.echo(f"{mark}  {remark.place}: {remark.what}")
+        if remark.todo:
+            typer.echo(f"         → {remark.todo}")
+    warnings = sum(remark.grade is Grade.WARNING for remark in remarks)
+    typer.echo(f"\n{settings.path}: {_count(bad, 'problem')}, {_count(warnings, 'warning')}")
+    raise typer.Exit(Exit.WORLD if bad else Exit.DONE)
+
+
+def install(
+    config: Config = None,
+    database: Database = None,
+    dsn: Dsn = None,
+    print_: Annotated[bool, typer.Option("--print", help="Print the SQL for review; connect to nothing.")] = False,
+    roles: Annotated[bool, typer.Option("--roles/--no-roles", help="Make the three group roles.")] = True,
+    unlogged: Annotated[
+        bool, typer.Option("--unlogged", help="Make every table UNLOGGED, so that no publication carries it.")
+    ] = False,
+    subscribers_prepared: Annotated[
+        bool, typer.Option("--subscribers-prepared", help="Subscribers of FOR ALL TABLES have the schema too.")
+    ] = False,
+    restamp: Annotated[
+        bool, typer.Option("--restamp", help="Empty a schema that came with a copy of another database.")
+    ] = False,
+) -> None:
+    """Make the schema migration_guard in a database, or bring it up to date. It touches no table of yours.
+
+    The role that installs needs CREATE on the database (and CREATEROLE, but for --no-roles): give it by --dsn.
+    """
+    from guard.act.install import install as make
+    from guard.act.install import install_sql
+
+    if print_:
+        typer.echo(install_sql(roles=roles, unlogged=unlogged), nl=False)
+        return
+    where = target(config, database, dsn)
+    done = make(
+        where.conninfo,
+        roles=roles,
+        unlogged=unlogged,
+        subscribers_prepared=subscribers_prepared,
+        restamp=restamp,
+    )
+    what = "taken over from the copy, and emptied" if done.restamped else "made" if done.made else "brought up to date"
+    typer.echo(f"{where.name}: schema migration_guard {what}.")
+    if not done.granted:
+        typer.echo("The group roles are not there, so only the owner may use it; make them, then install again.")
+        return
+    typer.echo("For a superuser, once:")
+    for line in done.dba_lines:
+        typer.echo(f"  {line}")
+    typer.echo("And who may use it:")
+    for role, who in (("guard", "the role of the daemon"), ("client", "migrations"), ("operator", "people")):
+        typer.echo(f"  grant migration_guard_{role} to ROLE;  -- {who}")
+
+
+def uninstall(
+    config: Config = None,
+    database: Database = None,
+    dsn: Dsn = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Even while a guard leads this database.")] = False,
+) -> None:
+    """Remove the schema migration_guard from a database, with its history of runs and orders."""
+    from guard.act.install import uninstall as remove
+
+    where = target(config, database, dsn)
+    if not yes:
+        typer.confirm(f"Remove the schema migration_guard and all its history from {where.name}?", abort=True)
+    gone = remove(where.conninfo, force=force)
+    typer.echo(
+        f"{where.name}: " + ("schema migration_guard removed." if gone else "there was no schema migration_guard.")
+    )
+
+
+def demo() -> None:
+    """Show it all on a PostgreSQL of its own, in about a minute: pauses, a released lock queue, a rollback."""
+    try:
+        from guard.demo.run import run
+    except ImportError as missing:
+        typer.echo(f"The demo needs more packages ({missing.name}): pip install 'migration-guard[demo]'", err=True)
+        raise typer.Exit(Exit.WORLD) from None
+    raise typer.Exit(run())
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number or 'no'} {noun}" + ("" if number == 1 else "s")
+
+
+COMMANDS: dict[str, Callable[..., Any]] = {
+    "serve": serve,
+    "check": check,
+    "install": install,
+    "uninstall": uninstall,
+    "demo": demo,
+}

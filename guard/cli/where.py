@@ -1,0 +1,149 @@
+"""Which database a command is for: by the configuration file, or by a connection string alone."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from guard.errors import NotInstalled, NotPermitted, QueryFailed, WorldError, WrongServer
+
+if TYPE_CHECKING:  # pydantic and the driver take most of a second, which --help need not wait for
+    from guard.postgres import Door
+    from guard.settings import Settings
+
+T = TypeVar("T")
+
+DEFAULT = Path("/etc/migration-guard/config.toml")
+DSN = "MIGRATION_GUARD_DSN"
+
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "-c", "--config", envvar="MIGRATION_GUARD_CONFIG", show_default=str(DEFAULT), help="The configuration file."
+    ),
+]
+Database = Annotated[
+    str | None, typer.Option("--database", show_default="the only one", help="Its name in the configuration file.")
+]
+Dsn = Annotated[
+    str | None,
+    typer.Option(
+        "--dsn",
+        envvar=DSN,
+        show_envvar=True,
+        show_default=False,
+        help="A connection string instead of a configuration file. Keep a password out of it (~/.pgpass, PGPASSWORD).",
+    ),
+]
+Owner = Annotated[str | None, typer.Option("--owner", show_default="the OS user", help="Who orders this.")]
+AsJson = Annotated[bool, typer.Option("--json", help="As JSON; its keys stay as they are.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One database to talk to."""
+
+    name: str
+    conninfo: str
+    settings: Settings | None = None
+
+    def __repr__(self) -> str:
+        return f"Target({self.name!r})"
+
+
+def settings_of(config: Path | None) -> Settings:
+    """The configuration that was named, or the default one. Raises ConfigError; exits 2 where there is none."""
+    from guard.settings import load
+
+    path = config or DEFAULT
+    if config is None and not path.exists():
+        raise typer.BadParameter(f"there is no {path}: give -c FILE (or --dsn where the command has it)")
+    return load(path)
+
+
+def targets(config: Path | None, database: str | None, dsn: str | None) -> list[Target]:
+    """Every database that the options speak of. Raises ConfigError, WorldError."""
+    # A file that was asked for on the command line wins over a DSN from the environment.
+    if dsn is not None and not (config is not None and dsn == os.environ.get(DSN)):
+        return [Target(_name_of(dsn), dsn)]
+    settings = settings_of(config)
+    known = [each.name for each in settings.databases]
+    if database is not None and database not in known:
+        raise typer.BadParameter(f"there is no [database.{database}]; there is {', '.join(known)}")
+    chosen = [each for each in settings.databases if database in {None, each.name}]
+    return [Target(each.name, each.conninfo(), settings) for each in chosen]
+
+
+def target(config: Path | None, database: str | None, dsn: str | None) -> Target:
+    """The one database that the options speak of; several are an error that lists them."""
+    found = targets(config, database, dsn)
+    if len(found) > 1:
+        raise typer.BadParameter(f"say which --database: {', '.join(each.name for each in found)}")
+    return found[0]
+
+
+def ask(where: Target, work: Callable[[Door], Awaitable[T]]) -> T:
+    """Do *work* with a connection, and name what is wrong in a person's words. Raises WorldError, ServerError."""
+
+    from guard.postgres import Door
+
+    async def run() -> T:
+        door = Door(where.conninfo, purpose="cli", deadline=8.0, statement_timeout_ms=5000, lock_timeout_ms=3000)
+        try:
+            await door.connect()
+            return await work(door)
+        finally:
+            await door.close()
+
+    try:
+        return asyncio.run(run())
+    except QueryFailed as wrong:
+        raise _foreseen(where, wrong) from None
+    except NotPermitted as wrong:
+        raise WorldError(
+            f"{_bare(wrong)}. This role must be a member of migration_guard_operator (grant migration_guard_operator "
+            "to ROLE), or give --dsn with one that is."
+        ) from None
+
+
+def owner_of(given: str | None) -> str:
+    """The name under which an order is kept."""
+    if given:
+        return given
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        raise typer.BadParameter("this account has no name: give --owner NAME") from None
+
+
+def _foreseen(where: Target, wrong: QueryFailed) -> WorldError | QueryFailed:
+    # 42P01, 3F000, 42883: no such table, schema, function.
+    if wrong.sqlstate in {"42P01", "3F000", "42883"}:
+        return NotInstalled(
+            f"The schema migration_guard is not in database {where.name}, or of another version; "
+            "run: migration-guard install"
+        )
+    if wrong.sqlstate in {"25006", "0A000"}:
+        return WrongServer(f"The server of database {where.name} is a standby: give the primary's address.")
+    return wrong
+
+
+def _bare(error: Exception) -> str:
+    return str(error).removeprefix("cli: ").capitalize()
+
+
+def _name_of(dsn: str) -> str:
+    from psycopg import ProgrammingError
+    from psycopg.conninfo import conninfo_to_dict
+
+    try:
+        return str(conninfo_to_dict(dsn).get("dbname") or "the default database")
+    except ProgrammingError:
+        raise typer.BadParameter("--dsn is no connection string; write it like host=db1 dbname=app user=me") from None

@@ -1,0 +1,10 @@
+-- The guard's word, how old it is by the server's clock, and its last report. One row; nulls where there is no lease.
+select pg_is_in_recovery() as standby, extract(epoch from clock_timestamp())::float8 as now_wall,
+       l.guard_id, l.term, l.epoch, l.beat, l.mode,
+       extract(epoch from clock_timestamp() - l.beat_at)::float8 as beat_age,
+       extract(epoch from l.lease_until - clock_timestamp())::float8 as remaining,
+       p.report, extract(epoch from clock_timestamp() - p.at)::float8 as report_age,
+       (select guard_id from migration_guard.leader) as leader
+  from (select) as always
+  left join migration_guard.lease l on true
+  left join migration_guard.report p on true

@@ -1,0 +1,19 @@
+-- Runs, the newest first, each with what it is told at this moment. An ended run is told nothing.
+select r.run_id, r.migration, r.pid, r.usename::text as usename, r.application_name, r.rows_done, r.batches_done,
+       r.note, extract(epoch from r.registered_at)::float8 as registered_wall,
+       extract(epoch from r.last_seen)::float8 as last_seen_wall, r.acknowledged_epoch, r.outcome, r.outcome_detail,
+       extract(epoch from r.ended_at)::float8 as ended_wall, r.pooled, r.on_guard_lost,
+       a.run_id is not null as admitted, o.kind as told, o.because, o.source,
+       b.because as barred_because, k.outcome as rollback_outcome, k.claimed_at is not null as rollback_claimed
+  from migration_guard.run r
+  left join migration_guard.admission a using (run_id)
+  left join migration_guard.rollback k using (run_id)
+  left join lateral (
+      select x.because from migration_guard.barred x
+       where x.run_id = r.run_id and not exists (
+           select from migration_guard.forgotten f where f.migration = x.migration and f.upto_run_id >= x.run_id)
+  ) b on true
+  left join lateral (select * from migration_guard.read_order(r.migration, r.run_id)) o on r.ended_at is null
+ where (%(migration)s::text is null or r.migration = %(migration)s) and (r.ended_at is null or not %(open)s)
+ order by r.run_id desc
+ limit %(most)s

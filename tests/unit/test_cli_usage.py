@@ -1,0 +1,43 @@
+"""Usage errors exit 2 and say what is allowed; --help is quick because it loads neither pydantic nor the driver."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.command import command
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["pause", "x"], "--reason"),
+        (["pause", "x", "--reason", "y", "--for", "5", "--dsn", "dbname=x"], "a bare number has no unit"),
+        (["override", "x", "--dsn", "dbname=x"], "say why"),
+        (["status", "-c", "/nonexistent/config.toml"], "/nonexistent/config.toml"),
+        (["status", "--dsn", "no connection string"], "--dsn is no connection string"),
+        (["alert"], "--test"),
+        (["frobnicate"], "No such command"),
+    ],
+)
+def test_wrong_usage_exits_2_and_says_why(arguments: list[str], words: str) -> None:
+    ended = command(*arguments)
+    assert ended.code == 2, ended.said
+    assert words in ended.err
+
+
+def test_several_databases_are_listed_where_one_is_needed(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(
+        '[database.one]\ndsn = "dbname=a"\nstandbys = []\n[database.two]\ndsn = "dbname=b"\nstandbys = []\n'
+    )
+    ended = command("pause", "x", "--reason", "y", "-c", str(path))
+    assert ended.code == 2
+    assert "one, two" in ended.err
+
+
+def test_help_loads_neither_pydantic_nor_the_driver() -> None:
+    script = "import sys; import guard.cli.app; print(sorted({'pydantic', 'psycopg', 'httpx'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
