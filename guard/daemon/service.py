@@ -17,7 +17,7 @@ from pathlib import Path
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
-from guard.daemon import systemd
+from guard.daemon import logs, systemd
 from guard.errors import ConfigError, ServerError, WorldError
 from guard.settings import Settings, load
 from guard.watch import Watch
@@ -38,8 +38,11 @@ def serve(path: Path) -> int:
     Raises ConfigError where the file is wrong, WorldError where a database must not be guarded from here.
     """
     settings = load(path)
-    logging.getLogger("apscheduler").setLevel(logging.CRITICAL)
-    return asyncio.run(_Service(path, settings).run())
+    lines = logs.begin()
+    try:
+        return asyncio.run(_Service(path, settings).run())
+    finally:
+        lines.finish(0.3)
 
 
 class _Service:

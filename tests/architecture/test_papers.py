@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_the_readme_shows_the_phases_as_they_are() -> None:
-    shown = re.search(r"```mermaid\n(.*?)\n```", (ROOT / "README.md").read_text(), re.S)
+    shown = re.search(r"```mermaid\n(.*?)\n```", (ROOT / "README.md").read_text(), re.DOTALL)
     assert shown is not None
     assert shown[1] == diagram(), "run: python -m guard.decide.machine, and put what it prints into README.md"
 
@@ -22,7 +22,7 @@ def test_systemd_accepts_the_unit_without_a_word(tmp_path: Path) -> None:
     analyze = tool("systemd-analyze")
     unit = (ROOT / "systemd" / "migration-guard.service").read_text()
     copy = tmp_path / "migration-guard.service"
-    copy.write_text(re.sub(r"^ExecStart=\S+", "ExecStart=/bin/true", unit, flags=re.M))
+    copy.write_text(re.sub(r"^ExecStart=\S+", "ExecStart=/bin/true", unit, flags=re.MULTILINE))
     verified = subprocess.run(
         [analyze, "verify", "--man=no", copy], capture_output=True, text=True, timeout=60, check=False
     )

@@ -1,0 +1,64 @@
+"""Log lines that cannot stop the daemon: a pipe that nobody reads fills up, and a write to it blocks for ever.
+
+Lines go through a bounded queue to a thread of their own. When the queue is full, new lines are counted and dropped.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import sys
+import threading
+import time
+
+KEPT = 1000
+
+
+class _Bounded(logging.Handler):
+    """Hands records to a thread; never waits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dropped = 0
+        self._lines: queue.Queue[str | None] = queue.Queue(KEPT)
+        self._writer = threading.Thread(target=self._write, name="log", daemon=True)
+        self._writer.start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._lines.put_nowait(self.format(record))
+        except queue.Full:
+            self.dropped += 1
+
+    def _write(self) -> None:
+        while (line := self._lines.get()) is not None:
+            missed, self.dropped = self.dropped, 0
+            if missed:
+                line = f"{line}\n({missed} log lines were dropped: standard error was not read)"
+            try:
+                sys.stderr.write(line + "\n")
+                sys.stderr.flush()
+            except (OSError, ValueError):
+                continue
+
+    def finish(self, within: float) -> None:
+        """Write what is left, as far as it can be written in time."""
+        try:
+            self._lines.put_nowait(None)
+        except queue.Full:
+            return
+        self._writer.join(within)
+
+
+def begin(level: int = logging.INFO) -> _Bounded:
+    """Send all log lines to standard error, one a line, with the time in UTC."""
+    handler = _Bounded()
+    formatter = logging.Formatter("%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
+    formatter.converter = time.gmtime
+    handler.setFormatter(formatter)
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    # It would say so each second while a probe hangs; the probe's silence says it already.
+    logging.getLogger("apscheduler").setLevel(logging.CRITICAL)
+    return handler
