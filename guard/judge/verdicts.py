@@ -59,11 +59,10 @@ def _aged(rule: Rule, sample: Sample | None, now: float) -> Sample:
 
 def _judge_reading(rule: Rule, streak: Streak, reading: Reading, now: float) -> tuple[Verdict, Streak]:
     streak = _across_gap(rule, streak, reading)
-    conditions = _conditions(rule)
-    answers = [_answer(condition, reading.value) for condition in conditions]
-    if unknown := _unknown_term(conditions, answers, reading.value):
-        words = f"{rule.metric} is {say(reading.value, rule.dimension)} but {unknown}"
-        return _judge_silence(rule, streak, Silence(rule.sensor, words, reading.taken_at, reading.value), now)
+    answers = [_answer(condition, reading.value) for condition in _conditions(rule)]
+    if unknown := _unknown_term(rule, answers, reading.value):
+        silence = Silence(rule.sensor, f"it is {unknown}", reading.taken_at, reading.value)
+        return _judge_silence(rule, streak, silence, now)
     breaches = tuple(
         (since if since is not None else reading.taken_at) if answer is Answer.YES else None
         for since, answer in zip(streak.breaches, answers, strict=True)
@@ -167,13 +166,13 @@ def _answer(condition: Condition | None, value: float) -> Answer:
     return Answer.NO if condition is None else truth(condition, value).answer
 
 
-def _unknown_term(conditions: tuple[Condition | None, ...], answers: list[Answer], value: float) -> str:
+def _unknown_term(rule: Rule, answers: list[Answer], value: float) -> str:
     """Why a limit cannot be judged although the value is known; empty where a graver one is breached for certain."""
     gravest = max((i for i, answer in enumerate(answers) if answer is not Answer.NO), default=None)
     if gravest is None or answers[gravest] is not Answer.UNKNOWN:
         return ""
-    condition = conditions[gravest]
-    return truth(condition, value).words if condition else ""
+    condition = _conditions(rule)[gravest]
+    return truth(condition, value, dimension=rule.dimension).words if condition else ""
 
 
 def _reached(
