@@ -63,10 +63,9 @@ def _play(console: Console, without: Collection[str], *, live: bool) -> list[Fig
         scenario = Scenario(world, stage.say, without=without)
         scenario.play()
         figures = judge(gather(world, scenario.staged))
-        if not guard.running or not all(figure.ok for figure in figures):
-            stage.say(f"The guard's last lines:\n{guard.tail(25)}")
-            if live:
-                console.print(guard.tail(25), markup=False)
+        if not all(figure.ok for figure in figures):
+            # Its log goes with the directory.
+            console.print(f"The guard's last lines:\n{guard.tail(15)}", markup=False, highlight=False, soft_wrap=True)
         return figures
 
 
@@ -74,7 +73,7 @@ def _play(console: Console, without: Collection[str], *, live: bool) -> list[Fig
 def _sigterm_as_interrupt() -> Iterator[None]:
     """What a supervisor or `timeout` sends ends it as Ctrl-C does, with everything cleaned up."""
 
-    def interrupt(number: int, frame: FrameType | None) -> None:
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
     before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}

@@ -34,38 +34,34 @@ def judge(evidence: Evidence) -> list[Figure]:
 
 def _lag(evidence: Evidence) -> Iterable[Figure]:
     staged = evidence.staged
-    paused = _first(evidence, "paused", staged.replay_stopped, lambda event: "replica lag" in event.because)
+    paused = _first(evidence, "paused", staged.replay_stopped, lambda event: "replication.lag" in event.because)
     resumed = _first(evidence, "resumed", staged.replay_resumed if paused else None)
-    yield _within("standby stops replaying → paused (limit: 2 s of lag for 0.5 s)", staged.replay_stopped, paused, 5.0)
-    yield _within("standby replays again → resumed (well for 1 s)", staged.replay_resumed, resumed, 15.0)
+    yield _within("standby stops replaying → paused (limit 2 s)", staged.replay_stopped, paused, 5.0)
+    yield _within("standby replays again → resumed", staged.replay_resumed, resumed, 15.0)
 
 
 def _locks(evidence: Evidence) -> Iterable[Figure]:
     staged = evidence.staged
     queued = staged.most_queued
-    yield Figure("requests of the shop queued behind ALTER TABLE", str(queued), "≥ 3", queued >= 3)
-    yield _within("3 of them had waited 1 s → queue released", staged.pile_up, staged.released, 2.0)
+    yield Figure("requests queued behind ALTER TABLE", str(queued), "≥ 3", queued >= 3)
+    yield _within("3 have waited 1 s each → queue released", staged.pile_up, staged.released, 2.0)
     refused = [entry.get("sqlstate") for entry in evidence.alter if entry["what"] == "alter refused"]
     yield Figure("how the ALTER TABLE ended", ", ".join(map(str, refused)) or "-", "57014", refused == ["57014"])
     strangers = [ended for ended in evidence.ended_sessions if ended[0] != "migrator"]
-    yield Figure("sessions of others cancelled or ended, by the server's log", str(len(strangers)), "0", not strangers)
+    yield Figure("others' sessions cancelled (server's log)", str(len(strangers)), "0", not strangers)
     cancelled = [app for user, app, what in evidence.ended_sessions if user == "migrator" and "cancel" in what]
     right = cancelled == ["migration:add-note"]
-    yield Figure(
-        "statements of migrations cancelled, by the server's log", _listed(cancelled), "migration:add-note", right
-    )
+    yield Figure("migrations cancelled (server's log)", _listed(cancelled), "migration:add-note", right)
     survived = staged.report_survived and staged.alter_queued is not None
-    yield Figure(
-        "the shop's report, for which ALTER TABLE waited", "committed" if survived else "-", "committed", survived
-    )
+    yield Figure("the report that ALTER TABLE waited for", "committed" if survived else "-", "committed", survived)
 
 
 def _errors(evidence: Evidence) -> Iterable[Figure]:
     staged = evidence.staged
     began = _first(evidence, "rolling_back", staged.flag_on)
-    yield _within("errors begin → rollback (limit: > 4 % for 2 s)", staged.flag_on, began, 8.0)
+    yield _within("errors begin → rollback (limit 4 % for 2 s)", staged.flag_on, began, 8.0)
     runs = len(evidence.hook_runs)
-    yield Figure("runs of the rollback hook, by its own log", str(runs), "1", runs == 1)
+    yield Figure("runs of the rollback hook (its own log)", str(runs), "1", runs == 1)
     yield _within("errors begin → the shop is well again", staged.flag_on, staged.shop_well, 20.0)
 
 
@@ -73,16 +69,14 @@ def _batches(evidence: Evidence) -> Iterable[Figure]:
     begun = [entry["at"] for entry in evidence.backfill if entry["what"] == "batch begins"]
     stops = _stops(evidence.events)
     wrong = sum(any(start + FRESH_FOR < at < end for start, end in stops) for at in begun)
-    yield Figure(
-        "batches begun while paused, of all", f"{wrong} of {len(begun)}", "0", wrong == 0 and bool(stops and begun)
-    )
+    yield Figure("batches begun while paused", f"{wrong} of {len(begun)}", "0", wrong == 0 and bool(stops and begun))
     rows = _rows_committed(evidence)
     once, more = evidence.fills.get(1, 0), sum(count for fills, count in evidence.fills.items() if fills > 1)
     exact = rows is not None and once == rows == evidence.last_filled and rows > 0
-    yield Figure("rows filled once: by the table, by the backfill's log", f"{once:,}, {rows or 0:,}", "equal", exact)
+    yield Figure("rows filled once (table, backfill's log)", f"{once:,}, {rows or 0:,}", "equal", exact)
     yield Figure("rows filled more than once", str(more), "0", more == 0)
     ends = [entry["outcome"] for entry in evidence.backfill if entry["what"] == "ended"]
-    yield Figure("how the backfill ended", _listed(ends), "aborted", ends in (["aborted"], ["cut off"]))
+    yield Figure("how the backfill ended", _listed(ends), "aborted or cut off", ends in (["aborted"], ["cut off"]))
 
 
 def _rows_committed(evidence: Evidence) -> int | None:
@@ -106,12 +100,10 @@ def _told(evidence: Evidence) -> Iterable[Figure]:
     due = [event.notice_id for event in evidence.events if event.notice_id]
     arrived = list(dict.fromkeys(evidence.slack_ids))
     ok = bool(due) and arrived == due
-    yield Figure(
-        "messages in Slack, in order, of notices in the event table", f"{len(arrived)} of {len(due)}", "all", ok
-    )
+    yield Figure("messages in Slack, of notices, in order", f"{len(arrived)} of {len(due)}", "all", ok)
     kinds = {event.kind for event in evidence.events if event.notice_id in arrived}
     told = [kind for kind in _TOLD if kind in kinds]
-    yield Figure("told of", _listed(told), _listed(_TOLD), len(told) == len(_TOLD))
+    yield Figure("told: " + _listed(_TOLD), f"{len(told)} of {len(_TOLD)}", "all", len(told) == len(_TOLD))
 
 
 def _stops(events: Iterable[Event]) -> list[tuple[float, float]]:
