@@ -111,7 +111,7 @@ def _stops(events: Iterable[Event]) -> list[tuple[float, float]]:
     found: list[tuple[float, float]] = []
     since: float | None = None
     for event in events:
-        if event.migration == "*" or event.kind in ("registered", "applied"):
+        if event.migration == "*":
             continue
         stopped = event.phase in _STOPS
         if stopped and since is None:

@@ -55,7 +55,6 @@ class Stage:
 
     def __init__(self, console: Console, *, live: bool) -> None:
         self._console = console
-        self._live = Live(console=console, refresh_per_second=4, get_renderable=self._draw) if live else None
         self._said: deque[str] = deque(maxlen=6)
         self._glimpse = Glimpse()
         self._messages: Sequence[Message] = ()
@@ -63,6 +62,8 @@ class Stage:
         self._over = threading.Event()
         self._lock = threading.Lock()
         self._watcher: threading.Thread | None = None
+        # Last: it draws at once.
+        self._live = Live(console=console, refresh_per_second=4, get_renderable=self._draw) if live else None
 
     def __enter__(self) -> Self:
         if self._live:
@@ -117,10 +118,16 @@ class Stage:
 
     def _draw(self) -> RenderableType:
         with self._lock:
-            said, glimpse, messages = list(self._said), self._glimpse, self._messages[-2:]
-        shown = [Panel(Text("\n".join(line.replace("\n", " ") for line in said)), title="demonstration", height=8)]
+            said, glimpse, messages = list(self._said), self._glimpse, self._messages
+        shown: list[RenderableType] = [
+            Panel(Text("\n".join(said), no_wrap=True, overflow="ellipsis"), title="migration-guard demo", height=8)
+        ]
         shown.append(Panel(_gauges(glimpse), title="now"))
-        shown += [Panel(Text("\n".join(message.lines)), title="Slack", title_align="left") for message in messages]
+        room = self._console.height - 16  # lines that the two panels above and the cursor leave
+        newest = messages[-2:] if room >= 24 else messages[-1:]
+        height = max(5, min(14, room // max(1, len(newest))))
+        title = f"Slack, {len(messages)} messages"
+        shown += [Panel(Text("\n".join(each.lines)), title=title, title_align="left", height=height) for each in newest]
         return Group(*shown)
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import secrets
 import shlex
 import shutil
@@ -211,8 +210,7 @@ class World:
     def _child(self, module: str, arguments: list[str], dsn: str) -> Child:
         command = [sys.executable, "-m", f"guard.demo.{module}", *arguments]
         # By the environment: a command line is for everybody to read.
-        environment = {"DEMO_DSN": dsn, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        child = Child(command, output=self.directory / f"{module}.log", environment=environment)
+        child = Child(command, output=self.directory / f"{module}.log", environment={"DEMO_DSN": dsn})
         self._stack.callback(child.stop)
         return child
 
