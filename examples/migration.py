@@ -24,9 +24,8 @@ def main(dsn: str) -> None:
         psycopg.connect(dsn, autocommit=True, application_name="migration:backfill-email") as connection,
         Migration(connection, "backfill-email") as migration,
     ):
-        connection.execute(
-            "set lock_timeout = '500ms'"
-        )  # below deadlock_timeout: the application never loses to a batch
+        # Below deadlock_timeout: where batch and application wait for each other, it is the batch that gives way.
+        connection.execute("set lock_timeout = '500ms'")
         for start, end in migration.pace(batches(connection)):
             done = connection.execute(
                 "update accounts set email_lower = lower(email) "

@@ -55,8 +55,8 @@ def install(
 
     *roles* makes the three group roles (needs CREATEROLE). *unlogged* makes every table UNLOGGED, so that no
     publication carries it; operators' orders and the audit trail then do not survive a crash. *subscribers_prepared*
-    says that the subscribers of FOR ALL TABLES publications have the schema too. *restamp* empties a schema that came with a copy of
-    another database and gives it to this one.
+    says that the subscribers of FOR ALL TABLES publications have the schema too. *restamp* empties a schema that came
+    with a copy of another database and gives it to this one.
 
     Raises WrongServer on a standby or for a copied schema, NotInstalled where a newer version is there, WorldError for
     a publication FOR ALL TABLES, ServerError.

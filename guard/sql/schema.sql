@@ -155,3 +155,10 @@ create /*unlogged*/ table if not exists migration_guard.event (
 -- A guard that starts looks for the last state of each run without reading the whole trail.
 create index if not exists event_state on migration_guard.event (migration, run_id, event_id)
     where payload ? 'state';
+
+-- Ids never come twice, not even after uninstall and install: the daemon's journal and the hook's state files outlive the
+-- schema, and "run 7 was rolled back" must not be read of another run 7. So they begin at the minutes since 2020.
+select pg_catalog.setval('migration_guard.run_run_id_seq', extract(epoch from now())::bigint / 60 - 26297280, false)
+    from migration_guard.run_run_id_seq where not is_called and last_value = 1;
+select pg_catalog.setval('migration_guard.event_event_id_seq', extract(epoch from now())::bigint / 60 - 26297280, false)
+    from migration_guard.event_event_id_seq where not is_called and last_value = 1;

@@ -1,0 +1,402 @@
+"""The guard's pen: one leader at a time, no write by one whose term was passed, and a beat that waits for nobody."""
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable, Iterator
+from typing import TypeVar
+
+import pytest
+
+from guard.act.control_table import ControlTable
+from guard.act.install import install
+from guard.errors import DeadlineExceeded, Fenced, HeldByAnother, NotInstalled, Unreachable, WrongServer
+from guard.model import Event, Order, OrderKind, Phase, Run, State
+from guard.ports import Leadership, Publication, Signal
+from guard.postgres import Door
+from guard.records import state_to_dict
+from tests.contract import Contract
+from tests.fix_postgres import Database, MakeCluster, MakeRole
+
+pytestmark = pytest.mark.integration
+T = TypeVar("T")
+
+
+@pytest.fixture
+def installed(database: Database) -> Database:
+    install(database.dsn())
+    return database
+
+
+@pytest.fixture
+def contract(database: Database) -> Iterator[Contract]:
+    """Only its client side is used here: the guard's lock is free."""
+    contract = Contract(database)
+    contract.guard.execute("select pg_advisory_unlock_all()")
+    yield contract
+    contract.close()
+
+
+def play(*dsns: str, work: Callable[..., Awaitable[T]], guard_ids: tuple[str, ...] = ("g1", "g2")) -> T:
+    """Run *work* with a control table for each connection string."""
+
+    async def act() -> T:
+        tables = [
+            ControlTable(Door(dsn, purpose="signal"), guard_id=guard_id, lease_seconds=10)
+            for dsn, guard_id in zip(dsns, guard_ids, strict=False)
+        ]
+        try:
+            return await work(*tables)
+        finally:
+            for table in tables:
+                await table.close()
+
+    return asyncio.run(act())
+
+
+def publication(
+    kind: OrderKind = OrderKind.PROCEED, *, mode: str = "live", epoch: int = 1, **more: object
+) -> Publication:
+    orders = {"m": Order(kind, "for a test", 1.0)}
+    return Publication(mode, epoch, orders, 0.0, **more)  # type: ignore[arg-type]
+
+
+def state(run_id: int, phase: Phase, because: str = "lag 9 s > 5 s") -> State:
+    return State("m", run_id, phase, because, 1234.5, cancels=1, well_before=("a", "b"))
+
+
+def event(run_id: int, phase: Phase) -> Event:
+    return Event("paused", "m", run_id, "because", phase.value, {"state": state_to_dict(state(run_id, phase))})
+
+
+def run_of(run_id: int) -> Run:
+    return Run(run_id, "m", None, 0.0, 0.0)
+
+
+def test_a_publication_is_one_beat_that_a_migration_reads(contract: Contract) -> None:
+    run = contract.run()
+
+    async def work(table: Signal) -> None:
+        await table.lead()
+        assert await table.publish(publication(admitted=(run,))) == 0
+        assert contract.read(run) == ("proceed", "for a test")
+        last = await table.publish(
+            publication(OrderKind.PAUSE, epoch=2, events=(event(run, Phase.PAUSED),), report={"lag": math.nan})
+        )
+        assert contract.kind(run) == "pause"
+        assert contract.database.execute("select event_id, kind, epoch from migration_guard.event") == [
+            (last, "paused", 2)
+        ]
+        assert contract.database.execute("select report from migration_guard.report") == [({"lag": "nan"},)]
+        await table.publish(publication(barred=((run, "m", "enough"),)))
+        assert contract.read(run) == ("abort", "enough")
+
+    play(contract.database.dsn(), work=work)
+
+
+def test_a_lease_is_shorter_by_the_age_of_what_it_rests_on(contract: Contract) -> None:
+    run = contract.run()
+
+    async def work(table: Signal) -> None:
+        await table.lead()
+        await table.publish(Publication("live", 1, {"m": Order(OrderKind.PROCEED, "", 1.0)}, 4.0, admitted=(run,)))
+        [(seconds,)] = contract.database.execute(
+            "select extract(epoch from lease_until - beat_at)::float from migration_guard.lease"
+        )
+        assert seconds == pytest.approx(6.0)
+        await table.publish(Publication("live", 1, {"m": Order(OrderKind.PROCEED, "", 1.0)}, 11.0))
+        assert contract.kind(run) == "lost"
+
+    play(contract.database.dsn(), work=work)
+
+
+def test_no_text_can_make_an_order_fail(contract: Contract) -> None:
+    run = contract.run()
+
+    async def work(table: Signal) -> None:
+        await table.lead()
+        nasty = "\x00 \ud800 '; drop table x; -- %s"
+        orders = {"m": Order(OrderKind.PAUSE, nasty, 1.0)}
+        told = Event("paused", "m", run, nasty, "paused", {"value": math.inf, "deep": [{"x": nasty}]})
+        await table.publish(Publication("live", 1, orders, 0.0, events=(told,), barred=((run, "m", nasty),)))
+        assert "drop table x; -- %s" in contract.read(run)[1]
+
+    play(contract.database.dsn(), work=work)
+
+
+def test_standbys_get_wal_with_each_beat_but_not_from_a_dormant_guard(installed: Database) -> None:
+    def written() -> int:
+        return int(installed.execute("select pg_current_wal_insert_lsn() - '0/0'::pg_lsn")[0][0])
+
+    async def work(table: Signal) -> tuple[int, int]:
+        await table.lead()
+        await table.publish(publication())
+        before = written()
+        for _ in range(50):
+            await table.publish(publication(mode="dormant"))
+        between = written()
+        for _ in range(50):
+            await table.publish(publication())
+        return between - before, written() - between
+
+    dormant, live = play(installed.dsn(), work=work)
+    assert live - dormant >= 50 * 30
+
+
+# -- leading -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_second_guard_is_told_who_leads(installed: Database) -> None:
+    async def work(first: Signal, second: Signal) -> str:
+        await first.lead()
+        with pytest.raises(HeldByAnother) as caught:
+            await second.lead()
+        await first.publish(publication())
+        return str(caught.value)
+
+    words = play(installed.dsn(), installed.dsn(), work=work)
+    assert "Guard g1" in words
+    assert "pid " in words
+
+
+def test_the_same_guard_come_back_ends_its_old_session_and_the_old_one_is_fenced(installed: Database) -> None:
+    async def work(old: Signal, new: Signal) -> tuple[Leadership, Leadership, float]:
+        before = await old.lead()
+        began = asyncio.get_running_loop().time()
+        after = await new.lead()
+        took = asyncio.get_running_loop().time() - began
+        with pytest.raises(Unreachable):
+            await old.publish(publication())
+        with pytest.raises(Unreachable):  # and it does not reconnect by itself to write with the old term
+            await old.publish(publication())
+        await new.publish(publication())
+        return before, after, took
+
+    before, after, took = play(installed.dsn(), installed.dsn(), work=work, guard_ids=("g1", "g1"))
+    assert after.term == before.term + 1
+    assert took < 2.0
+
+
+def test_a_guard_whose_term_was_passed_writes_nothing_more(contract: Contract) -> None:
+    run = contract.run()
+
+    async def work(table: Signal) -> None:
+        await table.lead()
+        await table.publish(publication(OrderKind.PAUSE, admitted=(run,)))
+        contract.database.execute("update migration_guard.leader set term = term + 1, guard_id = 'g9'")
+        calls = (
+            lambda: table.publish(publication()),
+            lambda: table.claim_rollback(run_of(run), "b", ["x"]),
+            lambda: table.finish_rollback(run, "ok", ""),
+        )
+        with pytest.raises(Fenced, match="term"):
+            await calls[0]()
+        for call in calls:
+            with pytest.raises(Unreachable):
+                await call()
+
+    play(contract.database.dsn(), work=work)
+    assert contract.kind(run) == "pause"
+    assert contract.database.execute("select count(*) from migration_guard.rollback") == [(0,)]
+
+
+def test_every_write_checks_the_term_itself(contract: Contract) -> None:
+    run = contract.run()
+    passed = [
+        "guard_publish('g0', 0, 'live', 1, '{}', 10, 0)",
+        f"guard_claim_rollback('g0', 0, {run}, 'm', 'b', '{{x}}')",
+        f"guard_finish_rollback('g0', 0, {run}, 'ok', '')",
+    ]
+    for call in passed:
+        with pytest.raises(Exception, match="term 0 was passed"):
+            contract.guard.execute(f"select migration_guard.{call}".encode())
+
+
+def test_a_leader_whose_session_ended_has_to_lead_anew(installed: Database) -> None:
+    async def work(table: Signal) -> tuple[int, int]:
+        first = await table.lead()
+        installed.execute("select pg_terminate_backend(pid) from migration_guard.leader")
+        with pytest.raises(Unreachable):
+            await table.publish(publication())
+        second = await table.lead()
+        await table.publish(publication())
+        return first.term, second.term
+
+    first, second = play(installed.dsn(), work=work)
+    assert second == first + 1
+
+
+def test_another_session_with_the_right_term_may_not_write(contract: Contract) -> None:
+    contract.lead()
+    with contract.database.connect() as other, pytest.raises(Exception, match="does not lead"):
+        other.execute("select migration_guard.guard_publish('g1', %s, 'live', 1, '{}', 10, 0)", [contract.term])
+
+
+def test_a_new_leader_takes_up_states_epoch_and_events(contract: Contract) -> None:
+    runs = [contract.run(name) for name in ("m", "n", "o")]
+
+    async def first(table: Signal) -> None:
+        await table.lead()
+        events = (event(runs[0], Phase.RUNNING), event(runs[0], Phase.PAUSED), event(runs[1], Phase.DONE))
+        await table.publish(publication(epoch=7, events=events))
+
+    async def second(table: Signal) -> Leadership:
+        return await table.lead()
+
+    play(contract.database.dsn(), work=first)
+    contract.client.execute("select migration_guard.acknowledge(%s, 9)", [runs[2]])
+    found = play(contract.database.dsn(), work=second, guard_ids=("g2",))
+    assert found.states == (state(runs[0], Phase.PAUSED),)
+    assert (found.epoch, found.last_event_id) == (9, 3)
+
+
+def test_a_state_that_cannot_be_read_is_left_out_and_the_rest_kept(installed: Database) -> None:
+    async def work(table: Signal) -> Leadership:
+        await table.lead()
+        strange = Event("paused", "x", 99, "", "paused", {"state": {"phase": "of another world"}})
+        await table.publish(publication(events=(strange, event(1, Phase.PAUSED))))
+        return await table.lead()
+
+    assert play(installed.dsn(), work=work).states == (state(1, Phase.PAUSED),)
+
+
+def test_a_forgotten_run_is_not_taken_up(installed: Database) -> None:
+    async def work(table: Signal) -> Leadership:
+        await table.lead()
+        await table.publish(publication(events=(event(1, Phase.ABORTED),)))
+        installed.execute("insert into migration_guard.forgotten values ('m', 1, 'ana')")
+        return await table.lead()
+
+    assert play(installed.dsn(), work=work).states == ()
+
+
+# -- refusing ----------------------------------------------------------------------------------------------------------
+
+
+async def lead(table: Signal) -> None:
+    await table.lead()
+
+
+def test_without_the_schema_it_says_how_to_install(database: Database) -> None:
+    with pytest.raises(NotInstalled, match="migration-guard install"):
+        play(database.dsn(), work=lead)
+
+
+@pytest.mark.parametrize("column", ["version", "protocol"])
+def test_another_version_is_refused(installed: Database, column: str) -> None:
+    installed.execute(b"update migration_guard.installation set %s = 99" % column.encode())
+    with pytest.raises(NotInstalled, match="99"):
+        play(installed.dsn(), work=lead)
+
+
+def test_a_role_outside_the_group_is_told_what_to_grant(installed: Database, make_role: MakeRole) -> None:
+    with pytest.raises(NotInstalled, match="grant migration_guard_guard"):
+        play(installed.dsn(make_role("mg_t_out")), work=lead)
+
+
+def test_a_copied_schema_is_refused(installed: Database) -> None:
+    installed.execute("update migration_guard.installation set database_oid = 1, database_name = 'shop'")
+    with pytest.raises(WrongServer, match="copy of database shop"):
+        play(installed.dsn(), work=lead)
+
+
+def test_a_standby_is_refused(make_cluster: MakeCluster) -> None:
+    cluster = make_cluster()
+    install(cluster.primary.dsn())
+    cluster.wait_replayed()
+    with pytest.raises(WrongServer, match="standby"):
+        play(cluster.standby.dsn(), work=lead)
+
+
+def test_the_guards_own_role_is_enough(contract: Contract, make_role: MakeRole) -> None:
+    user = make_role("mg_t_guard")
+    contract.database.execute(f"grant migration_guard_guard to {user}".encode())
+    run = contract.run()
+
+    async def work(old: Signal, new: ControlTable) -> None:
+        await old.lead()
+        await new.lead()
+        await new.publish(
+            publication(events=(event(run, Phase.PAUSED),), admitted=(run,), barred=((run, "x", ""),), report={})
+        )
+        assert await new.claim_rollback(run_of(run), "b", ["x"])
+        await new.finish_rollback(run, "ok", "")
+        assert await new.prune(0) == 0
+
+    play(contract.database.dsn(user), contract.database.dsn(user), work=work, guard_ids=("g1", "g1"))
+
+
+# -- stuck transactions ------------------------------------------------------------------------------------------------
+
+
+def test_rows_locked_by_clients_and_operators_do_not_hold_up_a_beat(contract: Contract) -> None:
+    run = contract.run()
+    contract.operator("pause")
+
+    async def work(table: Signal) -> float:
+        await table.lead()
+        with contract.database.connect() as stuck, stuck.transaction():
+            stuck.execute("select * from migration_guard.operator_order for update")
+            stuck.execute("select * from migration_guard.run for update")
+            stuck.execute("select migration_guard.order_pause('m', 'ana'), migration_guard.forget('m', 'ana')")
+            began = asyncio.get_running_loop().time()
+            await table.publish(
+                publication(
+                    OrderKind.PAUSE, admitted=(run,), barred=((run, "m", ""),), events=(event(run, Phase.PAUSED),)
+                )
+            )
+            assert await table.claim_rollback(run_of(run), "b", ["x"])
+            return asyncio.get_running_loop().time() - began
+
+    assert play(contract.database.dsn(), work=work) < 1.0
+
+
+def test_a_lease_locked_by_hand_fails_the_beat_in_time_and_the_next_one_succeeds(installed: Database) -> None:
+    async def work(table: Signal) -> None:
+        await table.lead()
+        await table.publish(publication())
+        with installed.connect() as stuck, stuck.transaction():
+            stuck.execute("select * from migration_guard.lease for update")
+            with pytest.raises(Exception, match="lock timeout") as caught:
+                await table.publish(publication())
+            assert getattr(caught.value, "sqlstate", None) == "55P03"
+        await table.publish(publication())
+
+    play(installed.dsn(), work=work)
+
+
+# -- the one rollback --------------------------------------------------------------------------------------------------
+
+
+def test_a_rollback_is_claimed_once_across_leaders(contract: Contract) -> None:
+    run = contract.run()
+
+    async def work(table: Signal) -> list[bool]:
+        await table.lead()
+        claims = [await table.claim_rollback(run_of(run), "errors 6 %", ["/bin/undo", "it"]) for _ in range(2)]
+        await table.lead()
+        return [*claims, await table.claim_rollback(run_of(run), "again", ["x"])]
+
+    assert play(contract.database.dsn(), work=work) == [True, False, False]
+    assert contract.database.execute("select because, command, outcome from migration_guard.rollback") == [
+        ("errors 6 %", ["/bin/undo", "it"], None)
+    ]
+
+
+def test_beats_go_on_without_the_synchronous_standby_and_a_claim_is_unknown(make_cluster: MakeCluster) -> None:
+    primary = make_cluster(0).primary
+    install(primary.dsn())
+    primary.execute("alter system set synchronous_standby_names = 'gone'")
+    primary.execute("select pg_reload_conf()")
+
+    async def work() -> float:
+        table = ControlTable(Door(primary.dsn(), purpose="signal"), guard_id="g", lease_seconds=10)
+        await table.lead()
+        began = asyncio.get_running_loop().time()
+        await table.publish(publication(events=(event(1, Phase.PAUSED),)))
+        took = asyncio.get_running_loop().time() - began
+        with pytest.raises(DeadlineExceeded):
+            await table.claim_rollback(run_of(1), "b", ["x"])
+        await table.close()
+        return took
+
+    assert asyncio.run(work()) < 1.0
