@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from guard.act.install import PROTOCOL, VERSION
 from guard.check.recognition import check_recognition
 from guard.check.remarks import Remark, fine, problem, warning
-from guard.errors import ServerError, WorldError, WrongServer
+from guard.errors import ServerError, Unreachable, WorldError, WrongServer
 from guard.postgres import Door
 from guard.settings import DatabaseSettings, Settings
 from guard.sql import get
@@ -45,7 +45,8 @@ async def check_database(settings: Settings, database: DatabaseSettings) -> list
     try:
         door = Door(database.conninfo(), purpose="check", deadline=8.0, statement_timeout_ms=5000)
     except WorldError as wrong:
-        return [problem(place, str(wrong), "put the credential there, or mend dsn and password_file")]
+        remark = problem(place, str(wrong), "put the credential there, or mend dsn and password_file")
+        return [remark, *await _without_password(place, database)]
     try:
         await door.connect()
         server = (await door.fetch_as(Server, get("cli_check_server")))[0]
@@ -60,10 +61,33 @@ async def check_database(settings: Settings, database: DatabaseSettings) -> list
         todo = "give the address of the server itself: behind a pooler locks and cancels would hit other sessions"
         return [problem(place, _bare(wrong), todo)]
     except ServerError as wrong:
-        todo = f"is the server up, and are these right? {database.address}"
-        return [problem(place, _bare(wrong), todo)]
+        return [_unreachable(place, database, wrong)]
     finally:
         await door.close()
+
+
+async def _without_password(place: str, database: DatabaseSettings) -> list[Remark]:
+    """Whether the server is there at all, so that a missing credential hides nothing else."""
+    try:
+        door = Door(database.dsn.reveal(), purpose="check", deadline=8.0)
+    except WorldError:
+        return []
+    try:
+        await door.connect()
+    except ServerError as wrong:
+        asked_for_it = any(word in str(wrong).lower() for word in ("password", "authentication", "pg_hba"))
+        return [] if asked_for_it else [_unreachable(place, database, wrong)]
+    except WrongServer:
+        return []
+    finally:
+        await door.close()
+    return []
+
+
+def _unreachable(place: str, database: DatabaseSettings, wrong: ServerError) -> Remark:
+    if isinstance(wrong, Unreachable):
+        return problem(place, _bare(wrong), f"is the server up, and are these right? {database.address}")
+    return problem(place, _bare(wrong), "until then the guard cannot do its work there")
 
 
 def _bare(error: Exception) -> str:

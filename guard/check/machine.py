@@ -41,7 +41,9 @@ def _state_directory(directory: Path) -> Remark:
 def _hook(place: str, hook: RollbackSettings, settings: Settings) -> list[Remark]:
     directory = settings.guard.state_directory
     found = RollbackHook(hook.command, timeout=hook.timeout, state_directory=directory).check()
-    # The state directory has a remark of its own.
-    said = [words for words in found if not words.startswith(f"{directory}:")]
+    # The state directory, or what stands of it, has a remark of its own.
+    said = [
+        words for words in found if not words.startswith(tuple(f"{each}:" for each in (directory, *directory.parents)))
+    ]
     todo = "until then a rollback that is due is told to people and not run; examples/rollback-hook.sh is a start"
     return [problem(place, words, todo) for words in said] or [fine(place, f"{hook.command[0]} can be run")]

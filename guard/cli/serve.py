@@ -20,6 +20,8 @@ def serve(config: Config = None) -> None:
 
     # Under systemd the journal has the time already; a line is still whole without it.
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    # At INFO it logs the whole URL of each request, and there may be a token in it.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     raise typer.Exit(run(config or DEFAULT))
 
 
@@ -120,14 +122,18 @@ def uninstall(
     )
 
 
-def demo() -> None:
-    """Show it all on a PostgreSQL of its own, in about a minute: pauses, a released lock queue, a rollback."""
-    try:
-        from guard.demo.run import run
-    except ImportError as missing:
-        typer.echo(f"The demo needs more packages ({missing.name}): pip install 'migration-guard[demo]'", err=True)
-        raise typer.Exit(Exit.WORLD) from None
-    raise typer.Exit(run())
+def demo(
+    plain: Annotated[bool, typer.Option("--plain", help="Print lines instead of a live view.")] = False,
+    without: Annotated[
+        list[str] | None, typer.Option("--without", metavar="FAULT", help="Leave a fault out, to see the demo fail.")
+    ] = None,
+) -> None:
+    """Show it all on a PostgreSQL of its own, in about a minute: a pause, a released lock queue, a rollback."""
+    from guard.demo.run import FAULTS, run
+
+    if unknown := sorted(set(without or ()) - set(FAULTS)):
+        raise typer.BadParameter(f"there is no fault {', '.join(unknown)}; there is {', '.join(FAULTS)}")
+    raise typer.Exit(run(without=tuple(without or ()), plain=plain))
 
 
 def _count(number: int, noun: str) -> str:

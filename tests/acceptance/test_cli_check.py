@@ -72,6 +72,28 @@ def test_every_problem_of_a_bare_machine_is_named_and_it_exits_3(tmp_path: Path)
     assert "Traceback" not in ended.said
 
 
+def test_the_example_file_names_every_problem_of_a_machine_without_database_hook_and_credential() -> None:
+    example = Path(__file__).parents[2] / "config.example.toml"
+    ended = command("check", "-c", str(example))
+    assert ended.code == 3, ended.said
+    for words in (
+        "rollback: /etc/migration-guard/rollback: No such file",
+        "database main: /etc/migration-guard/db1-password cannot be read",
+        "database main: no connection to PostgreSQL",
+        'rule "checkout errors": no number',
+        'rule "checkout p99": no number',
+        "slack: /etc/migration-guard/slack-webhook cannot be read",
+    ):
+        assert f"problem  {words}" in ended.out, ended.out
+
+
+def test_a_missing_password_hides_no_other_problem(tmp_path: Path) -> None:
+    text = '[database.main]\ndsn = "host=127.0.0.1 port=9"\npassword_file = "nowhere"\nstandbys = []\n'
+    ended = command("check", "-c", write(tmp_path / "config.toml", text))
+    assert f"database main: {tmp_path}/nowhere cannot be read" in ended.out
+    assert "database main: no connection to PostgreSQL" in ended.out
+
+
 def test_five_mistakes_in_a_file_are_five_lines_and_it_exits_2(tmp_path: Path) -> None:
     path = write(
         tmp_path / "config.toml",
