@@ -5,6 +5,7 @@ Only changes speak: began, ended, acted, failed, a human is needed. What merely 
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -83,14 +84,15 @@ def _of_phase(before: Phase, state: State, resume: str) -> Draft | None:
 
 def commands_for(phase: Phase, migration: str) -> tuple[str, ...]:
     """The exact commands that change what happens next."""
+    name = shlex.quote(migration)  # a shell would make file names of *
     if phase is Phase.PAUSED:
         return (
-            f"migration-guard explain {migration}",
-            f"migration-guard override {migration} --reason WHY --for 30m",
-            f"migration-guard abort {migration} --reason WHY",
+            f"migration-guard explain {name}",
+            f"migration-guard override {name} --reason WHY --for 30m",
+            f"migration-guard abort {name} --reason WHY",
         )
     if phase is Phase.ABORTED:
-        return (f"migration-guard explain {migration}", f"migration-guard forget {migration}")
+        return (f"migration-guard explain {name}", f"migration-guard forget {name}")
     return ()
 
 

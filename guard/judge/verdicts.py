@@ -122,7 +122,7 @@ def _judge_silence(rule: Rule, streak: Streak, silence: Silence, now: float) -> 
         ask = Ask.PAUSE
     elif rule.no_data is NoData.HOLD:
         settled = True
-    words = f"{rule.metric} is unknown for {say_seconds(now - since)}: {silence.why}"
+    words = f"{_signal(rule)} is unknown for {say_seconds(now - since)}: {silence.why}"
     if level is Level.PAUSE:
         ask, words = Ask.PAUSE, f"{words}; at least {say(silence.at_least or 0.0, rule.dimension)} is certain"
     well = not rule.stops or rule.no_data is NoData.IGNORE
@@ -136,7 +136,7 @@ def _judge_silence(rule: Rule, streak: Streak, silence: Silence, now: float) -> 
         settled=settled,
         since=breach_since if level is Level.PAUSE else since,
         due=_earliest(due, breach_due),
-        resume=f"{rule.metric} must be known again and {_resume_words(rule, None, now)}",
+        resume=f"{_signal(rule)} must be known again and {_resume_words(rule, None, now)}",
     )
     return verdict, after
 
@@ -203,21 +203,26 @@ def _well(rule: Rule, well_since: float | None, now: float) -> tuple[bool, float
     return served, None if served else well_since + rule.resume.duration
 
 
+def _signal(rule: Rule) -> str:
+    """What is measured, for people: that a number came by HTTP does not tell which one it is."""
+    return f"{rule.name} ({rule.metric})" if rule.metric in {"http", "prometheus"} else rule.metric
+
+
 def _because(rule: Rule, reading: Reading, level: Level, *, since: float | None, now: float) -> str:
     value = say(reading.value, rule.dimension)
     about = [part for part in (reading.detail, f"{say_seconds(now - reading.taken_at)} old") if part]
     tail = f" ({', '.join(about)})"
     if level is Level.FINE or since is None:
-        return f"{rule.metric} {value}{tail}"
+        return f"{_signal(rule)} {value}{tail}"
     condition = _conditions(rule)[_LADDER.index(level)]
     limit = condition.text if condition else ""
-    return f"{rule.metric} {value} {limit}, now for {say_seconds(now - since)}{tail}"
+    return f"{_signal(rule)} {value} {limit}, now for {say_seconds(now - since)}{tail}"
 
 
 def _resume_words(rule: Rule, well_since: float | None, now: float) -> str:
     if well_since is None:
-        return f"{rule.metric} {rule.resume.text}"
-    return f"{rule.metric} {rule.resume.text}: well for {say_seconds(now - well_since)}"
+        return f"{_signal(rule)} {rule.resume.text}"
+    return f"{_signal(rule)} {rule.resume.text}: well for {say_seconds(now - well_since)}"
 
 
 def _earliest(*times: float | None) -> float | None:
