@@ -233,11 +233,12 @@ def test_another_session_with_the_right_term_may_not_write(contract: Contract) -
 
 def test_a_new_leader_takes_up_states_epoch_and_events(contract: Contract) -> None:
     runs = [contract.run(name) for name in ("m", "n", "o")]
+    written: list[int] = []
 
     async def first(table: Signal) -> None:
         await table.lead()
         events = (event(runs[0], Phase.RUNNING), event(runs[0], Phase.PAUSED), event(runs[1], Phase.DONE))
-        await table.publish(publication(epoch=7, events=events))
+        written.append(await table.publish(publication(epoch=7, events=events)))
 
     async def second(table: Signal) -> Leadership:
         return await table.lead()
@@ -245,8 +246,9 @@ def test_a_new_leader_takes_up_states_epoch_and_events(contract: Contract) -> No
     play(contract.database.dsn(), work=first)
     contract.client.execute("select migration_guard.acknowledge(%s, 9)", [runs[2]])
     found = play(contract.database.dsn(), work=second, guard_ids=("g2",))
-    assert found.states == (state(runs[0], Phase.PAUSED),)
-    assert (found.epoch, found.last_event_id) == (9, 3)
+    # The second is done for the guard and open in its own row: it must not be met again as if it were new.
+    assert found.states == (state(runs[0], Phase.PAUSED), state(runs[1], Phase.DONE))
+    assert (found.epoch, found.last_event_id) == (9, written[0])
 
 
 def test_a_state_that_cannot_be_read_is_left_out_and_the_rest_kept(installed: Database) -> None:

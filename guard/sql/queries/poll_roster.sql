@@ -22,6 +22,8 @@ stranger as (
      and cardinality(%(roles)s::text[]) + cardinality(%(names)s::text[]) > 0
      and (cardinality(%(roles)s::text[]) = 0 or a.usename = any (%(roles)s::text[]))
      and (cardinality(%(names)s::text[]) = 0 or a.application_name like any (%(names)s::text[]))
+     -- An idle one does nothing; the pause between two statements of a script is not idleness yet.
+     and (a.state is distinct from 'idle' or a.state_change > clock_timestamp() - interval '10 s')
      and not exists (select from run r where r.pid = a.pid and r.here and r.outcome is null)
    order by a.pid
 )
