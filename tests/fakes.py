@@ -306,5 +306,5 @@ async def _awaited(chore: Chore) -> QueueCleared | RolledBack | None:
     return await chore.work
 
 
-def an_order(kind: str, migration: str = "m", **more: object) -> OperatorOrder:
-    return OperatorOrder(1, kind, migration, "ada", "because I say so", WALL, **more)  # type: ignore[arg-type]
+def an_order(kind: str, migration: str = "m", order_id: int = 1, **more: object) -> OperatorOrder:
+    return OperatorOrder(order_id, kind, migration, "ada", "because I say so", WALL, **more)  # type: ignore[arg-type]
