@@ -162,21 +162,24 @@ def _probes(settings: Settings, database: DatabaseSettings) -> list[Probe]:
     waited = tuple(sorted({rule.waited for rule in rules if rule.sensor.startswith("locks.")}))
     if waited:
         probes.append(LocksProbe(door("locks"), known, waited))
-    return probes + [_application_probe(settings, rule) for rule in rules if rule.metric in ("prometheus", "http")]
+    return probes + [application_probe(settings, rule) for rule in rules if rule.metric in ("prometheus", "http")]
 
 
-def _application_probe(settings: Settings, rule: Rule) -> Probe:
+def application_probe(settings: Settings, rule: Rule) -> Probe:
+    """The probe of a rule by HTTP or Prometheus. Raises WorldError where a credential cannot be had."""
     if rule.metric == "http":
-        return HttpProbe(rule.name, rule.query, json_path=rule.json_path, deadline=settings.guard.probe_deadline)
+        deadline = settings.guard.probe_deadline
+        return HttpProbe(rule.name, rule.query, json_path=rule.json_path, scale=rule.scale, deadline=deadline)
     # 28 MB and half a second to import: only where a rule asks for it.
-    from guard.poll.prometheus import PrometheusProbe
-    from guard.poll.prometheus_line import PrometheusLine
+    from guard.poll.prometheus import PrometheusProbe, connect
 
-    prometheus = settings.prometheus
-    if prometheus is None:
-        raise WorldError(f"Rule {rule.name} asks Prometheus, and [prometheus] names none.")
-    headers = dict(prometheus.headers)
-    if prometheus.bearer is not None:
-        headers["Authorization"] = f"Bearer {prometheus.bearer.reveal()}"
-    line = PrometheusLine(prometheus.url, deadline=prometheus.timeout, headers=headers, verify=True)
-    return PrometheusProbe(rule.name, rule.query, line, deadline=prometheus.timeout, stale_after=rule.stale_after)
+    known = settings.prometheus
+    if known is None:
+        raise WorldError(f"Rule {rule.name} asks Prometheus, and there is no [prometheus] to ask.")
+    headers = dict(known.headers)
+    if known.bearer is not None:
+        headers["Authorization"] = f"Bearer {known.bearer.reveal()}"
+    line = connect(known.url, deadline=known.timeout, headers=headers)
+    return PrometheusProbe(
+        rule.name, rule.query, line, scale=rule.scale, deadline=known.timeout, stale_after=rule.stale_after
+    )

@@ -8,9 +8,8 @@ from guard.check.remarks import Remark, fine, problem, warning
 from guard.errors import WorldError
 from guard.judge.quantities import say
 from guard.model import Reading, Rule
-from guard.poll.http import HttpProbe
-from guard.ports import Probe
 from guard.settings import Settings
+from guard.wiring import application_probe
 
 
 async def check_rule(settings: Settings, rule: Rule) -> list[Remark]:
@@ -19,7 +18,7 @@ async def check_rule(settings: Settings, rule: Rule) -> list[Remark]:
     after = "it is ignored" if rule.no_data == "ignore" else f"a migration will {rule.no_data}"
     todo = f"mend the query or the address; until there is a number, {after}"
     try:
-        probe = _probe(settings, rule)
+        probe = application_probe(settings, rule)
     except WorldError as wrong:
         return [problem(place, str(wrong), todo)]
     try:
@@ -27,7 +26,7 @@ async def check_rule(settings: Settings, rule: Rule) -> list[Remark]:
     finally:
         await probe.close()
     if isinstance(sample, Reading):
-        return [fine(place, f"answers {say(sample.value * rule.scale, rule.dimension)}")]
+        return [fine(place, f"answers {say(sample.value, rule.dimension)}")]
     return [problem(place, f"no number: {sample.why}", todo)]
 
 
@@ -49,20 +48,3 @@ def check_slack(settings: Settings) -> list[Remark]:
         what = f"{settings.slack.webhook.source} holds no URL"
         return [problem("slack", what, "copy the webhook's from the app's page in Slack")]
     return [fine("slack", f"a webhook at {parts.hostname} (try it: migration-guard alert --test)")]
-
-
-def _probe(settings: Settings, rule: Rule) -> Probe:
-    """Raises WorldError where a credential cannot be had."""
-    if rule.metric == "http":
-        return HttpProbe(rule.name, rule.query, json_path=rule.json_path, deadline=settings.guard.probe_deadline)
-    # Its library takes half a second to load, and most machines that check have a rule for it or none at all.
-    from guard.poll.prometheus import PrometheusProbe, connect
-
-    known = settings.prometheus
-    if known is None:
-        raise WorldError("There is no [prometheus] to ask.")
-    headers = dict(known.headers)
-    if known.bearer is not None:
-        headers["Authorization"] = f"Bearer {known.bearer.reveal()}"
-    line = connect(known.url, deadline=known.timeout, headers=headers)
-    return PrometheusProbe(rule.name, rule.query, line, deadline=known.timeout, stale_after=rule.stale_after)

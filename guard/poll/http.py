@@ -22,8 +22,9 @@ class HttpProbe:
     """Reads `http:RULE`: the finite number at *json_path* (``stats.errors.0``; empty: the answer itself) of *url*.
 
     One GET within *deadline* seconds in all, answered by 200 and no more than 1 MB of JSON; redirects are not
-    followed and nothing is taken from the environment. *headers* may carry authorisation; *verify* is False or the
-    path of a CA file. A request still on its way at its deadline is not repeated until it has ended.
+    followed and nothing is taken from the environment. The number times *scale* is the reading. *headers* may carry
+    authorisation; *verify* is False or the path of a CA file. A request still on its way at its deadline is not
+    repeated until it has ended.
     """
 
     cheap = False
@@ -34,6 +35,7 @@ class HttpProbe:
         url: str,
         *,
         json_path: str = "",
+        scale: float = 1.0,
         headers: Mapping[str, str] | None = None,
         verify: bool | str = True,
         deadline: float = 2.0,
@@ -43,6 +45,7 @@ class HttpProbe:
         self._url = url
         self._host = urlsplit(url).hostname or "the endpoint"
         self._path = json_path
+        self._scale = scale
         self._deadline = deadline
         self._now = clock
         self._lone = Lone(self.name)
@@ -67,7 +70,7 @@ class HttpProbe:
             return self.silence(f"{self._host}: no answer in time", self._now())
         except Exception as error:  # noqa: BLE001  whatever the other side does is a silence
             return self.silence(f"{self._host}: {why(error)}", self._now())
-        return Observation((Reading(self.name, value, asked),))
+        return Observation((Reading(self.name, value * self._scale, asked),))
 
     def _get(self) -> bytes:
         with self._client.stream("GET", self._url, extensions={"trace": self._trace}) as response:

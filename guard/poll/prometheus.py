@@ -39,7 +39,7 @@ class PrometheusProbe:
 
     No series, several, NaN, another type of result or an old sample are silences with the reason; an infinite value is
     a value. *deadline* covers all of a query, in seconds; a query that is still on its way then is not asked a second
-    time until it has ended. The line is the probe's own.
+    time until it has ended. The value times *scale* is the reading. The line is the probe's own.
 
     A series that vanished is still answered for 5 minutes (Prometheus' look-back), stamped with the time of the query:
     only the query itself can tell, as with ``timestamp()`` or a rate over a short window.
@@ -53,6 +53,7 @@ class PrometheusProbe:
         query: str,
         line: Line,
         *,
+        scale: float = 1.0,
         deadline: float = 2.0,
         stale_after: float = 5.0,
         clock: Callable[[], float] = time.monotonic,
@@ -60,6 +61,7 @@ class PrometheusProbe:
         self.name = f"prometheus:{rule}"
         self._query = query
         self._line = line
+        self._scale = scale
         self._deadline = deadline
         self._stale_after = stale_after
         self._now = clock
@@ -82,7 +84,7 @@ class PrometheusProbe:
         age = max(0.0, answered_wall - stamped_wall - 1.0)
         if age > self._stale_after:
             return self.silence(f"Prometheus: the sample is {age:.0f} s old", asked)
-        return Observation((Reading(self.name, value, asked - age),))
+        return Observation((Reading(self.name, value * self._scale, asked - age),))
 
     def silence(self, why: str, now: float) -> Observation:
         """The rule's query has no value."""

@@ -202,7 +202,7 @@ class _Loader:
             table, _ = self.problems.check(MigrationTable, given, key)
             if table is not None:
                 own = self._rollback(table.rollback, (*key, "rollback"))
-                found[name] = MigrationSettings(name, own or common, table.soak, table.on_guard_lost)
+                found[name] = MigrationSettings(name, own or common, table.soak)
         return found
 
     def _prometheus(self) -> PrometheusSettings | None:

@@ -212,7 +212,6 @@ class RollbackTable(Table):
 class MigrationTable(Table):
     rollback: dict[str, Any] | None = None
     soak: Long = 600.0
-    on_guard_lost: Literal["pause", "proceed"] = "pause"
 
 
 class SlackTable(Table):

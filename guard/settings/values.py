@@ -102,8 +102,6 @@ class MigrationSettings:
     rollback: RollbackSettings | None = None
     soak: float = SOAK
     """Seconds after a good end in which rules still apply."""
-    on_guard_lost: str = "pause"
-    """`pause` or `proceed`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,21 @@ PROBES = pytest.mark.parametrize("build", [http, prom])
 # -- what a good answer gives ------------------------------------------------------------------------
 
 
+def test_an_answer_in_milliseconds_is_a_reading_in_seconds(endpoint: Endpoint) -> None:
+    endpoint.reply = answer(b'{"a": {"b": 250}}')
+    sample = ask(http(endpoint, scale=0.001))
+    assert isinstance(sample, Reading)
+    assert sample.value == pytest.approx(0.25)
+
+
+def test_a_query_that_gives_percent_is_a_reading_of_a_ratio(endpoint: Endpoint) -> None:
+    endpoint.reply = vector("5")
+    line = connect(endpoint.url, deadline=DEADLINE)
+    sample = ask(PrometheusProbe("errors", "up", line, scale=0.01, deadline=DEADLINE))
+    assert isinstance(sample, Reading)
+    assert sample.value == pytest.approx(0.05)
+
+
 @pytest.mark.parametrize(("text", "value"), [("0.25", 0.25), ("+Inf", float("inf")), ("-3e2", -300.0)])
 def test_the_one_series_is_the_reading_and_infinity_is_a_value(endpoint: Endpoint, text: str, value: float) -> None:
     endpoint.reply = vector(text)

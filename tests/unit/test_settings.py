@@ -173,7 +173,6 @@ command = ["/bin/common"]
 [migration.plain]
 soak = "1m"
 [migration."own one"]
-on_guard_lost = "proceed"
 rollback = { command = ["/bin/own", "--x"], timeout = "10s", auto_rollback = true, environment = [] }
 """
     )
@@ -182,7 +181,6 @@ rollback = { command = ["/bin/own", "--x"], timeout = "10s", auto_rollback = tru
     assert (read.migration("plain").rollback, read.migration("plain").soak) == (common, 60)
     assert read.migration("never named").rollback == common
     assert read.migration("own one").rollback == RollbackSettings(("/bin/own", "--x"), 10, (), True)
-    assert read.migration("own one").on_guard_lost == "proceed"
 
 
 def test_a_byte_order_mark_crlf_and_a_symlink_are_no_mistakes(tmp_path: Path) -> None:
