@@ -1,0 +1,40 @@
+"""Fixtures of the acceptance tests: a house with the roles that are shipped."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from guard.act.install import DBA_LINES, install
+from tests.acceptance.house import House
+from tests.fix_http import Endpoint
+from tests.fix_postgres import Database, MakeRole
+from tests.slack_server import SlackServer, slack_server
+
+
+@pytest.fixture
+def slack() -> Iterator[SlackServer]:
+    """A server in Slack's place."""
+    with slack_server() as server:
+        yield server
+
+
+@pytest.fixture
+def roles(database: Database, make_role: MakeRole) -> Iterator[None]:
+    """The guard's and the migration's login, with no more than what is shipped gives them."""
+    install(database.dsn())
+    make_role("guard_login")
+    make_role("migrator")
+    for line in (*DBA_LINES, "grant migration_guard_guard to guard_login", "grant migration_guard_client to migrator"):
+        database.execute(line.encode())
+    yield
+    database.execute("revoke pg_monitor, pg_signal_backend from migration_guard_guard")
+
+
+@pytest.fixture
+def house(database: Database, roles: None, tmp_path: Path, endpoint: Endpoint, slack: SlackServer) -> Iterator[House]:
+    """A database with a table to be migrated; the daemon is not started yet."""
+    house = House(database, tmp_path, endpoint, slack)
+    house.furnish()
+    yield house
+    house.close()

@@ -1,0 +1,101 @@
+"""The daemon as a process: it starts once, stops in time, takes up a new file or keeps the old."""
+
+import signal
+import time
+
+import pytest
+
+from guard.demo.embedded import Cluster, Server
+from guard.demo.proxy import Proxy
+from tests.acceptance.house import House
+from tests.slack_server import HANG
+from tests.waiting import wait_for
+
+pytestmark = pytest.mark.acceptance
+
+
+def test_it_stops_within_five_seconds_with_slack_hung_and_the_database_frozen(house: House, proxy: Proxy) -> None:
+    house.dsn = proxy.dsn(house.database.dsn("guard_login"))
+    house.slack.script += [HANG] * 20
+    daemon = house.serve()
+    house.wait_migrating()
+    wait_for(lambda: house.slack.tried, message="Slack to be told of the start")
+    proxy.freeze()
+    asked = time.monotonic()
+    daemon.send(signal.SIGTERM)
+    assert daemon.wait(7) == 0
+    assert time.monotonic() - asked < 5
+
+
+def test_stopped_on_purpose_it_says_so_and_the_migration_waits_at_once(house: House) -> None:
+    daemon = house.serve()
+    migrating = house.wait_migrating()
+    daemon.send(signal.SIGTERM)
+    assert daemon.wait(5) == 0
+    ended = time.time()
+    assert house.lease()["mode"] == "released"
+    wait_for(lambda: any("was stopped" in line["words"] for line in migrating.lines("waits")))
+    assert max(migrating.starts) < ended + 0.5
+
+
+def test_a_second_guard_exits_with_3_naming_the_holder_and_changes_nothing(house: House) -> None:
+    house.serve()
+    migrating = house.wait_migrating()
+    before = house.lease()
+    second = house.serve(identity="second", state="state2", wait=False)
+    assert second.wait(10) == 3
+    assert "Guard acceptance on 127.0.0.1 (pid" in second.text()
+    assert "leads this database" in second.text()
+    assert (house.lease()["term"], house.lease()["guard_id"]) == (before["term"], "acceptance")
+    migrating.wait_starts()
+
+
+def test_a_second_daemon_with_the_same_state_is_refused_before_it_can_fence_the_first(house: House) -> None:
+    house.serve()
+    second = house.serve(wait=False)
+    assert second.wait(10) == 3
+    assert "Another daemon is using the state directory" in second.text()
+
+
+def test_reloading_an_invalid_file_keeps_the_old_one_and_says_where_it_is_wrong(house: House) -> None:
+    daemon = house.serve()
+    migrating = house.wait_migrating()
+    house.file.write_text(house.file.read_text().replace('"> 5"', '"> 5 furlongs"'))
+    line = 1 + house.file.read_text().splitlines().index('pause   = "> 5 furlongs"')
+    daemon.send(signal.SIGHUP)
+    daemon.wait_says("the configuration stays as it was")
+    assert f"reload refused: {house.file}:{line}: " in daemon.text()
+    house.load(4)
+    migrating.wait_starts(10)
+    house.load(9)
+    house.wait_event("paused")
+
+
+def test_reloading_a_valid_file_takes_effect_without_a_restart(house: House) -> None:
+    daemon = house.serve()
+    migrating = house.wait_migrating()
+    house.load(4)
+    migrating.wait_starts()
+    house.rules = house.rules.replace('"> 5"', '"> 3"')
+    house.write()
+    daemon.send(signal.SIGHUP)
+    assert "> 3" in house.wait_event("paused", within=3)[2]
+    # A rule that is gone holds nobody up, nor does what it last said.
+    house.rules = house.rules.replace('"> 3"', '"> 8"')
+    house.rules = house.rules.replace('"load"', '"other"').replace('"< 2 for', '"< 7 for')
+    house.write()
+    daemon.send(signal.SIGHUP)
+    house.wait_event("resumed", within=5)
+
+
+def test_a_standby_or_a_database_without_the_schema_is_refused_with_its_cause(
+    house: House, cluster: Cluster, standby: Server
+) -> None:
+    elsewhere = house.database.server.dsn("guard_login", "postgres")
+    cluster.wait_replayed()
+    there = standby.dsn("guard_login", house.database.name, password=house.database.server.password)
+    for house.dsn, cause in ((elsewhere, "run migration-guard install"), (there, "This server is a standby")):
+        daemon = house.serve(wait=False)
+        assert daemon.wait(10) == 3
+        assert cause in daemon.text()
+        assert "Traceback" not in daemon.text()

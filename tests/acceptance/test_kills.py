@@ -1,0 +1,93 @@
+"""Processes are killed at random moments: nothing forbidden is done, nothing is done twice, nothing is left untold."""
+
+import random
+import time
+
+import pytest
+
+from tests.acceptance.house import FRESH_FOR, LEASE, NOISE, House
+from tests.waiting import wait_for
+
+pytestmark = pytest.mark.acceptance
+
+
+@pytest.fixture
+def rng() -> random.Random:
+    """Random moments; the seed is in the report of a failure."""
+    seed = random.randrange(10**6)  # noqa: S311 -- not a secret
+    print(f"seed {seed}")
+    return random.Random(seed)  # noqa: S311 -- not a secret
+
+
+def test_a_migration_whose_guard_was_killed_stops_by_the_lease_and_goes_on_with_the_next_guard(house: House) -> None:
+    daemon = house.serve()
+    migrating = house.wait_migrating()
+    killed = daemon.kill()
+    wait_for(lambda: time.time() > killed + LEASE + FRESH_FOR + 1, within=LEASE + 3)
+    assert max(migrating.starts) < killed + LEASE + FRESH_FOR + NOISE
+    assert max(migrating.starts) > killed + 0.5  # what the guard said last was good for a while
+    assert "has been silent for 3" in migrating.lines("waits")[-1]["words"]
+    term = house.lease()["term"]
+
+    house.serve()
+    migrating.wait_starts()
+    assert house.lease()["term"] == term + 1
+    assert house.order()["kind"] == "proceed"
+
+
+def test_a_guard_killed_ten_times_while_the_migration_runs_takes_it_up_each_time(
+    house: House, rng: random.Random
+) -> None:
+    daemon = house.serve()
+    migrating = house.wait_migrating(work=0.01)
+    for _ in range(10):
+        time.sleep(rng.uniform(0.0, 0.4))
+        house.load(rng.choice((0, 0, 0, 9)))
+        daemon.kill()
+        daemon = house.serve()
+    house.load(0)
+    house.wait_order("proceed")
+    migrating.wait_starts()
+    house.assert_kept_to_orders(migrating)
+    migrating.kill()
+    house.assert_each_row_once(migrating)
+    house.assert_all_told()
+
+
+def test_a_guard_killed_ten_times_while_paused_keeps_the_pause_its_reason_and_since_when(
+    house: House, rng: random.Random
+) -> None:
+    daemon = house.serve()
+    migrating = house.wait_migrating()
+    house.load(9)
+    paused = house.wait_event("paused")
+    told = house.order()
+    for _ in range(10):
+        time.sleep(rng.uniform(0.0, 0.3))
+        daemon.kill()
+        daemon = house.serve()
+        assert house.wait_order("pause") == told
+    assert len(house.events("paused")) == 1
+    assert max(migrating.starts) < paused[1] + FRESH_FOR + NOISE
+    house.load(0)
+    house.wait_event("resumed")
+    migrating.wait_starts()
+    house.assert_kept_to_orders(migrating)
+    house.assert_all_told()
+
+
+def test_a_migration_killed_ten_times_in_the_middle_of_a_batch_applies_each_row_once(
+    house: House, rng: random.Random
+) -> None:
+    house.serve()
+    for _ in range(10):
+        migrating = house.migrate(work=0.1)
+        migrating.wait_starts(2)
+        time.sleep(rng.uniform(0.0, 0.1))
+        migrating.kill()
+    migrating = house.wait_migrating()
+    migrating.kill()
+    house.assert_each_row_once(migrating)
+    house.assert_kept_to_orders(migrating)
+    outcomes = house.database.execute("select outcome from migration_guard.run order by run_id")
+    assert [row[0] for row in outcomes[:10]] == ["gone"] * 10

@@ -1,0 +1,136 @@
+"""What the guard sees of replication and of its own privileges: it pauses on breaches and on silences alike."""
+
+import contextlib
+import dataclasses
+import itertools
+import os
+import signal
+import time
+
+import pytest
+
+from guard.demo.embedded import Cluster, Server
+from guard.demo.proxy import Proxy
+from tests.acceptance.house import FRESH_FOR, LAG, LOAD, NOISE, House
+from tests.fix_postgres import Database
+from tests.waiting import wait_for
+
+pytestmark = pytest.mark.acceptance
+
+
+@pytest.fixture
+def lagging(house: House, standby: Server) -> House:
+    """A house that watches the lag of the standby; the standby is well again afterwards."""
+    house.rules, house.standbys = LAG, '["replica1"]'
+    return house
+
+
+def test_a_standby_that_stops_replaying_pauses_it_and_one_that_caught_up_lets_it_go_on(
+    lagging: House, cluster: Cluster
+) -> None:
+    lagging.serve()
+    migrating = lagging.wait_migrating()
+    cluster.lag_on()
+    stopped = time.time()
+    paused = lagging.wait_event("paused")
+    assert stopped + 0.9 < paused[1] < stopped + 3  # "> 1s" is reached one second after the last replayed write
+    assert "replica1" in paused[2]
+    cluster.lag_off()
+    lagging.wait_event("resumed")
+    migrating.wait_starts()
+    lagging.assert_kept_to_orders(migrating)
+    lagging.assert_all_told()
+
+
+@pytest.mark.parametrize("how", ["frozen walreceiver", "killed standby"])
+def test_a_standby_that_falls_silent_pauses_it_within_six_seconds(lagging: House, standby: Server, how: str) -> None:
+    lagging.serve()
+    migrating = lagging.wait_migrating()
+    pid = standby.walreceiver_pid()
+    with contextlib.ExitStack() as fault:
+        if how == "killed standby":
+            standby.kill()
+        else:
+            fault.enter_context(standby.frozen(pid))
+        gone = time.time()
+        assert lagging.wait_event("paused")[1] < gone + 6
+        lagging.assert_kept_to_orders(migrating)
+
+
+def test_a_frozen_session_of_one_probe_costs_that_rule_alone(lagging: House, primary: Server) -> None:
+    lagging.rules += 'no_data = "pause for 100ms"\nmigrations = ["backfill"]\n' + LOAD
+    lagging.guard = 'probe_deadline = "1s"'
+    lagging.serve()
+    lagging.wait_migrating()
+    other = lagging.wait_migrating(name="other")
+    query = "select pid from pg_stat_activity where application_name = 'migration_guard/replication' and datname = %s"
+    [(pid,)] = lagging.database.execute(query, [lagging.database.name])
+    with primary.frozen(pid):
+        frozen = time.time()
+        paused = lagging.wait_event("paused")
+        assert paused[1] < frozen + 1 + 0.1 + 0.5 + NOISE
+        assert "replication.lag is unknown" in paused[2]
+        assert "no answer from PostgreSQL within 1.0 s" in paused[2]
+        lagging.wait_event("resumed")  # over a new session: the old one is still frozen
+        starts = [at for at in other.starts if at > frozen - 0.5]
+        assert max(b - a for a, b in itertools.pairwise(starts)) < 0.5 + NOISE
+        lagging.load(9)
+        asked = time.time()
+        assert lagging.wait_order("pause", "other")["since"] < asked + 0.1 + NOISE
+
+
+def test_a_privilege_taken_away_is_a_silence_with_its_reason_and_never_no_lag(lagging: House) -> None:
+    lagging.serve()
+    migrating = lagging.wait_migrating()
+    lagging.database.execute("revoke pg_monitor from migration_guard_guard")
+    revoked = time.time()
+    paused = lagging.wait_event("paused", within=6)
+    assert paused[1] < revoked + 5 + NOISE
+    assert "lacks pg_monitor" in paused[2]
+    lagging.database.execute("grant pg_monitor to migration_guard_guard")
+    lagging.wait_event("resumed")
+    lagging.assert_kept_to_orders(migrating)
+
+
+def test_one_frozen_server_does_not_slow_the_guard_of_another_database(
+    house: House, proxy: Proxy, make_second: Database
+) -> None:
+    house.more = f'[database.second]\ndsn = "{proxy.dsn(make_second.dsn("guard_login"))}"\nstandbys = []\n'
+    house.serve()
+    migrating = house.wait_migrating()
+    latencies: dict[bool, list[float]] = {False: [], True: []}
+    for frozen in (False, True):
+        if frozen:
+            proxy.freeze()
+        for _ in range(5):
+            count = len(house.events("paused"))
+            at = time.time()
+            house.load(9)
+            latencies[frozen].append(house.wait_event("paused", count + 1)[1] - at)
+            house.load(0)
+            house.wait_event("resumed", count + 1)
+    assert max(latencies[True]) < max(latencies[False]) + 0.1 + NOISE
+    house.assert_kept_to_orders(migrating)
+
+
+@pytest.fixture
+def make_second(house: House, make_database: object) -> Database:
+    """Another database with the schema."""
+    second = make_database()  # type: ignore[operator]
+    assert isinstance(second, Database)
+    dataclasses.replace(house, database=second, processes=[]).furnish(10)
+    return second
+
+
+def test_a_wedged_guard_stops_the_migration_by_its_lease_and_acts_on_nothing_old_when_it_wakes(house: House) -> None:
+    daemon = house.serve()
+    migrating = house.wait_migrating()
+    daemon.send(signal.SIGSTOP)
+    stopped = time.time()
+    wait_for(lambda: time.time() > stopped + 3 + FRESH_FOR + 1.5, within=6)
+    assert max(migrating.starts) < stopped + 3 + FRESH_FOR + NOISE
+    os.kill(daemon.child.pid, signal.SIGCONT)
+    migrating.wait_starts(within=5)
+    kinds = {kind for kind, at, _ in house.events() if at > stopped}
+    assert kinds <= {"paused", "resumed", "effective"}
+    house.assert_kept_to_orders(migrating)
