@@ -273,7 +273,9 @@ class World:
             self.now += by
             self.look()
             self.step()
-            self.work()
+            if self.chores:
+                self.work()
+                self.step()
 
     def drop_chores(self) -> None:
         """A kill: what was under way never ends."""

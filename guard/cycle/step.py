@@ -257,7 +257,7 @@ class Guard:
         state = decision.state
         if decision.moved_from is not None:
             draft = notices.for_decision(decision, what_would_resume(finding), observing=self.options.observing)
-            if self.options.observing and state.phase in _ORDERED:
+            if self.options.observing and draft is not None and state.phase in _ORDERED:
                 self._only_imagine(decision, draft, wall)
                 return
             self._ledger.record(draft.kind if draft else state.phase.value, state, draft, wall=wall)
@@ -273,7 +273,7 @@ class Guard:
         if state.phase is Phase.DONE:
             self._forget(state)
 
-    def _only_imagine(self, decision: Decision, draft: notices.Draft | None, wall: float) -> None:
+    def _only_imagine(self, decision: Decision, draft: notices.Draft, wall: float) -> None:
         """Observing: say once what would have been ordered, and go no further than a pause.
 
         A run that is only thought to be aborted goes on, and must not be found aborted by a guard that enforces.
@@ -284,8 +284,7 @@ class Guard:
         else:
             kept = self.states[_key(kept)]
         self.states[_key(kept)] = kept
-        if draft is not None:
-            self._ledger.tell(draft, kept, wall, once=True)
+        self._ledger.tell(draft, kept, wall, once=True)
 
     def _chores(self, decision: Decision, now: float, wall: float) -> list[Chore]:
         """Start what takes time; only a leading guard that may act does, and never the same thing twice at once."""

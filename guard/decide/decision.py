@@ -64,7 +64,7 @@ def _move(state: State, finding: Finding, facts: Circumstances, refusal: str) ->
         move = Move.CANCEL if finding.asking(Ask.CANCEL) else Move.PAUSE
     if state.phase is Phase.SOAKING:
         over = state.soak_until_wall is None or facts.wall >= state.soak_until_wall
-        return Move.SOAKED if over and move is not Move.ROLLBACK else move
+        return Move.SOAKED if over else move
     if facts.aborted_by and facts.outcome != "done":
         return Move.ABORT
     if facts.outcome is not None:

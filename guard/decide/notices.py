@@ -75,8 +75,6 @@ def _of_phase(before: Phase, state: State, resume: str) -> Draft | None:
         return Draft(kind, Severity.INFO, headline, state.because)
     if state.phase is Phase.DONE and "without saying" in state.because:
         return Draft("gone", Severity.WARNING, "vanished", state.because)
-    if state.phase not in _WORDS:
-        return None
     kind, severity, headline = _WORDS[state.phase]
     next_step = _NEXT.get(state.phase, "").format(resume=resume or "see explain")
     return Draft(kind, severity, headline, state.because, next_step, commands)

@@ -48,12 +48,11 @@ def judge(rule: Rule, streak: Streak, sample: Sample | None, now: float) -> tupl
 def _aged(rule: Rule, sample: Sample | None, now: float) -> Sample:
     if sample is None:
         return Silence(rule.sensor, "no reading yet", now)
-    age = now - sample.taken_at
-    if age < rule.stale_after:
+    if now < sample.taken_at + rule.stale_after:
         return sample
     if isinstance(sample, Silence):
         return dataclasses.replace(sample, at_least=None)
-    why = f"the last value, {say(sample.value, rule.dimension)}, is {say_seconds(age)} old"
+    why = f"the last value, {say(sample.value, rule.dimension)}, is {say_seconds(now - sample.taken_at)} old"
     return Silence(rule.sensor, why, sample.taken_at + rule.stale_after)
 
 
@@ -98,7 +97,7 @@ def _across_gap(rule: Rule, streak: Streak, reading: Reading) -> Streak:
 
     A process that was stopped for a while wakes up to a fresh reading and never sees the silence before it.
     """
-    if streak.heard_at is None or reading.taken_at - streak.heard_at < rule.stale_after:
+    if streak.heard_at is None or reading.taken_at < streak.heard_at + rule.stale_after:
         return streak
     return dataclasses.replace(streak, breaches=_without_destructive(streak.breaches), well_since=None)
 
@@ -113,7 +112,7 @@ def _judge_silence(rule: Rule, streak: Streak, silence: Silence, now: float) -> 
     proven = _proven_part(rule, kept, silence)
     level, breach_since, breach_due = _reached(rule, proven, silence.taken_at, now)
     kept = tuple(then if then is not None else at for then, at in zip(kept, proven, strict=True))
-    served = now - since >= rule.no_data_for
+    served = now >= since + rule.no_data_for
     due = None if served else since + rule.no_data_for
     ask, settled = Ask.HOLD, served
     if rule.no_data is NoData.IGNORE or not rule.stops:
@@ -187,7 +186,7 @@ def _reached(
         if at is None or condition is None:
             continue
         until = evidence if rung in _MEASURED_ONLY else now
-        if until - at >= condition.duration:
+        if until >= at + condition.duration:
             level, since = rung, at
         elif rung not in _MEASURED_ONLY:
             due = _earliest(due, at + condition.duration)
@@ -199,7 +198,7 @@ def _well(rule: Rule, well_since: float | None, now: float) -> tuple[bool, float
         return True, None
     if well_since is None:
         return False, None
-    served = now - well_since >= rule.resume.duration
+    served = now >= well_since + rule.resume.duration
     return served, None if served else well_since + rule.resume.duration
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from guard.errors import Fenced, Unreachable
 from guard.model import EVERYONE, Phase, Silence, State
+from guard.ports import Observation
 from tests.fakes import WALL, FakeJournal, World, a_run, a_session, an_order, make_rule
 
 RULE = make_rule(pause="> 5s for 3s", resume="< 2s for 10s")
@@ -304,6 +305,14 @@ def test_a_silent_source_pauses_after_its_time() -> None:
     world.tick(3)
     assert world.word() == "pause"
     assert "replica1 is not connected" in str(world.order())
+
+
+def test_a_probe_that_saw_no_roster_makes_nobody_vanish() -> None:
+    world = running()
+    world.guard.put(Observation((Silence("roster", "refused", world.now),)))
+    world.now += 60
+    world.step()
+    assert world.phases == {"m": "paused"}
 
 
 def test_an_older_sample_never_replaces_a_newer_one() -> None:

@@ -202,7 +202,8 @@ def test_in_the_soak_a_rollback_fires_only_where_the_file_says_so() -> None:
     during = dataclasses.replace(soaking, soak_until_wall=AT + 1)
     once = decided(during, DUE, hook=True, outcome="done")
     assert (once.state.phase, once.state.asked_human) == (Phase.SOAKING, True)
-    assert decided(soaking, DUE, hook=True, auto_rollback=True).state.phase is Phase.ROLLING_BACK
+    assert decided(during, DUE, hook=True, auto_rollback=True).state.phase is Phase.ROLLING_BACK
+    assert decided(soaking, DUE, hook=True, auto_rollback=True).state.phase is Phase.DONE
 
 
 def test_a_run_that_failed_while_its_rollback_was_due_is_a_question_to_a_human() -> None:
