@@ -3,7 +3,7 @@
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
@@ -53,11 +53,8 @@ def play(*dsns: str, work: Callable[..., Awaitable[T]], guard_ids: tuple[str, ..
     return asyncio.run(act())
 
 
-def publication(
-    kind: OrderKind = OrderKind.PROCEED, *, mode: str = "live", epoch: int = 1, **more: object
-) -> Publication:
-    orders = {"m": Order(kind, "for a test", 1.0)}
-    return Publication(mode, epoch, orders, 0.0, **more)  # type: ignore[arg-type]
+def publication(kind: OrderKind = OrderKind.PROCEED, *, mode: str = "live", **more: Any) -> Publication:
+    return Publication(mode, orders={"m": Order(kind, "for a test", 1.0)}, rests_for=0.0, **{"epoch": 1, **more})
 
 
 def state(run_id: int, phase: Phase, because: str = "lag 9 s > 5 s") -> State:
@@ -83,9 +80,8 @@ def test_a_publication_is_one_beat_that_a_migration_reads(contract: Contract) ->
             publication(OrderKind.PAUSE, epoch=2, events=(event(run, Phase.PAUSED),), report={"lag": math.nan})
         )
         assert contract.kind(run) == "pause"
-        assert contract.database.execute("select event_id, kind, epoch from migration_guard.event") == [
-            (last, "paused", 2)
-        ]
+        events = contract.database.execute("select event_id, kind, epoch from migration_guard.event")
+        assert events == [(last, "paused", 2)]
         assert contract.database.execute("select report from migration_guard.report") == [({"lag": "nan"},)]
         await table.publish(publication(barred=((run, "m", "enough"),)))
         assert contract.read(run) == ("abort", "enough")
@@ -99,10 +95,8 @@ def test_a_lease_is_shorter_by_the_age_of_what_it_rests_on(contract: Contract) -
     async def work(table: Signal) -> None:
         await table.lead()
         await table.publish(Publication("live", 1, {"m": Order(OrderKind.PROCEED, "", 1.0)}, 4.0, admitted=(run,)))
-        [(seconds,)] = contract.database.execute(
-            "select extract(epoch from lease_until - beat_at)::float from migration_guard.lease"
-        )
-        assert seconds == pytest.approx(6.0)
+        length = "select extract(epoch from lease_until - beat_at)::float from migration_guard.lease"
+        assert contract.database.execute(length) == [(pytest.approx(6.0),)]
         await table.publish(Publication("live", 1, {"m": Order(OrderKind.PROCEED, "", 1.0)}, 11.0))
         assert contract.kind(run) == "lost"
 
@@ -317,9 +311,8 @@ def test_the_guards_own_role_is_enough(contract: Contract, make_role: MakeRole) 
     async def work(old: Signal, new: ControlTable) -> None:
         await old.lead()
         await new.lead()
-        await new.publish(
-            publication(events=(event(run, Phase.PAUSED),), admitted=(run,), barred=((run, "x", ""),), report={})
-        )
+        events = (event(run, Phase.PAUSED),)
+        await new.publish(publication(events=events, admitted=(run,), barred=((run, "x", ""),), report={}))
         assert await new.claim_rollback(run_of(run), "b", ["x"])
         await new.finish_rollback(run, "ok", "")
         assert await new.prune(0) == 0
@@ -341,11 +334,8 @@ def test_rows_locked_by_clients_and_operators_do_not_hold_up_a_beat(contract: Co
             stuck.execute("select * from migration_guard.run for update")
             stuck.execute("select migration_guard.order_pause('m', 'ana'), migration_guard.forget('m', 'ana')")
             began = asyncio.get_running_loop().time()
-            await table.publish(
-                publication(
-                    OrderKind.PAUSE, admitted=(run,), barred=((run, "m", ""),), events=(event(run, Phase.PAUSED),)
-                )
-            )
+            events = (event(run, Phase.PAUSED),)
+            await table.publish(publication(admitted=(run,), barred=((run, "m", ""),), events=events))
             assert await table.claim_rollback(run_of(run), "b", ["x"])
             return asyncio.get_running_loop().time() - began
 
