@@ -25,6 +25,7 @@ def command(*arguments: str, within: float = 30.0, environment: Mapping[str, str
     clean = {name: value for name, value in os.environ.items() if name not in {"FORCE_COLOR", "TTY_COMPATIBLE"}}
     done = subprocess.run(
         [sys.executable, "-m", "guard", *arguments],
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         timeout=within,

@@ -177,7 +177,8 @@ def _say_what_holds(found: View, name: str) -> None:
     held = [run for run in found.runs if run.told != "proceed"]
     for run in held:
         by = "an operator" if run.source == "operator" else "the guard" if run.source == "guard" else "the server"
-        typer.echo(f"{run.migration} (run {run.run_id}) still holds, says {by}: {run.told}: {run.because}")
+        says = "" if run.told == "lost" else f", says {by}: {run.told}"
+        typer.echo(f"{run.migration} (run {run.run_id}) still holds{says}: {run.because}")
     for order in found.orders:
         if order.kind == "pause" and order.migration != name:
             typer.echo(f"The pause of every migration still stands: migration-guard resume '{order.migration}'")

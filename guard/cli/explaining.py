@@ -12,7 +12,11 @@ from guard.cli.seen import OrderSeen, RunSeen, View
 from guard.cli.where import Target, ask
 from guard.cli.words import ago, at
 from guard.judge.quantities import say_seconds
+from guard.model import EVERYONE
 from guard.sql import get
+
+STALE = 30.0
+"""Seconds; a guard at work reports each ten."""
 
 
 def without_guard(name: str) -> None:
@@ -39,21 +43,48 @@ def standing_orders(orders: Iterable[OrderSeen], now: float) -> None:
 
 def explain_run(where: Target, found: View, run: RunSeen) -> None:
     """All that is known of why this run is told what it is told."""
-    now, reported = found.guard.now_wall, found.reported(run)
+    reported = found.reported(run)
     typer.echo(f"\n{run.migration} (run {run.run_id}, pid {run.pid}, {run.usename}): told to {_told(run)}")
     if run.because:
         typer.echo(
             f"  because {run.because} (says {'an operator' if run.source == 'operator' else f'the {run.source}'})"
         )
     if reported:
-        effect = {True: ", and it holds", False: ", not acknowledged yet"}[bool(reported.get("effective"))]
-        paused = reported.get("phase") == "paused"
-        typer.echo(f"  phase {reported.get('phase')} for {ago(reported.get('since'), now)}{effect if paused else ''}")
-    for verdict in reported.get("verdicts", []):
-        _verdict(verdict, now)
+        _reported(found, reported)
     _blocked(where, run)
     for line in _ways(found, run):
         typer.echo(f"  {line}")
+
+
+def explain_other(found: View, reported: Mapping[str, Any]) -> None:
+    """What the guard reported of a target that has no open run."""
+    typer.echo(f"\n{named(reported)}: {reported.get('because')}")
+    _reported(found, reported)
+
+
+def named(reported: Mapping[str, Any]) -> str:
+    """Whom a report is about."""
+    if reported.get("migration") == EVERYONE:
+        return "sessions that registered nothing"
+    run_id = reported.get("run_id")
+    return str(reported.get("migration")) + (f" (run {run_id})" if run_id is not None else "")
+
+
+def rules(found: View) -> None:
+    """What the rules say while nothing runs, as far as the guard has reported it."""
+    for each in (found.guard.report or {}).get("rules", []):
+        for verdict in each.get("verdicts", []):
+            _verdict(verdict, found.guard.now_wall)
+
+
+def _reported(found: View, reported: Mapping[str, Any]) -> None:
+    now, age = found.guard.now_wall, found.guard.report_age or 0.0
+    effect = {True: ", and it holds", False: ", not acknowledged yet"}[bool(reported.get("effective"))]
+    paused = effect if reported.get("phase") == "paused" else ""
+    stale = f" (reported {say_seconds(age)} ago)" if age > STALE else ""
+    typer.echo(f"  phase {reported.get('phase')} for {ago(reported.get('since'), now)}{paused}{stale}")
+    for verdict in reported.get("verdicts", []):
+        _verdict(verdict, now)
 
 
 def _told(run: RunSeen) -> str:

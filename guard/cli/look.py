@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 import typer
 
-from guard.cli.explaining import explain_run, standing_orders, without_guard
+from guard.cli.explaining import explain_other, explain_run, named, rules, standing_orders, without_guard
 from guard.cli.seen import RunSeen, View, runs, view
 from guard.cli.where import AsJson, Config, Database, Dsn, Target, ask, target, targets
 from guard.cli.words import ago, at, print_json, table
@@ -74,11 +74,14 @@ def explain(
     if not found.guard.works:
         without_guard(name or "NAME")
     standing_orders(found.orders, found.guard.now_wall)
-    if not found.runs:
-        typer.echo(f"No open run{f' of {name}' if name else ''}.")
-        return
+    others = found.others(name)
     for run in found.runs:
         explain_run(where, found, run)
+    for reported in others:
+        explain_other(found, reported)
+    if not found.runs and not others:
+        typer.echo(f"No open run{f' of {name}' if name else ''}.")
+        rules(found)
 
 
 def _look(where: Target) -> tuple[Target, View | str]:
@@ -118,12 +121,14 @@ def _show(name: str, found: View | str) -> None:
     if not found.guard.works:
         without_guard("NAME")
     standing_orders(found.orders, found.guard.now_wall)
-    if not found.runs:
+    others = found.others(None)
+    if not found.runs and not others:
         typer.echo("No migration is running.")
         return
     now = found.guard.now_wall
     heads = ("MIGRATION", "RUN", "TOLD", "PHASE", "FOR", "ROWS", "LAST SEEN", "BECAUSE")
-    table(heads, [_line(found, run, now) for run in found.runs])
+    lines = [_line(found, run, now) for run in found.runs]
+    table(heads, lines + [_other_line(each, now) for each in others])
 
 
 def _line(found: View, run: RunSeen, now: float) -> tuple[str, ...]:
@@ -138,6 +143,12 @@ def _line(found: View, run: RunSeen, now: float) -> tuple[str, ...]:
         f"{ago(run.last_seen_wall, now)} ago",
         run.because or str(reported.get("because", "")),
     )
+
+
+def _other_line(reported: Mapping[str, Any], now: float) -> tuple[str, ...]:
+    phase, since = str(reported.get("phase", "")), ago(reported.get("since"), now)
+    told, because = str(reported.get("order", "")), str(reported.get("because", ""))
+    return (named(reported), "", told, phase, since, "", "", because)
 
 
 def _history(run: RunSeen) -> tuple[str, ...]:

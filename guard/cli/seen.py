@@ -128,6 +128,18 @@ class View:
         reports = (self.guard.report or {}).get("runs", [])
         return next((each for each in reports if each.get("run_id") == run.run_id), {})
 
+    def others(self, migration: str | None) -> tuple[Mapping[str, Any], ...]:
+        """What the guard reported of targets without an open run: unregistered sessions, and runs in their soak."""
+        known = {run.run_id for run in self.runs}
+        reports = (self.guard.report or {}).get("runs", [])
+        return tuple(
+            each
+            for each in reports
+            if each.get("run_id") not in known
+            and each.get("phase") != "done"
+            and migration in {None, "*", each.get("migration")}
+        )
+
 
 async def view(door: Door, migration: str | None = None) -> View:
     """Look at the open runs (of one migration) and all that bears on them. Raises WrongServer, ServerError."""

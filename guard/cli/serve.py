@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -115,7 +116,11 @@ def uninstall(
 
     where = target(config, database, dsn)
     if not yes:
-        typer.confirm(f"Remove the schema migration_guard and all its history from {where.name}?", abort=True)
+        if not sys.stdin.isatty():
+            raise typer.BadParameter("there is nobody to ask: say --yes")
+        if not typer.confirm(f"Remove the schema migration_guard and all its history from {where.name}?"):
+            typer.echo("Nothing was removed.")
+            return
     gone = remove(where.conninfo, force=force)
     typer.echo(
         f"{where.name}: " + ("schema migration_guard removed." if gone else "there was no schema migration_guard.")

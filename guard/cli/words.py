@@ -15,7 +15,7 @@ from guard.judge.quantities import QuantityError, parse_duration, say_seconds
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """A table: drawn and fitted at a terminal, else plain columns that nothing is cut from."""
     lines = [list(row) for row in rows]
-    if sys.stdout.isatty():
+    if _terminal():
         from rich.console import Console
         from rich.table import Table
         from rich.text import Text
@@ -37,8 +37,13 @@ def coloured(text: str, colour: str) -> str:
     """The text in a colour, where standard output is a terminal that wants one."""
     import os
 
-    plain = not sys.stdout.isatty() or bool(os.environ.get("NO_COLOR"))
+    plain = not _terminal() or bool(os.environ.get("NO_COLOR"))
     return text if plain else typer.style(text, fg=colour)
+
+
+def _terminal() -> bool:
+    # None: standard output was closed by whoever started this.
+    return sys.stdout is not None and sys.stdout.isatty()
 
 
 def print_json(value: object) -> None:

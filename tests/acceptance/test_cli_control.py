@@ -128,7 +128,15 @@ def test_explain_names_rule_limit_resume_blocked_and_the_commands(
     lease(database, order="pause")
     verdict = {"rule": "replica lag", "level": "pause", "because": "7.4 s > 5 s for 3 s", "since": 1, "well": False,
                "resume": "< 2s for 15s"}  # fmt: skip
-    reported = {"run_id": 1, "migration": NAME, "phase": "paused", "since": 1, "effective": True, "verdicts": [verdict]}
+    run_id = database.execute("select max(run_id) from migration_guard.run")[0][0]
+    reported = {
+        "run_id": run_id,
+        "migration": NAME,
+        "phase": "paused",
+        "since": 1,
+        "effective": True,
+        "verdicts": [verdict],
+    }
     database.execute("insert into migration_guard.report (report) values (%s)", [json.dumps({"runs": [reported]})])
     database.execute("create table t ()")
     with migration.transaction(), database.connect() as observer:
@@ -145,6 +153,24 @@ def test_explain_names_rule_limit_resume_blocked_and_the_commands(
         "migration-guard override 'orders backfill' --reason WHY",
     ):
         assert words in out, out
+
+
+def test_sessions_that_registered_nothing_and_their_rules_are_shown(run: Run, database: Database) -> None:
+    lease(database)
+    verdict = {"rule": "lock queue", "level": "cancel", "because": "4 >= 3", "since": 1, "well": False, "resume": "< 3"}
+    reported = {"run_id": None, "migration": "*", "phase": "strained", "order": "proceed", "because": "lock queue",
+                "since": 1, "effective": False, "verdicts": [verdict]}  # fmt: skip
+    database.execute("insert into migration_guard.report (report) values (%s)", [json.dumps({"runs": [reported]})])
+    assert "sessions that registered nothing" in run("status").out
+    out = run("explain").out
+    assert 'rule "lock queue": cancel, for' in out
+    assert "4 >= 3" in out
+
+
+def test_uninstall_removes_nothing_unless_somebody_says_so(run: Run, database: Database) -> None:
+    ended = run("uninstall")
+    assert (ended.code, "--yes" in ended.err) == (2, True), ended.said
+    assert database.execute("select count(*) from migration_guard.installation") == [(1,)]
 
 
 def test_status_and_runs_as_json_keep_their_keys(
