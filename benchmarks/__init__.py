@@ -1,0 +1,1 @@
+"""How fast and how light the guard is, measured on a real primary and standby with the real daemon as a process."""
