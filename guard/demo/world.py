@@ -9,9 +9,7 @@ import contextlib
 import json
 import secrets
 import shlex
-import shutil
 import sys
-import tempfile
 import urllib.request
 from pathlib import Path
 from types import TracebackType
@@ -21,7 +19,7 @@ import psycopg
 from psycopg import sql
 
 from guard.act.install import install
-from guard.demo.child import Child
+from guard.demo.child import Child, Scratch
 from guard.demo.embedded import Cluster
 from guard.demo.server import free_port
 from guard.demo.slack import SlackServer
@@ -108,7 +106,8 @@ class World:
     """The scene; within a with block all of it is there, and afterwards nothing is left."""
 
     def __init__(self) -> None:
-        self.directory = Path(tempfile.mkdtemp(prefix="migration-guard-demo-")).resolve()
+        self._scratch = Scratch("migration-guard-demo-")
+        self.directory = self._scratch.path
         self.flag = self.directory / "new-pricing-is-on"
         self.hook_log = self.directory / "hook.log"
         self.diary = self.directory / "backfill.jsonl"
@@ -117,7 +116,7 @@ class World:
         self._passwords = {role: secrets.token_urlsafe(18) for role in ("guard", "migrator", "app")}
 
     def __enter__(self) -> Self:
-        self._stack.callback(shutil.rmtree, self.directory, ignore_errors=True)
+        self._stack.callback(self._scratch.remove)
         return self
 
     def __exit__(
