@@ -44,7 +44,8 @@ class Publisher:
         self.epoch = 0
         self.last_event_id = 0
         self._hands = hands
-        self._kinds: dict[str, OrderKind] = {}
+        self._kinds: dict[str, OrderKind] | None = None
+        """Of the orders in force; None where another guard may have written others, so that the next are new ones."""
         self._mode = ""
         self._last_beat: float | None = None
         self._last_report: float | None = None
@@ -54,7 +55,7 @@ class Publisher:
         self.leading, self.trouble = True, ""
         self.epoch = max(self.epoch, leadership.epoch)
         self.last_event_id = max(self.last_event_id, leadership.last_event_id)
-        self._kinds, self._mode = {}, ""
+        self._kinds, self._mode = None, ""
         self._last_beat = self._last_report = None
 
     async def publish(self, bulletin: Bulletin, ledger: Ledger) -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from guard.errors import Fenced, Unreachable
 from guard.model import EVERYONE, Phase, Silence, State
 from guard.ports import Observation
-from tests.fakes import WALL, FakeJournal, World, a_run, a_session, an_order, make_rule
+from tests.fakes import WALL, FakeJournal, World, a_run, a_session, an_order, at_once, make_rule
 
 RULE = make_rule(pause="> 5s for 3s", resume="< 2s for 10s")
 
@@ -376,8 +374,8 @@ def test_a_rule_that_was_removed_does_not_linger_and_one_that_stays_keeps_its_me
 def test_a_guard_that_stops_says_so_and_keeps_its_orders() -> None:
     world = running()
     world.step()
-    asyncio.run(world.guard.release())
+    at_once(world.guard.release())
     assert world.signal.published[-1].mode == "released"
     published = len(world.signal.published)
-    asyncio.run(world.guard.release())
+    at_once(world.guard.release())
     assert len(world.signal.published) == published
