@@ -30,11 +30,13 @@ async def check_recognition(place: str, recognition: Recognition, may_signal: bo
             what = f"the guard may not cancel queries of role {name}"
             remarks.append(problem(place, what, f"grant pg_signal_backend or {name} to the guard's role"))
     sessions = await door.fetch(get("cli_check_sessions"), {"roles": roles})
-    return remarks + _served(place, recognition, [(role, name, count) for role, name, count in sessions])
+    return remarks + served(place, recognition, [(role, name, count) for role, name, count in sessions])
 
 
-def _served(place: str, recognition: Recognition, sessions: list[tuple[str, str, int]]) -> list[Remark]:
-    """A role that serves others too is refused: its other sessions might be cancelled for the migration's."""
+def served(place: str, recognition: Recognition, sessions: list[tuple[str, str, int]]) -> list[Remark]:
+    """*sessions* are role, application_name and how many.
+
+    A role that serves others too is refused: its other sessions might be cancelled for the migration's."""
     taken: list[str] = []
     names: dict[str, set[str]] = defaultdict(set)
     others: dict[str, set[str]] = defaultdict(set)

@@ -88,7 +88,7 @@ def _look(where: Target) -> tuple[Target, View | str]:
     try:
         return where, ask(where, view)
     except (ServerError, WorldError) as wrong:
-        return where, str(wrong)
+        return where, str(wrong).removeprefix(f"{where.name}: ")
 
 
 def _as_json(name: str, found: View | str) -> dict[str, object]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from guard.errors import NotInstalled, NotPermitted, QueryFailed, WorldError, WrongServer
+from guard.errors import NotInstalled, NotPermitted, QueryFailed, ServerError, WorldError, WrongServer
 
 if TYPE_CHECKING:  # pydantic and the driver take most of a second, which --help need not wait for
     from guard.postgres import Door
@@ -108,9 +108,11 @@ def ask(where: Target, work: Callable[[Door], Awaitable[T]]) -> T:
         raise _foreseen(where, wrong) from None
     except NotPermitted as wrong:
         raise WorldError(
-            f"{_bare(wrong)}. This role must be a member of migration_guard_operator (grant migration_guard_operator "
-            "to ROLE), or give --dsn with one that is."
+            f"{where.name}: {_bare(wrong)}. This role must be a member of "
+            "migration_guard_operator (grant migration_guard_operator to ROLE), or give --dsn with one that is."
         ) from None
+    except ServerError as wrong:
+        raise type(wrong)(f"{where.name}: {_bare(wrong)}", wrong.sqlstate) from None
 
 
 def owner_of(given: str | None) -> str:
@@ -136,7 +138,7 @@ def _foreseen(where: Target, wrong: QueryFailed) -> WorldError | QueryFailed:
 
 
 def _bare(error: Exception) -> str:
-    return str(error).removeprefix("cli: ").capitalize()
+    return str(error).removeprefix("cli: ")
 
 
 def _name_of(dsn: str) -> str:
