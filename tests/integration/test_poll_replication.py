@@ -30,11 +30,14 @@ async def look(probe: ReplicationProbe) -> Pair:
 async def until(
     probe: ReplicationProbe, condition: Callable[[Pair], bool], primary: Server | None = None, within: float = 10.0
 ) -> Pair:
-    """Poll until the samples are as wanted, with a beat before each poll where *primary* is given."""
+    """Poll until the samples are as wanted, with a beat before each poll where *primary* is given.
+
+    A transactional message, since the commit of another is not flushed at once and so not sent either.
+    """
     end = time.monotonic() + within
     while True:
         if primary is not None:
-            primary.execute("select pg_logical_emit_message(false, 'beat', 'x')")
+            primary.execute("select pg_logical_emit_message(true, 'beat', 'x')")
         pair = await look(probe)
         if condition(pair):
             return pair
@@ -67,7 +70,7 @@ def test_a_busy_standby_that_keeps_up_reads_next_to_nothing(standby: Server, pri
         probe = probe_of(primary.dsn())
         await until(probe, healthy, primary)
         for _ in range(20):
-            primary.execute("select pg_logical_emit_message(false, 'load', repeat('x', 100000))")
+            primary.execute("select pg_logical_emit_message(true, 'load', repeat('x', 100000))")
             seconds, _ = await look(probe)
             assert isinstance(seconds, Reading), seconds
             assert seconds.value < 1.0
@@ -103,7 +106,7 @@ def test_a_guard_that_starts_beside_a_lagging_standby_does_not_take_the_part_it_
 ) -> None:
     async def main() -> None:
         standby.pause_replay()
-        primary.execute("select pg_logical_emit_message(false, 'load', repeat('x', 100000))")
+        primary.execute("select pg_logical_emit_message(true, 'load', repeat('x', 100000))")
         probe = probe_of(primary.dsn())
         seconds, _ = await until(probe, lambda pair: isinstance(pair[1], Reading) and pair[1].value > 100_000, primary)
         assert isinstance(seconds, Silence)
