@@ -7,14 +7,14 @@ published has happened for a migration; so acts that cannot be taken back start 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 
 from guard.cycle.board import Board
 from guard.cycle.chores import QueueCleared, RolledBack, clear_queue, roll_back
 from guard.cycle.ledger import Ledger
 from guard.cycle.operators import Operators
 from guard.cycle.publisher import Bulletin, Publisher
+from guard.cycle.values import Chore, Key, Options, Result, Step
 from guard.cycle.words import queue_cleared, report
 from guard.decide import notices
 from guard.decide.decision import Decision, decide
@@ -22,11 +22,8 @@ from guard.decide.ladder import Circumstances
 from guard.decide.machine import ENDINGS, TABLE, Move
 from guard.errors import NotInstalled, ServerError, WrongServer
 from guard.judge.findings import what_would_resume
-from guard.model import EVERYONE, Finding, Phase, Rule, State
+from guard.model import EVERYONE, Finding, Phase, State
 from guard.ports import Hands, Hook, HookOutcome, Observation
-
-Key = tuple[str, int | None]
-Result = QueueCleared | RolledBack
 
 LEAD_AGAIN_AFTER = 1.0
 AGAIN_AFTER = 1.0
@@ -36,37 +33,6 @@ ROLLBACK_MARGIN = 120.0
 
 _ORDERED = (Phase.ROLLING_BACK, Phase.ABORTED)
 """Phases that a guard which only observes does not enter."""
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What the configuration says of one database's guard."""
-
-    database: str
-    rules: tuple[Rule, ...]
-    observing: bool = False
-    soak: Mapping[str, float] = field(default_factory=dict)
-    """Seconds by migration; `*` for the rest."""
-    auto_rollback: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Chore:
-    """An act that takes its time: to be run beside the next steps, its result handed to `Guard.done`."""
-
-    kind: str
-    key: Key
-    """The run; of a queue, the rule by which it is one, since clearing it concerns every run in it."""
-    work: Coroutine[object, object, Result | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What a step leaves to its caller."""
-
-    due: float | None
-    """When to step again although nothing was heard; monotonic seconds."""
-    chores: tuple[Chore, ...]
 
 
 class Guard:

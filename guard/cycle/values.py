@@ -1,0 +1,44 @@
+"""What crosses between the cycle and its caller: what a guard is told to do, and what a step leaves to be done."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass, field
+
+from guard.cycle.chores import QueueCleared, RolledBack
+from guard.model import Rule
+
+Key = tuple[str, int | None]
+"""Of a run: its migration and its id."""
+Result = QueueCleared | RolledBack
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the configuration says of one database's guard."""
+
+    database: str
+    rules: tuple[Rule, ...]
+    observing: bool = False
+    soak: Mapping[str, float] = field(default_factory=dict)
+    """Seconds by migration; `*` for the rest."""
+    auto_rollback: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Chore:
+    """An act that takes its time: to be run beside the next steps, its result handed to `Guard.done`."""
+
+    kind: str
+    key: Key
+    """The run; of a queue, the rule by which it is one, since clearing it concerns every run in it."""
+    work: Coroutine[object, object, Result | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What a step leaves to its caller."""
+
+    due: float | None
+    """When to step again although nothing was heard; monotonic seconds."""
+    chores: tuple[Chore, ...]
