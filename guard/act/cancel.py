@@ -24,6 +24,8 @@ from guard.ports import CancelReport, Ended
 from guard.postgres import Door
 
 _VERIFY_WITHIN, _VERIFY_EVERY = 2.0, 0.05
+_LEAVES_BY_ITSELF = 2.0
+"""Seconds in which a run that has been told to abort may end its batch and go, before it is cancelled."""
 _END_RUN_WITHIN = 10.0
 
 
@@ -248,7 +250,10 @@ class QueueCanceller:
                 return Ended(session, "refused", gone=False, detail=detail)
             if clock() - start >= _END_RUN_WITHIN:
                 return Ended(session, how, gone=False, detail=f"still there {_END_RUN_WITHIN:g} s later")
-            harder = terminate or clock() - start >= _VERIFY_WITHIN
+            if not terminate and clock() - start < _LEAVES_BY_ITSELF:
+                await asyncio.sleep(_VERIFY_EVERY)
+                continue
+            harder = terminate or clock() - start >= _LEAVES_BY_ITSELF + _VERIFY_WITHIN
             ask = (seen.query_start, seen.state, harder)
             if ask != asked:
                 ended, asked = await self._end(seen, None, terminate=harder), ask
