@@ -44,8 +44,8 @@ class Runs:
             n = asked.runs
             return cls(dict.fromkeys(POLLS, n), dict.fromkeys(POLLS, n), n, max(5.0, n), n, n, minutes)
         if quick:
-            return cls({1.0: 6, 0.1: 12}, {1.0: 3, 0.1: 3}, 2, 10.0, 20, 4, minutes)
-        return cls({1.0: 60, 0.1: 200}, {1.0: 20, 0.1: 30}, 5, 60.0, 100, 20, minutes)
+            return cls({1.0: 6, 0.1: 12}, {1.0: 3, 0.1: 3}, 2, 10.0, 20, 8, minutes)
+        return cls({1.0: 60, 0.1: 200}, {1.0: 20, 0.1: 30}, 5, 60.0, 100, 60, minutes)
 
 
 Say = Callable[[str], None]

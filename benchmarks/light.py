@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+import statistics
 import time
-from collections import defaultdict
 from collections.abc import Callable
+from itertools import pairwise
 
 from benchmarks.rig import Daemon, Rig, stopping
 from benchmarks.table import Bar, Row
@@ -16,6 +17,7 @@ EXPORTER_MS = 9.6
 """Milliseconds in PostgreSQL of one scrape of postgres_exporter (11 queries): the cheapest that was measured on such a
 machine; 5-7 of them are pg_database_size."""
 
+OTHER = "all else"
 _PROBES = {
     "poll_roster": "probe roster",
     "poll_replication": "probe replication",
@@ -30,28 +32,30 @@ select s.query, s.calls, s.total_exec_time + s.total_plan_time
 
 def start(rig: Rig, runs: int) -> list[Row]:
     """Process start to READY=1; each on a database where no other guard leads."""
-    seconds = []
+    seconds, processor = [], []
     for _ in range(runs):
         with rig.daemon(1.0) as daemon:
             seconds.append(daemon.ready)
-    return [Row("daemon start → ready", tuple(seconds), "s", Bar(1.5, "max"))]
+            processor.append(daemon.cpu or 0.0)
+    note = f"of which {statistics.median(processor):.2f} s of processor time (imports); the rest is waiting for a core"
+    return [Row("daemon start → ready", tuple(seconds), "s", Bar(1.5, "max"), note)]
 
 
 def measure(rig: Rig, daemon: Daemon, seconds: float, say: Callable[[str], None]) -> list[Row]:
     """Work per tick at a poll of 1 s while a client works."""
-    counted = _can_count(rig)
     diary = rig.directory / f"light-{time.monotonic_ns()}"
     with stopping(rig.child("client", "migrator", str(diary))):
         wait_for(lambda: diary.exists() and diary.stat().st_size, within=30, message="the client to begin")
         time.sleep(2)  # the start is not the tick
-        if counted:
-            rig.admin.execute("select pg_stat_statements_reset()")
+        counts = [_counts(rig)] if _can_count(rig) else []
         before, began = daemon.cpu, time.monotonic()
         say(f"a guarded client works for {seconds:g} s")
-        time.sleep(seconds)
+        for second in range(1, int(seconds) + 1):
+            time.sleep(max(0.0, began + second - time.monotonic()))
+            if counts:
+                counts.append(_counts(rig))
         after, took = daemon.cpu, time.monotonic() - began
-        statements = rig.admin.execute(_STATEMENTS).fetchall() if counted else []
-    rows = [] if not counted else _ticks(statements, took)
+    rows = [] if not counts else _ticks(counts, took)
     if before is not None and after is not None and daemon.memory is not None:
         what = "of one core, poll 1 s, one working client"
         rows.append(Row(f"daemon: processor time {what}", ((after - before) / took * 100,), "%", Bar(2.0, "max")))
@@ -67,31 +71,33 @@ def _can_count(rig: Rig) -> bool:
     return True
 
 
-def _ticks(statements: list[tuple[str, int, float]], seconds: float) -> list[Row]:
+def _counts(rig: Rig) -> dict[str, tuple[float, float]]:
+    """Calls and milliseconds until now, for each probe."""
     known = {_shape(sql.get(name)): words for name, words in _PROBES.items()}
-    calls: dict[str, float] = defaultdict(float)
-    spent: dict[str, float] = defaultdict(float)
-    for query, count, milliseconds in statements:
-        word = known.get(_shape(query), "other")
-        calls[word] += count / seconds
-        spent[word] += milliseconds / seconds
+    counted: dict[str, tuple[float, float]] = dict.fromkeys([*_PROBES.values(), OTHER], (0.0, 0.0))
+    for query, calls, milliseconds in rig.admin.execute(_STATEMENTS).fetchall():
+        word = known.get(_shape(query), OTHER)
+        counted[word] = (counted[word][0] + calls, counted[word][1] + milliseconds)
+    return counted
+
+
+def _ticks(counts: list[dict[str, tuple[float, float]]], seconds: float) -> list[Row]:
+    spent = {word: [after[word][1] - before[word][1] for before, after in pairwise(counts)] for word in (*counts[0],)}
+    shares = (f"{word} {statistics.median(each):.2f}" for word, each in spent.items())
     total = Row(
         "guard's time in PostgreSQL per tick, all probes and the beat",
-        (sum(spent.values()),),
+        tuple(map(sum, zip(*spent.values(), strict=True))),
         "ms",
-        Bar(EXPORTER_MS / 5, "max"),
-        "plan and execution; " + ", ".join(f"{word} {spent[word]:.2f}" for word in sorted(spent)),
+        Bar(EXPORTER_MS / 5, "median"),
+        "planned and executed, by pg_stat_statements; medians: " + ", ".join(shares),
     )
+    calls = {word: (counts[-1][word][0] - counts[0][word][0]) / seconds for word in counts[0]}
     # A tick may fall to either side of the window's ends.
-    edge = 2 / seconds
-    trips = [
-        Row(f"round trips per tick: {word}", (calls[word],), "", Bar(round(1 + edge, 2), "max"))
-        for word in _PROBES.values()
-    ]
-    other = calls["other"]
-    return [total, *trips, Row("round trips per tick: all else", (other,), "", None, "connection set-up, new events")]
+    bar = Bar(round(1 + 2 / seconds, 2), "max")
+    trips = [Row(f"round trips per tick: {word}", (calls[word],), "", bar) for word in _PROBES.values()]
+    return [total, *trips, Row(f"round trips per tick: {OTHER}", (calls[OTHER],), "", None)]
 
 
 def _shape(query: str) -> str:
     """A statement without what pg_stat_statements replaces, to find ours again."""
-    return re.sub(r"'[^']*'|%\(\w+\)s|\$\d+|\b\d+\b|\s", "", query.replace("%%", "%"))
+    return re.sub(r"'[^']*'|%\(\w+\)s|\$\d+|\b\d+\b|\bepoch\b|\s", "", query.replace("%%", "%"))

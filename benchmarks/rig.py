@@ -184,7 +184,7 @@ class Daemon:
         address = configuration.with_name("notify")
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
             channel.bind(str(address))
-            channel.settimeout(30)
+            channel.settimeout(0.2)
             began = time.monotonic()
             self.child = Child(
                 [sys.executable, "-m", "guard", "serve", "-c", str(configuration)],
@@ -192,12 +192,19 @@ class Daemon:
                 environment={"NOTIFY_SOCKET": str(address)},
             )
             try:
-                while b"READY=1" not in channel.recv(4096):
-                    pass
+                wait_for(lambda: self._told(channel), within=30)
             except TimeoutError:
                 self.child.stop()
                 raise RuntimeError(f"the daemon was not ready within 30 s:\n{self.child.tail()}") from None
             self.ready = time.monotonic() - began
+
+    def _told(self, channel: socket.socket) -> bool:
+        if not self.child.running:
+            raise RuntimeError(f"the daemon ended:\n{self.child.tail()}")
+        try:
+            return b"READY=1" in channel.recv(4096)
+        except TimeoutError:
+            return False
 
     @property
     def cpu(self) -> float | None:

@@ -9,7 +9,7 @@ from benchmarks.rig import Connection, Rig
 from benchmarks.table import Bar, Row
 from guard.client import Migration
 
-BATCH, BATCHES = 1000, 200
+BATCH, BATCHES = 1000, 100
 BLOCK = 25
 """Questions of one kind before the other kind's turn: both see the same weather."""
 
@@ -40,40 +40,47 @@ def checkpoint(rig: Rig, blocks: int) -> list[Row]:
 
 def throughput(rig: Rig, pairs: int, say: Callable[[str], None]) -> list[Row]:
     """Speed of a guarded backfill as a share of an unguarded one's, in pairs; which goes first alternates."""
-    shares, plain = [], 0.0
-    with rig.connect("migrator", "migration:speed") as connection:
-        _backfill(connection, range(BATCHES))  # a first pass makes room for new row versions
+    shares, asking = [], []
+    with (
+        rig.connect("migrator", "migration:speed") as connection,
+        Migration(connection, "speed", poll=0.05, on_wait=lambda _: None) as migration,
+    ):
+        plain, _ = _backfill(connection, range(BATCHES))  # a first pass makes room for new row versions
+        migration.checkpoint()  # being let in is no part of the speed
         for number in range(pairs):
             if number % 2:
-                plain = _backfill(connection, range(BATCHES))
-                guarded = _guarded(connection)
-            else:
-                guarded = _guarded(connection)
-                plain = _backfill(connection, range(BATCHES))
+                plain, _ = _backfill(connection, range(BATCHES))
+            guarded, asked = _backfill(connection, migration.pace(range(BATCHES)))
+            if not number % 2:
+                plain, _ = _backfill(connection, range(BATCHES))
             shares.append(plain / guarded * 100)
-            if number % 5 == 4:
+            asking.append(asked / guarded * 100)
+            if number % 10 == 9:
                 say(f"{number + 1} of {pairs} pairs")
-    what = f"speed of a guarded backfill, {BATCHES} batches of {BATCH} rows, of the unguarded one's"
-    return [Row(what, tuple(shares), "%", Bar(99.0, "median", least=True), f"a batch takes {_batch_ms(plain):.1f} ms")]
+    note = f"pairs of {BATCHES} batches of {BATCH} rows; a batch takes {plain / BATCHES * 1000:.1f} ms"
+    return [
+        Row(
+            "speed of a guarded backfill, of the unguarded one's",
+            tuple(shares),
+            "%",
+            Bar(99.0, "median", least=True),
+            note,
+        ),
+        Row("share of a guarded backfill's time between its batches", tuple(asking), "%", Bar(1.0, "median")),
+    ]
 
 
-def _guarded(connection: Connection) -> float:
-    with Migration(connection, "speed", poll=0.05, on_wait=lambda _: None) as migration:
-        migration.checkpoint()  # being let in is no part of the speed
-        return _backfill(connection, migration.pace(range(BATCHES)))
-
-
-def _backfill(connection: Connection, batches: Iterable[int]) -> float:
-    began = time.perf_counter()
+def _backfill(connection: Connection, batches: Iterable[int]) -> tuple[float, float]:
+    """Seconds in all, and those between the batches."""
+    began, working = time.perf_counter(), 0.0
     for number in batches:
+        begins = time.perf_counter()
         connection.execute(
             "update items set n = n + 1 where id > %s and id <= %s", [number * BATCH, (number + 1) * BATCH]
         )
-    return time.perf_counter() - began
-
-
-def _batch_ms(seconds: float) -> float:
-    return seconds / BATCHES * 1000
+        working += time.perf_counter() - begins
+    took = time.perf_counter() - began
+    return took, took - working
 
 
 def _median(work: Callable[[], object]) -> float:
