@@ -24,6 +24,7 @@ from guard.demo.embedded import Cluster
 from guard.demo.server import free_port
 from guard.demo.slack import SlackServer
 from guard.demo.waiting import wait_for
+from guard.errors import WorldError
 
 ROWS = 200_000
 DATABASE = "shop"
@@ -184,7 +185,7 @@ class World:
         return shop
 
     def start_guard(self, configuration: Path) -> Child:
-        """The real daemon as a process, once it leads the database."""
+        """The real daemon as a process, once it leads the database. Raises WorldError where it ends instead."""
         command = [sys.executable, "-m", "guard", "serve", "-c", str(configuration)]
         guard = Child(command, output=self.directory / "guard.log")
         self._stack.callback(guard.stop)
@@ -195,7 +196,7 @@ class World:
                 message=lambda: f"the guard to take the lead:\n{guard.tail()}",
             )
         if not guard.running:
-            raise RuntimeError(f"the guard did not start:\n{guard.tail()}")
+            raise WorldError(f"The guard did not start:\n{guard.tail()}")
         return guard
 
     def start_backfill(self) -> Child:
