@@ -18,11 +18,11 @@ from guard.cycle.values import Chore, Key, Options, Result, Step
 from guard.cycle.words import queue_cleared, report
 from guard.decide import notices
 from guard.decide.decision import Decision, decide
-from guard.decide.ladder import Circumstances
+from guard.decide.ladder import FORGIVEN_AFTER, Circumstances
 from guard.decide.machine import ENDINGS, TABLE, Move
 from guard.errors import NotInstalled, ServerError, WrongServer
 from guard.judge.findings import what_would_resume
-from guard.model import EVERYONE, Finding, Phase, State
+from guard.model import EVERYONE, Finding, Phase, Run, State
 from guard.ports import Hands, Hook, HookOutcome, Observation
 
 LEAD_AGAIN_AFTER = 1.0
@@ -50,6 +50,8 @@ class Guard:
         self._results: list[Result] = []
         self._started: dict[tuple[str, Key], float] = {}
         self._asked: dict[str, State] = {}
+        self._cancelled: dict[str, tuple[int, float]] = {}
+        """By migration: how often of late, and when last. A cancelled migration that comes back is a new run."""
         self._operators = Operators()
         self._taken_up = False
         self._saved: tuple[dict[Key, State], int] = ({}, 0)
@@ -154,17 +156,26 @@ class Guard:
         for migration, upto in roster.forgotten:
             for key, state in tuple(self.states.items()):
                 if key[0] == migration and (key[1] or 0) <= upto and state.phase is Phase.ABORTED:
+                    self._cancelled.pop(migration, None)
                     self._close(dataclasses.replace(state, phase=Phase.DONE, because="forgotten by a human"))
         for run in roster.runs:
             key = (run.migration, run.run_id)
             if run.outcome is None and key not in self.states and run.run_id not in self._closed:
-                self._begin("registered", State(run.migration, run.run_id, Phase.WAITING, "registered", wall))
+                self._begin("registered", self._newcomer(run, wall))
             known = self.states.get(key)
             if known is not None and known.applied_since_wall is None and (run.rows_done or run.batches_done):
                 self._begin("applied", dataclasses.replace(known, applied_since_wall=wall))
         if roster.strangers and (EVERYONE, None) not in self.states:
             names = ", ".join(sorted({session.application_name or session.usename for session in roster.strangers}))
             self._begin("seen", State(EVERYONE, None, Phase.RUNNING, f"seen at work: {names}", wall))
+
+    def _newcomer(self, run: Run, wall: float) -> State:
+        cancels = self._cancels_of(run.migration, wall)
+        return State(run.migration, run.run_id, Phase.WAITING, "registered", wall, cancels=cancels)
+
+    def _cancels_of(self, migration: str, wall: float) -> int:
+        cancels, at = self._cancelled.get(migration, (0, wall))
+        return cancels if wall - at <= FORGIVEN_AFTER else 0
 
     def _begin(self, kind: str, state: State) -> None:
         self.states[_key(state)] = state
@@ -305,9 +316,15 @@ class Guard:
         """Count the cancel for those whose sessions were ended, and tell it even where they have left meanwhile."""
         asked = self._asked.pop(result.rule)
         acted = [ended.session.run_id for ended in result.report.ended if ended.how in ("cancelled", "terminated")]
-        concerned = [state for state in self.states.values() if state.run_id in acted]
+        runs = self.board.roster.runs if self.board.roster else ()
+        names = {state.migration for state in (*self.states.values(), asked) if state.run_id in acted}
+        names |= {run.migration for run in runs if run.run_id in acted}
+        concerned = [s for s in self.states.values() if s.migration in names and s.phase not in ENDINGS]
+        for name in names:
+            here = [state.cancels for state in concerned if state.migration == name]
+            self._cancelled[name] = (1 + max(here, default=self._cancels_of(name, wall)), wall)
         for state in concerned:
-            self.states[_key(state)] = dataclasses.replace(state, cancels=state.cancels + 1)
+            self.states[_key(state)] = dataclasses.replace(state, cancels=self._cancelled[state.migration][0])
         told = _key(concerned[0]) if concerned else result.key
         state = self.states.get(told) or dataclasses.replace(asked, phase=Phase.DONE)
         draft = queue_cleared(result.report, asked.because)

@@ -87,6 +87,42 @@ def test_a_migration_that_comes_back_a_third_time_is_aborted() -> None:
     assert world.phases == {"m": "aborted"}
 
 
+def come_back(world: World, run_id: int) -> None:
+    """The run has failed by its cancel, and the migration begins another."""
+    world.runs = [a_run(run_id - 1, outcome="failed", here=False), a_run(run_id)]
+    world.canceller.reports = [CancelReport((ended(run_id),))]
+
+
+def test_a_migration_that_comes_back_as_a_new_run_each_time_is_aborted_too() -> None:
+    world = queued()
+    world.canceller.reports = [CancelReport((ended(),))]
+    world.tick()
+    come_back(world, 2)
+    world.tick()
+    assert world.word() == "pause"
+    come_back(world, 3)
+    world.tick()
+    assert (len(world.canceller.cleared), world.word()) == (3, "abort")
+
+
+@pytest.mark.parametrize("how", ["later", "forgotten"])
+def test_a_new_run_long_after_the_cancels_or_once_forgotten_begins_with_none(how: str) -> None:
+    world = queued()
+    world.canceller.reports = [CancelReport((ended(),))]
+    world.tick(3)
+    assert world.word() == "abort"
+    world.values["queue sensor"] = 0.0
+    if how == "forgotten":
+        world.forgotten = [("m", 1)]
+        world.tick()
+    else:
+        world.runs = []
+        world.tick(601, by=60.1)
+    world.runs = [a_run(2)]
+    world.tick()
+    assert world.guard.states["m", 2].cancels == 0
+
+
 def test_who_stands_beside_a_queue_is_paused_but_never_counted_as_its_cause() -> None:
     world = queued()
     world.runs.append(a_run(2, "innocent"))
