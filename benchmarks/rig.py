@@ -26,7 +26,7 @@ from psycopg import sql
 
 from guard.act.install import install
 from guard.demo.child import Child
-from guard.demo.embedded import Cluster
+from guard.demo.embedded import Binaries, Cluster
 from guard.demo.waiting import wait_for
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -99,7 +99,8 @@ resume = "< 30s for 15s"
 class Rig:
     """Servers and tables, within a with block."""
 
-    def __init__(self) -> None:
+    def __init__(self, binaries: Binaries | None = None) -> None:
+        self._binaries = binaries
         self.directory = Path(tempfile.mkdtemp(prefix="migration-guard-bench-")).resolve()
         self._passwords = {role: secrets.token_urlsafe(18) for role in ROLES}
         self._stack = contextlib.ExitStack()
@@ -121,7 +122,7 @@ class Rig:
 
     def _build(self) -> None:
         settings = {"fsync": "on", "pg_stat_statements.track_planning": "on", "log_min_error_statement": "panic"}
-        self.cluster = self._stack.enter_context(Cluster.start(standbys=1, settings=settings))
+        self.cluster = self._stack.enter_context(Cluster.start(standbys=1, settings=settings, binaries=self._binaries))
         self.primary = self.cluster.primary
         self.primary.execute(sql.SQL("create database {}").format(sql.Identifier(DATABASE)))
         install(self.primary.dsn(dbname=DATABASE))
