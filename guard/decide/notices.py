@@ -67,6 +67,9 @@ def in_observe_mode(draft: Draft) -> Draft:
 
 def _of_phase(before: Phase, state: State, resume: str) -> Draft | None:
     commands = commands_for(state.phase, state.migration)
+    if state.migration == EVERYONE and state.phase is Phase.DONE and before is Phase.RUNNING:
+        # Nobody was told that it began; and each migration is one for a moment, before it registers and after its end.
+        return None
     if state.phase is Phase.RUNNING:
         if before is Phase.STRAINED:
             return None
