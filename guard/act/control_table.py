@@ -74,8 +74,8 @@ class ControlTable:
             epoch=publication.epoch,
             orders=_dump({name: _order(order) for name, order in publication.orders.items()}),
             lease=self._lease,
-            # An old reading shortens the lease, but never by more than half: from some age on its rule calls it unknown,
-            # and a source that is old by nature must not keep every migration without a lease.
+            # An old reading shortens the lease, but never by more than half: from some age on its rule calls it
+            # unknown, and a source that is old by nature must not keep every migration without a lease.
             rests_for=min(publication.rests_for, self._lease / 2),
             events=_dump([event_to_dict(event) for event in publication.events]),
             admitted=list(publication.admitted),

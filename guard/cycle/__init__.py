@@ -2,7 +2,11 @@
 
 step.py      class Guard: one short function from readings to acts
 board.py     the newest samples and who is here; what the rules make of them
+ledger.py    events and notices that wait to be written
+publisher.py orders and beat in one write
+acting.py    what a decision has the guard do, and what came of it
 chores.py    acts that take their time: clearing a queue, rolling a run back
+trouble.py   whether orders can be given at all, as news
 operators.py what humans ordered, as news
 values.py    what crosses between the cycle and its caller
 words.py     the report that `status` and `explain` read

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from guard.decide.ladder import Circumstances
 from guard.judge.findings import concerns, find
 from guard.judge.verdicts import Streak, judge
-from guard.model import EVERYONE, Ask, Finding, OperatorOrder, Phase, Roster, Rule, Run, Sample, State, Verdict
+from guard.model import EVERYONE, Ask, Finding, OperatorOrder, Phase, Reading, Roster, Rule, Run, Sample, State, Verdict
 from guard.ports import Observation
 
 _AT_WORK = (Phase.RUNNING, Phase.STRAINED, Phase.PAUSED, Phase.SOAKING, Phase.ROLLING_BACK)
@@ -29,6 +29,7 @@ class Board:
         self._streaks: dict[str, Streak] = {}
         self._acted_at: dict[str, float] = {}
         self._missing_since: dict[int | None, float] = {}
+        self._rested_at: float | None = None
 
     def put(self, observation: Observation) -> None:
         """Take what a probe brought; an older sample never replaces a newer one."""
@@ -45,11 +46,27 @@ class Board:
 
     def judge(self, now: float) -> None:
         """Judge every rule on the newest sample."""
+        resting = self.roster is not None and not _anybody(self.roster)
+        if resting:
+            self._rested_at = now
         for rule in self.rules:
-            streak = self._streaks.get(rule.name, Streak())
-            verdict, after = judge(rule, streak, self.samples.get(rule.sensor), now)
+            streak, sample = self._streaks.get(rule.name, Streak()), self.samples.get(rule.sensor)
+            if self._of_rest(rule, sample, now):
+                if resting and rule.name in self.verdicts:
+                    continue
+                sample = None
+            verdict, after = judge(rule, streak, sample, now)
             self.verdicts[rule.name] = self._once(verdict)
             self._streaks[rule.name] = after
+
+    def _of_rest(self, rule: Rule, sample: Sample | None, now: float) -> bool:
+        """Whether a reading is old only because nobody migrated, so that its source was asked more seldom.
+
+        That is no silence of the source: a run that comes then waits for a fresh reading, not for a rule to be well.
+        """
+        if not isinstance(sample, Reading) or self._rested_at is None or sample.taken_at > self._rested_at:
+            return False
+        return now >= sample.taken_at + rule.stale_after
 
     def _once(self, verdict: Verdict) -> Verdict:
         acted_at = self._acted_at.get(verdict.rule)
@@ -65,6 +82,7 @@ class Board:
         board.samples = {sensor: sample for sensor, sample in self.samples.items() if sensor in sensors}
         board.roster = self.roster
         board._missing_since = self._missing_since
+        board._rested_at = self._rested_at
         board._acted_at = {name: at for name, at in self._acted_at.items() if name in kept}
         board._streaks = {name: streak for name, streak in self._streaks.items() if name in kept}
         return board
@@ -132,6 +150,12 @@ class Board:
             return False
         since = self._missing_since.setdefault(state.run_id, roster.taken_at)
         return roster.taken_at - since >= GONE_AFTER
+
+
+def _anybody(roster: Roster) -> bool:
+    """Whether a migration is there, registered or not."""
+    here = (run.session is not None or run.pooled for run in roster.runs if run.outcome is None)
+    return bool(roster.strangers) or any(here)
 
 
 def _is_here(state: State, run: Run | None, roster: Roster) -> bool:

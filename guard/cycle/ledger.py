@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from guard.decide import notices
 from guard.decide.notices import Draft
-from guard.model import Event, Notice, State
+from guard.model import EVERYONE, Event, Notice, Phase, State
 from guard.records import notice_to_dict, state_to_dict
 
 EVENTS_KEPT = 1000
@@ -43,6 +43,13 @@ class Ledger:
         if once:
             self._told.add(told)
         self.record(draft.kind, state, draft, wall=wall)
+
+    def notify(self, draft: Draft, wall: float) -> None:
+        """Tell people what concerns no run; it is no event, since the database is what cannot be written."""
+        nobody = State(EVERYONE, None, Phase.RUNNING, draft.because, wall)
+        self.notices.append(
+            notices.address(draft, nobody, notice_id=self._new_id(), database=self._database, wall=wall)
+        )
 
     def bar(self, state: State, because: str) -> None:
         """Keep a run from going on until a human forgets it."""

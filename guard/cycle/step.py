@@ -7,29 +7,26 @@ published has happened for a migration; so acts that cannot be taken back start 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
+from guard.cycle.acting import Acting, Duty, hook_of
 from guard.cycle.board import Board
-from guard.cycle.chores import QueueCleared, RolledBack, clear_queue, roll_back
 from guard.cycle.ledger import Ledger
 from guard.cycle.operators import Operators
 from guard.cycle.publisher import Bulletin, Publisher
+from guard.cycle.trouble import Trouble
 from guard.cycle.values import Chore, Key, Options, Result, Step
-from guard.cycle.words import queue_cleared, report
+from guard.cycle.words import report
 from guard.decide import notices
 from guard.decide.decision import Decision, decide
-from guard.decide.ladder import FORGIVEN_AFTER, Circumstances
-from guard.decide.machine import ENDINGS, TABLE, Move
+from guard.decide.ladder import Circumstances
+from guard.decide.machine import ENDINGS
 from guard.errors import NotInstalled, ServerError, WrongServer
 from guard.judge.findings import what_would_resume
 from guard.model import EVERYONE, Finding, Phase, Run, State
-from guard.ports import Hands, Hook, HookOutcome, Observation
+from guard.ports import Hands, Hook, Observation
 
 LEAD_AGAIN_AFTER = 1.0
-AGAIN_AFTER = 1.0
-"""Seconds between two beginnings of the same act: one that fails at once must not be tried as fast as it fails."""
-ROLLBACK_MARGIN = 120.0
-"""Seconds beyond its timeout after which a hook that a former daemon began is no longer waited for."""
 
 _ORDERED = (Phase.ROLLING_BACK, Phase.ABORTED)
 """Phases that a guard which only observes does not enter."""
@@ -46,13 +43,9 @@ class Guard:
         self.states: dict[Key, State] = {}
         self._ledger = Ledger(options.database, new_id)
         self._closed: set[int] = set()
-        self._busy: set[tuple[str, Key]] = set()
-        self._results: list[Result] = []
-        self._started: dict[tuple[str, Key], float] = {}
-        self._asked: dict[str, State] = {}
-        self._cancelled: dict[str, tuple[int, float]] = {}
-        """By migration: how often of late, and when last. A cancelled migration that comes back is a new run."""
+        self._acting = Acting(self.states, self._ledger)
         self._operators = Operators()
+        self._trouble = Trouble()
         self._taken_up = False
         self._saved: tuple[dict[Key, State], int] = ({}, 0)
         self._next_lead = 0.0
@@ -65,9 +58,7 @@ class Guard:
 
     def done(self, chore: Chore, result: Result | None) -> None:
         """Take the result of a chore (None: it failed or has to wait); the next step looks at it."""
-        self._busy.discard((chore.kind, chore.key))
-        if result is not None:
-            self._results.append(result)
+        self._acting.done(chore, result)
 
     def reconfigure(self, options: Options, hooks: Mapping[str, Hook]) -> None:
         """Judge by other rules from now on; what a removed rule knew does not linger."""
@@ -120,7 +111,7 @@ class Guard:
     async def step(self, now: float, wall: float) -> Step:
         """poll -> judge -> decide -> act -> tell, from what was heard until now. Raises Fenced and WorldError."""
         await self._lead_again(now)
-        self._take_results(now, wall)
+        self._acting.take_results(self.board, now, wall)
         self.board.judge(now)
         if not self._taken_up:
             # What was decided for these runs before is not known yet; to begin anew could let an aborted one go on.
@@ -135,8 +126,21 @@ class Guard:
             decisions.append(decision)
             due = min((at for at in (due, finding.due) if at is not None), default=None)
         await self.publisher.publish(self._bulletin(now, wall), self._ledger)
+        self._say_trouble(now, wall)
         self._save()
-        return Step(due, tuple(chore for decision in decisions for chore in self._chores(decision, now, wall)))
+        return Step(due, self._chores(decisions, now, wall))
+
+    def _chores(self, decisions: Sequence[Decision], now: float, wall: float) -> tuple[Chore, ...]:
+        """Start what takes time: only a guard that leads may act, and never one that observes."""
+        if not self.publisher.leading or self.options.observing:
+            return ()
+        duty = Duty(self.options, self.hands, self.board, now, wall)
+        return tuple(chore for decision in decisions for chore in self._acting.chores(decision, duty))
+
+    def _say_trouble(self, now: float, wall: float) -> None:
+        draft = self._trouble.news(self.publisher.trouble, now, awake=not self.dormant)
+        if draft is not None:
+            self._ledger.notify(draft, wall)
 
     async def _lead_again(self, now: float) -> None:
         if self.publisher.leading or now < self._next_lead:
@@ -156,7 +160,7 @@ class Guard:
         for migration, upto in roster.forgotten:
             for key, state in tuple(self.states.items()):
                 if key[0] == migration and (key[1] or 0) <= upto and state.phase is Phase.ABORTED:
-                    self._cancelled.pop(migration, None)
+                    self._acting.forgive(migration)
                     self._close(dataclasses.replace(state, phase=Phase.DONE, because="forgotten by a human"))
         for run in roster.runs:
             key = (run.migration, run.run_id)
@@ -170,12 +174,8 @@ class Guard:
             self._begin("seen", State(EVERYONE, None, Phase.RUNNING, f"seen at work: {names}", wall))
 
     def _newcomer(self, run: Run, wall: float) -> State:
-        cancels = self._cancels_of(run.migration, wall)
+        cancels = self._acting.cancels_of(run.migration, wall)
         return State(run.migration, run.run_id, Phase.WAITING, "registered", wall, cancels=cancels)
-
-    def _cancels_of(self, migration: str, wall: float) -> int:
-        cancels, at = self._cancelled.get(migration, (0, wall))
-        return cancels if wall - at <= FORGIVEN_AFTER else 0
 
     def _begin(self, kind: str, state: State) -> None:
         self.states[_key(state)] = state
@@ -204,7 +204,7 @@ class Guard:
         base = Circumstances(
             now=now,
             wall=wall,
-            hook=self._hook(state.migration) is not None,
+            hook=hook_of(self.hands, state.migration) is not None,
             auto_rollback=self.options.auto_rollback,
             soak=soak.get(state.migration, soak.get(EVERYONE, 0.0)),
             epoch=self.publisher.epoch + 1,
@@ -244,7 +244,7 @@ class Guard:
             self._ledger.record("effective", state)
         self.states[_key(state)] = state
         if decision.ask_human:
-            hook = self._hook(state.migration)
+            hook = hook_of(self.hands, state.migration)
             draft = notices.ask_human(state, decision.ask_human, finding.because, hook.command if hook else ())
             self._ledger.tell(draft, state, wall)
         if state.phase is Phase.DONE:
@@ -262,88 +262,6 @@ class Guard:
             kept = self.states[_key(kept)]
         self.states[_key(kept)] = kept
         self._ledger.tell(draft, kept, wall, once=True)
-
-    def _chores(self, decision: Decision, now: float, wall: float) -> list[Chore]:
-        """Start what takes time; only a leading guard that may act does, and never the same thing twice at once."""
-        state, key, roster = decision.state, _key(decision.state), self.board.roster
-        # Without a look at who is here nobody's sessions could be ended, nor proven gone before a rollback.
-        if not self.publisher.leading or self.options.observing or roster is None:
-            return []
-        queues = [rule for rule in self.options.rules if rule.name in decision.clear_queue]
-        chores = []
-        for rule in queues:
-            about = (rule.name, None)
-            if self._take_on("queue", about, now):
-                self._asked[rule.name] = state
-                chores.append(Chore("queue", about, clear_queue(self.hands, key, rule, roster)))
-        if state.phase is Phase.ROLLING_BACK and self._take_on("rollback", key, now):
-            hook, run = self._hook(state.migration), self.board.run(state.run_id)
-            if hook is None or wall - state.since_wall > hook.timeout + ROLLBACK_MARGIN:
-                words = "it was begun and its end is not known; the hook may have run"
-                self._busy.discard(("rollback", key))
-                self._results.append(RolledBack(key, HookOutcome(False, words)))
-            else:
-                work = roll_back(self.hands, state, run, hook=hook, facts=self._facts(state))
-                chores.append(Chore("rollback", key, work))
-        return chores
-
-    def _take_on(self, kind: str, key: Key, now: float) -> bool:
-        started = self._started.get((kind, key))
-        if (kind, key) in self._busy or (started is not None and now - started < AGAIN_AFTER):
-            return False
-        self._busy.add((kind, key))
-        self._started[kind, key] = now
-        return True
-
-    def _take_results(self, now: float, wall: float) -> None:
-        results, self._results = self._results, []
-        for result in results:
-            if isinstance(result, QueueCleared):
-                self.board.acted(result.rule, now)
-                self._take_cleared(result, wall)
-            elif state := self.states.get(result.key):
-                self._take_rolled_back(result.outcome, state, wall)
-
-    def _take_rolled_back(self, outcome: HookOutcome, state: State, wall: float) -> None:
-        ended = dataclasses.replace(state, phase=TABLE[state.phase, Move.ROLLED], since_wall=wall)
-        draft = notices.rolled_back(ended, ok=outcome.ok, words=outcome.words, output=outcome.output)
-        ended = dataclasses.replace(ended, because=f"{draft.headline}: {ended.because}")
-        self.states[_key(ended)] = ended
-        self._ledger.record(draft.kind, ended, draft, wall=wall)
-        self._ledger.bar(ended, ended.because)
-
-    def _take_cleared(self, result: QueueCleared, wall: float) -> None:
-        """Count the cancel for those whose sessions were ended, and tell it even where they have left meanwhile."""
-        asked = self._asked.pop(result.rule)
-        acted = [ended.session.run_id for ended in result.report.ended if ended.how in ("cancelled", "terminated")]
-        runs = self.board.roster.runs if self.board.roster else ()
-        names = {state.migration for state in (*self.states.values(), asked) if state.run_id in acted}
-        names |= {run.migration for run in runs if run.run_id in acted}
-        concerned = [s for s in self.states.values() if s.migration in names and s.phase not in ENDINGS]
-        for name in names:
-            here = [state.cancels for state in concerned if state.migration == name]
-            self._cancelled[name] = (1 + max(here, default=self._cancels_of(name, wall)), wall)
-        for state in concerned:
-            self.states[_key(state)] = dataclasses.replace(state, cancels=self._cancelled[state.migration][0])
-        told = _key(concerned[0]) if concerned else result.key
-        state = self.states.get(told) or dataclasses.replace(asked, phase=Phase.DONE)
-        draft = queue_cleared(result.report, asked.because)
-        if draft is not None:
-            # The same refusal at each poll is one piece of news.
-            self._ledger.tell(draft, state, wall, once=draft.kind == "cancel_failed")
-
-    def _hook(self, migration: str) -> Hook | None:
-        return self.hands.hooks.get(migration) or self.hands.hooks.get(EVERYONE)
-
-    def _facts(self, state: State) -> dict[str, object]:
-        return {
-            "event": "rollback",
-            "database": self.options.database,
-            "migration": state.migration,
-            "run_id": state.run_id,
-            "because": state.because,
-            "since": state.since_wall,
-        }
 
     def _save(self) -> None:
         present = (dict(self.states), self.publisher.last_event_id)

@@ -256,14 +256,42 @@ def test_a_failed_publication_loses_no_event_and_no_notice() -> None:
     world.signal.lead_fails = Unreachable("still gone")
     world.values["lag sensor"] = 7.0
     world.tick(5)
-    assert (world.told(), world.guard.publisher.trouble) == (["started", "paused"], "still gone")
+    assert (world.told(), world.guard.publisher.trouble) == (["started", "paused", "cannot_signal"], "still gone")
     assert world.word() == "proceed"
     world.signal.fails = world.signal.lead_fails = None
     world.tick(2)
     assert (world.word(), world.guard.publisher.trouble) == ("pause", "")
     assert world.events() == ["registered", "started", "paused"]
-    assert world.told() == ["started", "paused"]
+    assert world.told() == ["started", "paused", "cannot_signal", "can_signal"]
     assert world.journal.saves[-1][1] == 3
+
+
+def test_that_no_order_can_be_given_is_told_once_with_the_reason_however_long_it_lasts() -> None:
+    world = running(make_rule(pause="> 5s"))
+    world.signal.fails = world.signal.lead_fails = Unreachable("cannot execute UPDATE in a read-only transaction")
+    world.tick(30)
+    told = [notice for notice in world.journal.notices if notice.kind == "cannot_signal"]
+    assert [(n.headline, n.because) for n in told] == [
+        ("migration-guard cannot signal", "cannot execute UPDATE in a read-only transaction")
+    ]
+
+
+def test_a_short_absence_of_the_server_wakes_nobody() -> None:
+    world = running(make_rule(pause="> 5s"))
+    world.signal.fails = world.signal.lead_fails = Unreachable("restarting")
+    world.tick(2)
+    world.signal.fails = world.signal.lead_fails = None
+    world.tick(5)
+    assert "cannot_signal" not in world.told()
+    assert "can_signal" not in world.told()
+
+
+def test_nobody_is_woken_for_a_database_in_which_nobody_migrates() -> None:
+    world = World(RULE)
+    world.tick()
+    world.signal.fails = world.signal.lead_fails = Unreachable("gone")
+    world.tick(30)
+    assert world.told() == []
 
 
 def test_a_fenced_guard_stops_and_saves_nothing() -> None:

@@ -1,0 +1,157 @@
+"""What a decision has the guard do, and what came of it.
+
+Acts take their time, so they are chores beside the steps: never the same one twice at once, never as fast as it fails,
+and counted against those migrations only whose sessions were ended.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+from guard.cycle.board import Board
+from guard.cycle.chores import QueueCleared, RolledBack, clear_queue, roll_back
+from guard.cycle.ledger import Ledger
+from guard.cycle.values import Chore, Key, Options, Result
+from guard.cycle.words import queue_cleared
+from guard.decide import notices
+from guard.decide.decision import Decision
+from guard.decide.ladder import FORGIVEN_AFTER
+from guard.decide.machine import ENDINGS, TABLE, Move
+from guard.model import EVERYONE, Phase, State
+from guard.ports import Hands, Hook, HookOutcome
+
+AGAIN_AFTER = 1.0
+"""Seconds between two beginnings of the same act: one that fails at once must not be tried as fast as it fails."""
+ROLLBACK_MARGIN = 120.0
+"""Seconds beyond its timeout after which a hook that a former daemon began is no longer waited for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """What an act needs to know and to have at one moment."""
+
+    options: Options
+    hands: Hands
+    board: Board
+    now: float
+    wall: float
+
+
+class Acting:
+    """Starts chores and takes their results. `states` and `ledger` are the guard's own."""
+
+    def __init__(self, states: dict[Key, State], ledger: Ledger) -> None:
+        self._states = states
+        self._ledger = ledger
+        self._busy: set[tuple[str, Key]] = set()
+        self._results: list[Result] = []
+        self._started: dict[tuple[str, Key], float] = {}
+        self._asked: dict[str, State] = {}
+        self._cancelled: dict[str, tuple[int, float]] = {}
+        """By migration: how often of late, and when last. A cancelled migration that comes back is a new run."""
+
+    def chores(self, decision: Decision, duty: Duty) -> list[Chore]:
+        """What to start for one run."""
+        state, key, roster = decision.state, (decision.state.migration, decision.state.run_id), duty.board.roster
+        # Without a look at who is here nobody's sessions could be ended, nor proven gone before a rollback.
+        if roster is None:
+            return []
+        chores = []
+        for rule in [rule for rule in duty.options.rules if rule.name in decision.clear_queue]:
+            about = (rule.name, None)
+            if self._take_on("queue", about, duty.now):
+                self._asked[rule.name] = state
+                chores.append(Chore("queue", about, clear_queue(duty.hands, key, rule, roster)))
+        if state.phase is Phase.ROLLING_BACK and self._take_on("rollback", key, duty.now):
+            chores += self._roll_back(state, key, duty)
+        return chores
+
+    def _roll_back(self, state: State, key: Key, duty: Duty) -> list[Chore]:
+        hook, run = hook_of(duty.hands, state.migration), duty.board.run(state.run_id)
+        if hook is None or duty.wall - state.since_wall > hook.timeout + ROLLBACK_MARGIN:
+            words = "it was begun and its end is not known; the hook may have run"
+            self._busy.discard(("rollback", key))
+            self._results.append(RolledBack(key, HookOutcome(False, words)))
+            return []
+        work = roll_back(duty.hands, state, run, hook=hook, facts=_facts(state, duty.options.database))
+        return [Chore("rollback", key, work)]
+
+    def _take_on(self, kind: str, key: Key, now: float) -> bool:
+        started = self._started.get((kind, key))
+        if (kind, key) in self._busy or (started is not None and now - started < AGAIN_AFTER):
+            return False
+        self._busy.add((kind, key))
+        self._started[kind, key] = now
+        return True
+
+    def done(self, chore: Chore, result: Result | None) -> None:
+        """Take the result of a chore (None: it failed or has to wait); the next step looks at it."""
+        self._busy.discard((chore.kind, chore.key))
+        if result is not None:
+            self._results.append(result)
+
+    def take_results(self, board: Board, now: float, wall: float) -> None:
+        """Make what has come of earlier chores part of the states, and tell it."""
+        results, self._results = self._results, []
+        for result in results:
+            if isinstance(result, QueueCleared):
+                board.acted(result.rule, now)
+                self._take_cleared(result, board, wall)
+            elif state := self._states.get(result.key):
+                self._take_rolled_back(result, state, wall)
+
+    def _take_rolled_back(self, result: RolledBack, state: State, wall: float) -> None:
+        outcome = result.outcome
+        ended = dataclasses.replace(state, phase=TABLE[state.phase, Move.ROLLED], since_wall=wall)
+        draft = notices.rolled_back(ended, ok=outcome.ok, words=outcome.words, output=outcome.output)
+        ended = dataclasses.replace(ended, because=f"{draft.headline}: {ended.because}")
+        self._states[result.key] = ended
+        self._ledger.record(draft.kind, ended, draft, wall=wall)
+        self._ledger.bar(ended, ended.because)
+
+    def _take_cleared(self, result: QueueCleared, board: Board, wall: float) -> None:
+        """Count the cancel for those whose sessions were ended, and tell it even where they have left meanwhile."""
+        asked = self._asked.pop(result.rule)
+        acted = [ended.session.run_id for ended in result.report.ended if ended.how in ("cancelled", "terminated")]
+        runs = board.roster.runs if board.roster else ()
+        names = {state.migration for state in (*self._states.values(), asked) if state.run_id in acted}
+        names |= {run.migration for run in runs if run.run_id in acted}
+        concerned = [s for s in self._states.values() if s.migration in names and s.phase not in ENDINGS]
+        for name in names:
+            here = [state.cancels for state in concerned if state.migration == name]
+            self._cancelled[name] = (1 + max(here, default=self.cancels_of(name, wall)), wall)
+        for state in concerned:
+            key = (state.migration, state.run_id)
+            self._states[key] = dataclasses.replace(state, cancels=self._cancelled[state.migration][0])
+        told = (concerned[0].migration, concerned[0].run_id) if concerned else result.key
+        state = self._states.get(told) or dataclasses.replace(asked, phase=Phase.DONE)
+        draft = queue_cleared(result.report, asked.because)
+        if draft is not None:
+            # The same refusal at each poll is one piece of news.
+            self._ledger.tell(draft, state, wall, once=draft.kind == "cancel_failed")
+
+    def forgive(self, migration: str) -> None:
+        """A human has forgotten the migration, and its cancels with it."""
+        self._cancelled.pop(migration, None)
+
+    def cancels_of(self, migration: str, wall: float) -> int:
+        """How often a migration of this name was cancelled of late."""
+        cancels, at = self._cancelled.get(migration, (0, wall))
+        return cancels if wall - at <= FORGIVEN_AFTER else 0
+
+
+def hook_of(hands: Hands, migration: str) -> Hook | None:
+    """The rollback hook of a migration: its own, or everybody's."""
+    return hands.hooks.get(migration) or hands.hooks.get(EVERYONE)
+
+
+def _facts(state: State, database: str) -> dict[str, object]:
+    return {
+        "event": "rollback",
+        "database": database,
+        "migration": state.migration,
+        "run_id": state.run_id,
+        "because": state.because,
+        "since": state.since_wall,
+    }
