@@ -78,7 +78,8 @@ class Board:
         """The same world under other rules: unchanged rules keep their memory, removed ones leave nothing behind."""
         board = Board(rules)
         kept = {rule.name for rule in set(rules) & set(self.rules)}
-        sensors = {rule.sensor for rule in rules}
+        # An answer to a question that was asked otherwise says nothing about the new limits.
+        sensors = {rule.sensor for rule in rules if _question(rule) in {_question(known) for known in self.rules}}
         board.samples = {sensor: sample for sensor, sample in self.samples.items() if sensor in sensors}
         board.roster = self.roster
         board._missing_since = self._missing_since
@@ -165,6 +166,10 @@ def _is_here(state: State, run: Run | None, roster: Roster) -> bool:
         return False
     heard_of = run.pooled and roster.server_wall - run.last_seen_wall < POOLED_GONE_AFTER
     return run.session is not None or heard_of
+
+
+def _question(rule: Rule) -> tuple[object, ...]:
+    return (rule.sensor, rule.query, rule.json_path, rule.scale)
 
 
 def _key(state: State) -> tuple[str, int | None]:
