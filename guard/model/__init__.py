@@ -1,0 +1,44 @@
+"""The nouns of the house: frozen values that every room speaks in. No behaviour beyond reading one's own fields.
+
+Three clocks, never mixed. `taken_at`, `since`, `due`, `now` are seconds of the daemon's monotonic clock: they measure
+durations and mean nothing outside the process. Names that end in `_wall` are Unix time: for people and for what must
+survive a restart. Leases live by the server's clock and never leave it.
+
+seen.py      what was seen: readings and silences, sessions, runs, operators' orders
+wanted.py    what is wanted: rules, conditions, limits
+meant.py     what it means: verdicts and findings
+follows.py   what follows: phases, orders, states, notices, events
+"""
+
+from guard.model.follows import Event, Notice, Order, OrderKind, Phase, Severity, State
+from guard.model.meant import Ask, Finding, Level, Verdict
+from guard.model.seen import EVERYONE, Dimension, OperatorOrder, Reading, Roster, Run, Sample, Session, Silence
+from guard.model.wanted import Condition, Limit, NoData, Rule, Term
+
+__all__ = [
+    "EVERYONE",
+    "Ask",
+    "Condition",
+    "Dimension",
+    "Event",
+    "Finding",
+    "Level",
+    "Limit",
+    "NoData",
+    "Notice",
+    "OperatorOrder",
+    "Order",
+    "OrderKind",
+    "Phase",
+    "Reading",
+    "Roster",
+    "Rule",
+    "Run",
+    "Sample",
+    "Session",
+    "Severity",
+    "Silence",
+    "State",
+    "Term",
+    "Verdict",
+]

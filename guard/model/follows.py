@@ -1,0 +1,101 @@
+"""What follows: phases, orders, what is remembered of a run, and what people are told."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+class OrderKind(enum.IntEnum):
+    """What a migration is told; a greater one is graver."""
+
+    PROCEED = 0
+    PAUSE = 1
+    ABORT = 2
+
+    @property
+    def word(self) -> str:
+        return self.name.lower()
+
+
+class Phase(enum.StrEnum):
+    """Where one run stands with its guard."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    STRAINED = "strained"
+    PAUSED = "paused"
+    ROLLING_BACK = "rolling back"
+    ABORTED = "aborted"
+    SOAKING = "soaking"
+    DONE = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    kind: OrderKind
+    because: str
+    since_wall: float
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What the guard remembers of one target; all of it survives a kill."""
+
+    migration: str
+    run_id: int | None
+    phase: Phase
+    because: str
+    since_wall: float
+    effective: bool = False
+    """The pause has been acknowledged or was seen to hold."""
+    cancels: int = 0
+    """Cancelled or terminated this often in this run."""
+    admitted: bool = False
+    well_before: tuple[str, ...] = ()
+    """Rules that were well when the run was admitted; only these may roll it back."""
+    applied_since_wall: float | None = None
+    """When the run was first seen to have applied something."""
+    asked_human: bool = False
+    soak_until_wall: float | None = None
+    epoch: int = 0
+    """Of the order that this phase gave; an acknowledgement of it or of a later one makes a pause effective."""
+
+
+class Severity(enum.StrEnum):
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something that people are to be told, in order per run, at least once; `notice_id` lets them drop a duplicate."""
+
+    notice_id: str
+    at_wall: float
+    database: str
+    migration: str
+    run_id: int | None
+    kind: str
+    """A reason code of a small fixed set: `paused`, `resumed`, `cancelled`, ... (see guard.decide.notices)."""
+    severity: Severity
+    headline: str
+    because: str
+    next_step: str = ""
+    commands: tuple[str, ...] = ()
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A line of the audit trail in the guarded database; written in one transaction with the order it speaks of."""
+
+    kind: str
+    migration: str
+    run_id: int | None
+    because: str
+    phase: str
+    payload: Mapping[str, object] = field(default_factory=dict)
+    """`state` (enough to take the run up again) and `notice` (enough to tell it again)."""

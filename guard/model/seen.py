@@ -1,0 +1,105 @@
+"""What was seen: readings and silences, sessions, runs, and what operators ordered."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+EVERYONE = "*"
+"""The target that stands for sessions recognised as a migration's but never registered."""
+
+
+class Dimension(enum.StrEnum):
+    """What a number measures; a limit must be of the same dimension as its metric."""
+
+    SECONDS = "seconds"
+    BYTES = "bytes"
+    COUNT = "count"
+    RATIO = "ratio"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A measured value, in the base unit of its dimension (seconds, bytes, a count, 0..1)."""
+
+    sensor: str
+    value: float
+    taken_at: float
+    detail: str = ""
+    """Words that say where the value comes from, such as the standby that is slowest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """The stated absence of a value. It is never a zero."""
+
+    sensor: str
+    why: str
+    taken_at: float
+    at_least: float | None = None
+    """A part that was measured all the same: one standby is missing, another is 90 s behind. The true value is this or
+    worse, so it may prove a breach and can never prove that all is well."""
+
+
+Sample = Reading | Silence
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A server process, with the fingerprint by which it may be cancelled without hitting its successor."""
+
+    pid: int
+    backend_start_wall: float
+    usename: str
+    application_name: str
+    state: str = ""
+    run_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One execution of a migration as its own client registered it."""
+
+    run_id: int
+    migration: str
+    session: Session | None
+    """None when the registered session no longer exists."""
+    registered_wall: float
+    last_seen_wall: float
+    acknowledged_epoch: int = 0
+    rows_done: int = 0
+    batches_done: int = 0
+    note: str = ""
+    outcome: str | None = None
+    """None while it runs; then `done`, `failed`, `aborted`, `gone`."""
+    pooled: bool = False
+    """Behind a transaction pooler: the session may serve the application by now, so nothing of it is cancelled."""
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorOrder:
+    """A human's word about one migration or about all (`*`): `pause`, `abort`, `override`, `mute`."""
+
+    order_id: int
+    kind: str
+    migration: str
+    owner: str
+    reason: str
+    created_wall: float
+    expires_wall: float | None = None
+    rule: str | None = None
+    """Only for `mute`: the rule that is not to be listened to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Roster:
+    """Who is here: runs that have not ended, sessions recognised as a migration's, and what operators ordered."""
+
+    runs: tuple[Run, ...]
+    strangers: tuple[Session, ...]
+    """Recognised by role and name, registered by nobody."""
+    operator_orders: tuple[OperatorOrder, ...]
+    forgotten: tuple[tuple[str, int], ...]
+    """(migration, last run id) that a human has declared forgotten."""
+    taken_at: float
+    server_wall: float
