@@ -26,7 +26,7 @@ def test_a_migration_whose_guard_was_killed_stops_by_the_lease_and_goes_on_with_
     wait_for(lambda: time.time() > killed + LEASE + FRESH_FOR + 1, within=LEASE + 3)
     assert max(migrating.starts) < killed + LEASE + FRESH_FOR + NOISE
     assert max(migrating.starts) > killed + 0.5  # what the guard said last was good for a while
-    assert "has been silent for 3" in migrating.lines("waits")[-1]["words"]
+    assert "has been silent for" in migrating.lines("waits")[-1]["words"]
     term = house.lease()["term"]
 
     house.serve()
@@ -35,17 +35,18 @@ def test_a_migration_whose_guard_was_killed_stops_by_the_lease_and_goes_on_with_
     assert house.order()["kind"] == "proceed"
 
 
-def test_a_guard_killed_ten_times_while_the_migration_runs_takes_it_up_each_time(
+def test_a_guard_killed_ten_times_while_the_migration_runs_lets_no_batch_begin_in_a_pause_and_tells_all(
     house: House, rng: random.Random
 ) -> None:
     daemon = house.serve()
     migrating = house.wait_migrating(work=0.01)
     for _ in range(10):
-        time.sleep(rng.uniform(0.0, 0.4))
-        house.load(rng.choice((0, 0, 0, 9)))
+        house.load(rng.choice((0, 0, 9)))
+        time.sleep(rng.uniform(0.0, 1.8))  # while it starts, takes the lead, judges, or tells
         daemon.kill()
-        daemon = house.serve()
+        daemon = house.serve(wait=False)
     house.load(0)
+    daemon.wait_says("guarding ")
     house.wait_order("proceed")
     migrating.wait_starts()
     house.assert_kept_to_orders(migrating)
