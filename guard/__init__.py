@@ -3,13 +3,13 @@
 The flow: **poll -> judge -> decide -> act -> tell**, one trip for each reading (``cycle/``).
 
 poll/      what is the world like?     judge/    is that bad?       decide/   what follows?
-act/       do it                       tell/     say it             show/     let people look
+act/       do it                       tell/     say it             cycle/    the trip
 client/    what a migration imports    sql/      what a DBA reviews cli/      the command line
-demo/      a primary, a standby and the demonstration
-cycle/     the trip                    daemon.py its life           wiring.py settings -> ready guards
-settings/  the file                    journal/  flight recorder    postgres.py  the door to PostgreSQL
-model.py   nouns                       ports.py  protocols          records.py   nouns as JSON
-errors.py  the tree of errors
+settings/  the file                    wiring.py settings -> guards watch.py  one guard at work
+daemon/    start, reload, stop         journal/  flight recorder    postgres.py  the door to PostgreSQL
+check/     what is wrong here          demo/     a primary, a standby and the demonstration
+model/     nouns                       ports.py  protocols          records.py   nouns as JSON
+errors.py  the tree of errors          exits.py  exit codes
 
 Nothing is imported here, so that ``guard.client`` stays light.
 """

@@ -2,9 +2,14 @@
 
 import os
 
+import hypothesis
 import pytest
 
 from tests.choice import CHOICE, choose_binaries
+
+# How long an example takes says something of the machine, and nothing of the code.
+hypothesis.settings.register_profile("guard", deadline=None)
+hypothesis.settings.load_profile("guard")
 
 pytest_plugins = ["tests.fix_postgres", "tests.fix_sessions", "tests.fix_proxy", "tests.fix_http"]
 
