@@ -89,6 +89,9 @@ class Door:
             "idle_in_transaction_session_timeout": "5s",
             # A commit that waits for a lost synchronous standby is not ended by statement_timeout.
             "synchronous_commit": "local",
+            # Whoever may create in public could else make a function that fits a call of ours better than the
+            # server's own, and have it run with the guard's rights.
+            "search_path": "pg_catalog, pg_temp",
             **(settings or {}),
         }
         try:

@@ -43,6 +43,23 @@ def test_a_session_of_the_guard_says_who_it_is_and_carries_its_timeouts(database
     ]
 
 
+def test_no_function_of_other_schemas_is_run_in_place_of_the_servers_own(database: Database) -> None:
+    # It fits two literals better than the server's own, whose first argument is a name.
+    database.execute(
+        "create function public.pg_has_role(text, text) returns boolean language plpgsql as "
+        "$$ begin raise 'run with the rights of %', current_user; end $$"
+    )
+
+    async def ask() -> list[tuple[object, ...]]:
+        door = Door(database.dsn(), purpose="t")
+        try:
+            return await door.fetch("select pg_has_role('pg_monitor', 'usage')")
+        finally:
+            await door.close()
+
+    assert asyncio.run(ask()) == [(True,)]
+
+
 def test_rows_come_as_the_type_asked_for(database: Database) -> None:
     @dataclass
     class Point:
@@ -196,7 +213,7 @@ def test_what_the_server_refuses_is_named_and_the_connection_lives_on(database: 
     async def ask() -> None:
         door = Door(database.dsn("door_nobody"), purpose="t", statement_timeout_ms=200)
         with pytest.raises(NotPermitted) as denied:
-            await door.fetch("select * from secret")
+            await door.fetch("select * from public.secret")
         assert denied.value.sqlstate == "42501"
         with pytest.raises(QueryFailed) as unknown:
             await door.fetch("select * from nowhere")
@@ -233,15 +250,15 @@ def test_a_transaction_commits_whole_or_not_at_all(database: Database) -> None:
         door = Door(database.dsn(), purpose="t")
 
         async def write(connection: Connection) -> str:
-            await connection.execute("insert into t values (1)")
+            await connection.execute("insert into public.t values (1)")
             return "done"
 
         async def fenced(connection: Connection) -> None:
-            await connection.execute("insert into t values (2)")
+            await connection.execute("insert into public.t values (2)")
             raise Fenced("a newer guard leads")
 
         async def hang(connection: Connection) -> None:
-            await connection.execute("insert into t values (3)")
+            await connection.execute("insert into public.t values (3)")
             await connection.execute("select pg_sleep(1)")
 
         assert await door.transact(write) == "done"
@@ -249,7 +266,7 @@ def test_a_transaction_commits_whole_or_not_at_all(database: Database) -> None:
             await door.transact(fenced)
         with pytest.raises(DeadlineExceeded):
             await door.transact(hang, deadline=0.3)
-        assert await door.fetch("select n from t") == [(1,)]
+        assert await door.fetch("select n from public.t") == [(1,)]
         await door.close()
 
     asyncio.run(ask())
