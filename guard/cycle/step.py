@@ -157,9 +157,12 @@ class Guard:
         roster = self.board.roster
         if roster is None:
             return
+        standing = {order.migration for order in roster.operator_orders if order.kind == "abort"}
         for migration, upto in roster.forgotten:
             for key, state in tuple(self.states.items()):
-                if key[0] == migration and (key[1] or 0) <= upto and state.phase is Phase.ABORTED:
+                # Sessions without a run would be met anew and aborted again at each step.
+                still = key[1] is None and bool(standing & {migration, EVERYONE})
+                if key[0] == migration and (key[1] or 0) <= upto and state.phase is Phase.ABORTED and not still:
                     self._acting.forgive(migration)
                     self._close(dataclasses.replace(state, phase=Phase.DONE, because="forgotten by a human"))
         for run in roster.runs:
@@ -238,8 +241,10 @@ class Guard:
                 self._only_imagine(decision, draft, wall)
                 return
             self._ledger.record(draft.kind if draft else state.phase.value, state, draft, wall=wall)
-            if state.phase is Phase.ABORTED:
-                self._ledger.bar(state, state.because)
+            if state.phase in _ORDERED:
+                # A rollback goes on without the guard, and an override suspends its orders: neither may let it go on.
+                due = "a rollback is due: " if state.phase is Phase.ROLLING_BACK else ""
+                self._ledger.bar(state, due + state.because)
         elif decision.became_effective:
             self._ledger.record("effective", state)
         self.states[_key(state)] = state

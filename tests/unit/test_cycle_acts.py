@@ -39,6 +39,16 @@ def failing(hook: FakeHook | None = None, **options: object) -> World:
     return world
 
 
+def test_a_run_is_barred_before_its_rollback_begins_since_that_goes_on_without_the_guard() -> None:
+    barred: list[tuple[int, str, str]] = []
+    hook = FakeHook(before=lambda: barred.extend(e for p in world.signal.published for e in p.barred))
+    world = failing(hook)
+    world.tick(4)
+    assert hook.runs
+    assert [(run_id, name) for run_id, name, _ in barred] == [(1, "m")]
+    assert barred[0][2].startswith("a rollback is due: errors 6 s > 5s for 2s")
+
+
 # -- the queue ---------------------------------------------------------------------------------------------------------
 
 
@@ -263,7 +273,7 @@ def test_a_rollback_aborts_then_ends_the_sessions_then_claims_then_runs_the_hook
     assert (world.phases, world.word()) == ({"m": "aborted"}, "abort")
     assert world.told() == ["started", "paused", "rolling_back", "rolled_back"]
     assert world.signal.published[-1].barred == ()
-    assert [entry[0] for publication in world.signal.published for entry in publication.barred] == [1]
+    assert [entry[0] for publication in world.signal.published for entry in publication.barred] == [1, 1]
 
 
 def test_a_session_that_stays_keeps_the_hook_from_running() -> None:

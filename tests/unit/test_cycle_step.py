@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from guard.errors import Fenced, Unreachable
@@ -397,6 +399,31 @@ def test_a_rule_that_was_removed_does_not_linger_and_one_that_stays_keeps_its_me
     world.values["kept sensor"] = 0.0
     world.tick(12)
     assert world.word() == "proceed"
+
+
+def test_what_was_measured_by_another_question_is_not_judged_by_the_new_limits() -> None:
+    asked = dataclasses.replace(make_rule(pause="> 5s"), query="in milliseconds")
+    world = running(asked)
+    world.values["lag sensor"] = 4.0
+    world.tick()
+    world.values = {}
+    world.options = type(world.options)("main", (dataclasses.replace(make_rule(pause="> 3s"), query="in seconds"),))
+    world.guard.reconfigure(world.options, {})
+    world.step()
+    assert (world.word(), world.guard.board.finding("m").because) == ("proceed", "lag is unknown for 0 s: no reading yet")
+
+
+def test_unregistered_sessions_that_were_forgotten_once_are_aborted_again_once_only() -> None:
+    world = World(RULE)
+    world.forgotten = [(EVERYONE, 0)]
+    world.strangers = [a_session(9)]
+    world.orders = [an_order("abort", EVERYONE)]
+    world.tick(5)
+    assert [notice.kind for notice in world.journal.notices].count("aborted") == 1
+    assert world.phases == {EVERYONE: "aborted"}
+    world.orders, world.strangers = [], []
+    world.tick(5)
+    assert world.phases == {}
 
 
 def test_a_guard_that_stops_says_so_and_keeps_its_orders() -> None:
