@@ -24,7 +24,7 @@ LONGEST_WAIT = 1.0
 """Step at least this often, so that readings age and stale ones become unknown."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Duty:
     """A probe and what is under way for it."""
 
@@ -80,6 +80,10 @@ class Watch:
         duty.last = now
         duty.task = asyncio.create_task(duty.probe.poll(), name=f"{self.name} {duty.probe.name}")
         await asyncio.wait({duty.task}, timeout=self.pace.deadline + OVERDUE)
+        if duty not in self._duties:
+            # Exchanged meanwhile: its answer may be to a question that no rule asks any more.
+            duty.task.add_done_callback(lambda task: task.cancelled() or task.exception())
+            return
         if not duty.task.done():
             self._hear(duty.probe.silence(f"no answer within {self.pace.deadline:g} s", time.monotonic()))
             duty.task.add_done_callback(lambda task: task.cancelled() or task.exception())

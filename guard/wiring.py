@@ -32,6 +32,9 @@ from guard.tell.outbox import Messenger, Outbox
 from guard.tell.slack import SlackWebhook
 from guard.watch import Pace, Watch
 
+_GUARD_FIXED = ("id", "lease", "state_directory")
+_DATABASE_FIXED = ("dsn", "password", "batch_limit")
+
 
 @dataclass(frozen=True, slots=True)
 class Household:
@@ -41,6 +44,7 @@ class Household:
     outbox: Outbox
     journal: Journal
     listeners: dict[str, Listener]
+    cancellers: dict[str, QueueCanceller]
     lock: TextIO
     """Held open while the daemon lives."""
 
@@ -65,12 +69,13 @@ def build(settings: Settings) -> Household:
     lock = _own(directory)
     journal = Journal(directory / "journal.sqlite", channels=[messenger.name for messenger in messengers])
     outbox = Outbox(journal, *messengers)
-    watches, listeners = [], {}
+    watches, listeners, cancellers = [], {}, {}
     for database in settings.databases:
         door = _doors(settings, database)
+        cancellers[database.name] = _canceller(settings, door("cancel"))
         hands = Hands(
             signal=ControlTable(door("signal"), guard_id=settings.guard.id, lease_seconds=settings.guard.lease),
-            canceller=_canceller(settings, door("cancel")),
+            canceller=cancellers[database.name],
             gate=AdvisoryGate(door("gate"), database.batch_limit),
             journal=journal.of(database.name),
             hooks=_hooks(settings, database.name),
@@ -79,7 +84,7 @@ def build(settings: Settings) -> Household:
         watch = Watch(guard, _probes(settings, database), _pace(settings), outbox.wake)
         watches.append(watch)
         listeners[database.name] = Listener(door("listen"), _waking(watch))
-    return Household(tuple(watches), outbox, journal, listeners, lock)
+    return Household(tuple(watches), outbox, journal, listeners, cancellers, lock)
 
 
 def _own(directory: Path) -> TextIO:
@@ -97,17 +102,32 @@ def _own(directory: Path) -> TextIO:
     return lock
 
 
-def rewire(household: Household, settings: Settings) -> list[tuple[Watch, Exchange]]:
+def rewire(household: Household, old: Settings, settings: Settings) -> list[tuple[Watch, Exchange]]:
     """Put new settings into a running household. Raises WorldError for what only a restart can change."""
+    if changed := _fixed_at_start(old, settings):
+        raise WorldError(f"{', '.join(changed)} changed: that takes a restart.")
     known = {watch.name: watch for watch in household.watches}
-    if known.keys() != {database.name for database in settings.databases}:
-        raise WorldError("Databases were added or removed: that takes a restart.")
     ready = [(known[d.name], _options(settings, d.name), _probes(settings, d)) for d in settings.databases]
     steps: list[tuple[Watch, Exchange]] = []
     for watch, options, probes in ready:
         watch.guard.reconfigure(options, _hooks(settings, watch.name))
+        # Whom the probes no longer take for a migration must not be cancelled as one.
+        household.cancellers[watch.name].recognise(settings.recognition.roles, settings.recognition.application_names)
         steps.append((watch, _exchange(watch, probes, _pace(settings))))
     return steps
+
+
+def _fixed_at_start(old: Settings, new: Settings) -> list[str]:
+    """What differs of that which is wired once: half of a new address would watch one database and guard another."""
+    before, after = ({database.name: database for database in each.databases} for each in (old, new))
+    if before.keys() != after.keys():
+        return ["the list of databases"]
+    fixed = [(f"[guard] {key}", getattr(old.guard, key), getattr(new.guard, key)) for key in _GUARD_FIXED]
+    for name in before:
+        ours = ((f"[database.{name}] {key}", key) for key in _DATABASE_FIXED)
+        fixed += [(words, getattr(before[name], key), getattr(after[name], key)) for words, key in ours]
+    fixed.append(("[slack]", old.slack, new.slack))
+    return [words for words, was, wanted in fixed if was != wanted]
 
 
 def _exchange(watch: Watch, probes: list[Probe], pace: Pace) -> Exchange:

@@ -58,10 +58,14 @@ class QueueCanceller:
         let_finish: bool = True,
     ) -> None:
         self._door = door
-        self._roles = list(roles)
-        self._patterns = [_pattern(name) for name in application_names]
+        self.recognise(roles, application_names)
         self._let_finish = let_finish
         self._refused: dict[tuple[int, dt.datetime], str] = {}
+
+    def recognise(self, roles: Sequence[str], application_names: Sequence[str]) -> None:
+        """Take these for a migration's from now on."""
+        self._roles = list(roles)
+        self._patterns = [_pattern(name) for name in application_names]
 
     async def clear_queue(self, rule: Rule, roster: Roster, *, terminate: bool) -> CancelReport:
         """Look again, and end what holds up the queue by this rule; verified within 2 s, else reported as not gone.

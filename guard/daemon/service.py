@@ -53,6 +53,7 @@ class _Service:
         self._scheduler = AsyncIOScheduler()
         self._household: Household | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self._exchanging = asyncio.Lock()
 
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
@@ -174,7 +175,7 @@ class _Service:
         systemd.tell(RELOADING="1")
         try:
             settings = load(self._path)
-            steps = rewire(self._require(), settings)
+            steps = rewire(self._require(), self._settings, settings)
         except (ConfigError, WorldError) as error:
             self._refuse_reload(str(error))
             return
@@ -191,10 +192,14 @@ class _Service:
         systemd.tell(READY="1", STATUS="reload refused, the configuration stays as it was; " + self._status())
 
     async def _exchange(self, watch: Watch, exchange: Exchange) -> None:
-        for name in watch.duties:
-            self._scheduler.remove_job(f"{watch.name}/{name}")
-        await exchange()
-        self._schedule(watch)
+        # One at a time: a second reload may come while the probes of the first are still being exchanged.
+        async with self._exchanging:
+            for name in watch.duties:
+                if self._scheduler.get_job(f"{watch.name}/{name}"):
+                    self._scheduler.remove_job(f"{watch.name}/{name}")
+            await exchange()
+            if not watch.ended.is_set():
+                self._schedule(watch)
 
     def _require(self) -> Household:
         if self._household is None:

@@ -1,13 +1,17 @@
 """The daemon as a process: it starts once, stops in time, takes up a new file or keeps the old."""
 
 import signal
+import sys
 import time
+from collections.abc import Callable
 
 import pytest
 
 from guard.demo.embedded import Cluster, Server
 from guard.demo.proxy import Proxy
-from tests.acceptance.house import House
+from tests.acceptance.house import QUEUE, House, Process
+from tests.fix_postgres import MakeRole
+from tests.fix_sessions import Background
 from tests.slack_server import HANG
 from tests.waiting import wait_for
 
@@ -99,3 +103,47 @@ def test_a_standby_or_a_database_without_the_schema_is_refused_with_its_cause(
         assert daemon.wait(10) == 3
         assert cause in daemon.text()
         assert "Traceback" not in daemon.text()
+
+
+def test_a_reload_that_only_a_restart_can_carry_out_is_refused_in_words_and_changes_nothing(house: House) -> None:
+    daemon = house.serve()
+    migrating = house.wait_migrating()
+    for old, new, words in (
+        ('lease = "3s"', 'lease = "9s"', "[guard] lease changed: that takes a restart"),
+        ("user=guard_login", "user=postgres", "[database.main] dsn changed: that takes a restart"),
+    ):
+        text = house.file.read_text()
+        assert old in text
+        house.file.write_text(text.replace(old, new).replace('"> 5"', '"> 3"'))
+        daemon.send(signal.SIGHUP)
+        daemon.wait_says(words)
+        house.file.write_text(text)
+    house.load(4)
+    migrating.wait_starts(5)
+
+
+def test_who_is_no_longer_named_after_a_reload_is_not_cancelled_with_the_migration(
+    house: House, background: Callable[[str, str], Background], make_role: MakeRole
+) -> None:
+    make_role("batch")
+    house.database.execute("create table u (); grant all on u to batch; grant all on t to migrator")
+    house.rules = QUEUE
+    house.write()
+    house.file.write_text(house.file.read_text().replace('["migrator"]', '["migrator", "batch"]'))
+    daemon = Process([sys.executable, "-m", "guard", "serve", "-c", str(house.file)], house.directory / "daemon.log")
+    house.processes.append(daemon)
+    daemon.wait_says("guarding ")
+    house.write()
+    for _ in range(3):
+        daemon.send(signal.SIGHUP)  # and again while the first exchanges its probes
+    daemon.wait_says("configuration reloaded")
+    hold = "lock table {}; select pg_sleep(60)"
+    named, other = (background(house.database.dsn(u), hold.format(t)) for u, t in (("migrator", "t"), ("batch", "u")))
+    with house.database.connect() as admin:
+        for table in "ttuu":
+            background(house.database.dsn(), "select count(*) from " + table).wait_blocked(admin)
+    named.wait()
+    assert "canceling statement due to user request" in str(named.error)
+    house.wait_event("cancelled")
+    assert other.running
+    assert "Traceback" not in daemon.text()
