@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
@@ -26,11 +27,8 @@ for family in (serve, look, control, alert):
         app.command(name)(command)
 
 
-@app.callback()
-def _options(
-    version: bool = typer.Option(False, "--version", help="Show the version and exit.", is_eager=True),
-) -> None:
-    if version:
+def _show_version(wanted: bool) -> None:
+    if wanted:
         from importlib.metadata import PackageNotFoundError
         from importlib.metadata import version as version_of
 
@@ -39,6 +37,16 @@ def _options(
         except PackageNotFoundError:
             typer.echo("unknown (not installed as a package)")
         raise typer.Exit
+
+
+@app.callback()
+def _options(
+    # By its own callback: it comes before the missing command is complained of.
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_show_version)
+    ] = False,
+) -> None:
+    pass
 
 
 def main() -> None:

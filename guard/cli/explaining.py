@@ -46,27 +46,29 @@ def explain_run(where: Target, found: View, run: RunSeen) -> None:
     reported = found.reported(run)
     typer.echo(f"\n{run.migration} (run {run.run_id}, pid {run.pid}, {run.usename}): told to {_told(run)}")
     if run.because:
-        typer.echo(
-            f"  because {run.because} (says {'an operator' if run.source == 'operator' else f'the {run.source}'})"
-        )
+        # What the server finds out by itself, such as that the guard is silent, nobody says.
+        by = {"operator": " (says an operator)", "guard": " (says the guard)"}.get(run.source or "", "")
+        typer.echo(f"  because {run.because}{'' if run.told == 'lost' else by}")
     if reported:
-        _reported(found, reported)
+        _reported(found, reported, paused=run.told == "pause")
     _blocked(where, run)
     for line in _ways(found, run):
         typer.echo(f"  {line}")
 
 
-def explain_other(found: View, reported: Mapping[str, Any]) -> None:
+def explain_other(found: View, reported: Mapping[str, Any], *, with_rules: bool) -> None:
     """What the guard reported of a target that has no open run."""
     typer.echo(f"\n{named(reported)}: {reported.get('because')}")
-    _reported(found, reported)
+    _reported(found, reported, with_rules=with_rules)
+    if reported.get("phase") == "aborted":
+        typer.echo(f"  to let it run again: migration-guard forget {shlex.quote(str(reported.get('migration')))}")
 
 
-def named(reported: Mapping[str, Any]) -> str:
-    """Whom a report is about."""
+def named(reported: Mapping[str, Any], *, run: bool = True) -> str:
+    """Whom a report is about; with the run where wanted."""
     if reported.get("migration") == EVERYONE:
         return "sessions that registered nothing"
-    run_id = reported.get("run_id")
+    run_id = reported.get("run_id") if run else None
     return str(reported.get("migration")) + (f" (run {run_id})" if run_id is not None else "")
 
 
@@ -77,13 +79,14 @@ def rules(found: View) -> None:
             _verdict(verdict, found.guard.now_wall)
 
 
-def _reported(found: View, reported: Mapping[str, Any]) -> None:
+def _reported(found: View, reported: Mapping[str, Any], *, paused: bool = False, with_rules: bool = True) -> None:
     now, age = found.guard.now_wall, found.guard.report_age or 0.0
-    effect = {True: ", and it holds", False: ", not acknowledged yet"}[bool(reported.get("effective"))]
-    paused = effect if reported.get("phase") == "paused" else ""
-    stale = f" (reported {say_seconds(age)} ago)" if age > STALE else ""
-    typer.echo(f"  phase {reported.get('phase')} for {ago(reported.get('since'), now)}{paused}{stale}")
-    for verdict in reported.get("verdicts", []):
+    effect = ", and it holds" if reported.get("effective") else ", not acknowledged yet"
+    # An override lets a migration go on that the guard has paused.
+    effect = effect if paused and reported.get("phase") == "paused" else ""
+    stale = f" (reported {say_seconds(age)} ago)" if age > STALE or not found.guard.works else ""
+    typer.echo(f"  the guard's phase: {reported.get('phase')} for {ago(reported.get('since'), now)}{effect}{stale}")
+    for verdict in reported.get("verdicts", []) if with_rules else ():
         _verdict(verdict, now)
 
 

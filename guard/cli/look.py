@@ -11,7 +11,7 @@ import typer
 from guard.cli.explaining import explain_other, explain_run, named, rules, standing_orders, without_guard
 from guard.cli.seen import RunSeen, View, runs, view
 from guard.cli.where import AsJson, Config, Database, Dsn, Target, ask, target, targets
-from guard.cli.words import ago, at, print_json, table
+from guard.cli.words import ago, at, print_json, table, table_with_reasons
 from guard.errors import ServerError, WorldError
 from guard.exits import Exit
 
@@ -46,7 +46,7 @@ def runs_command(
 
     --json: {"runs": [{"run_id", "migration", "pid", "usename", "application_name", "rows_done", "batches_done",
     "note", "registered_wall", "last_seen_wall", "acknowledged_epoch", "outcome", "outcome_detail", "ended_wall",
-    "pooled", "on_guard_lost", "admitted", "told", "because", "source", "barred_because", "rollback_outcome",
+    "pooled", "on_guard_lost", "admitted", "here", "told", "because", "source", "barred_because", "rollback_outcome",
     "rollback_claimed"}]}; times are Unix seconds.
     """
     where = target(config, database, dsn)
@@ -77,8 +77,11 @@ def explain(
     others = found.others(name)
     for run in found.runs:
         explain_run(where, found, run)
+    known = {run.migration for run in found.runs}
     for reported in others:
-        explain_other(found, reported)
+        # The same rules say the same of each run of a migration.
+        explain_other(found, reported, with_rules=reported.get("migration") not in known)
+        known.add(str(reported.get("migration")))
     if not found.runs and not others:
         typer.echo(f"No open run{f' of {name}' if name else ''}.")
         rules(found)
@@ -126,14 +129,14 @@ def _show(name: str, found: View | str) -> None:
         typer.echo("No migration is running.")
         return
     now = found.guard.now_wall
-    heads = ("MIGRATION", "RUN", "TOLD", "PHASE", "FOR", "ROWS", "LAST SEEN", "BECAUSE")
-    lines = [_line(found, run, now) for run in found.runs]
-    table(heads, lines + [_other_line(each, now) for each in others])
+    heads = ("MIGRATION", "RUN", "TOLD", "PHASE", "FOR", "ROWS", "LAST SEEN")
+    lines = [_line(found, run, now) for run in found.runs] + [_other_line(each, now) for each in others]
+    table_with_reasons(heads, lines)
 
 
-def _line(found: View, run: RunSeen, now: float) -> tuple[str, ...]:
+def _line(found: View, run: RunSeen, now: float) -> tuple[tuple[str, ...], str]:
     reported = found.reported(run)
-    return (
+    columns = (
         run.migration,
         str(run.run_id),
         run.told or "",
@@ -141,14 +144,15 @@ def _line(found: View, run: RunSeen, now: float) -> tuple[str, ...]:
         ago(reported.get("since", run.registered_wall), now),
         str(run.rows_done),
         f"{ago(run.last_seen_wall, now)} ago",
-        run.because or str(reported.get("because", "")),
     )
+    return columns, run.because or str(reported.get("because", ""))
 
 
-def _other_line(reported: Mapping[str, Any], now: float) -> tuple[str, ...]:
+def _other_line(reported: Mapping[str, Any], now: float) -> tuple[tuple[str, ...], str]:
     phase, since = str(reported.get("phase", "")), ago(reported.get("since"), now)
-    told, because = str(reported.get("order", "")), str(reported.get("because", ""))
-    return (named(reported), "", told, phase, since, "", "", because)
+    run_id = reported.get("run_id")
+    # Whoever has ended, or never asks, is told nothing.
+    return (named(reported, run=False), str(run_id or ""), "", phase, since, "", ""), str(reported.get("because", ""))
 
 
 def _history(run: RunSeen) -> tuple[str, ...]:
@@ -157,7 +161,7 @@ def _history(run: RunSeen) -> tuple[str, ...]:
     ended = run.ended_wall if run.ended_wall is not None else run.last_seen_wall
     said = "; ".join(part for part in (run.outcome_detail, rolled, barred, run.note) if part)
     took = ago(run.registered_wall, ended)
-    told = run.outcome or f"running ({run.told})"
+    told = run.outcome or (f"running ({run.told})" if run.here else "gone")
     return (str(run.run_id), run.migration, at(run.registered_wall), took, str(run.rows_done), told, said)
 
 

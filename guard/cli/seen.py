@@ -107,6 +107,7 @@ class RunSeen:
     pooled: bool
     on_guard_lost: str
     admitted: bool
+    here: bool
     told: str | None
     because: str | None
     source: str | None
@@ -142,13 +143,13 @@ class View:
 
 
 async def view(door: Door, migration: str | None = None) -> View:
-    """Look at the open runs (of one migration) and all that bears on them. Raises WrongServer, ServerError."""
+    """Look at the runs that go on (of one migration) and all that bears on them. Raises WrongServer, ServerError."""
     if (await door.fetch("select pg_is_in_recovery()"))[0][0]:
         raise WrongServer(
             "This server is a standby, where the guard's word cannot be read: give the primary's address."
         )
     guard = (await door.fetch_as(GuardSeen, get("cli_guard")))[0]
-    open_runs = await runs(door, migration, most=1000, only_open=True)
+    open_runs = tuple(run for run in await runs(door, migration, most=1000, only_open=True) if run.here)
     orders = await door.fetch_as(OrderSeen, get("cli_orders"))
     return View(guard, open_runs, tuple(order for order in orders if order.concerns(migration)))
 

@@ -33,6 +33,16 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         typer.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
+def table_with_reasons(heads: Sequence[str], rows: Iterable[tuple[Sequence[str], str]]) -> None:
+    """Columns, and below each row its reason, which is a sentence and would not fit beside them."""
+    lines = list(rows)
+    widths = [max(len(line[i]) for line in (heads, *(columns for columns, _ in lines))) for i in range(len(heads))]
+    for columns, reason in ((heads, ""), *lines):
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(columns, widths, strict=True)).rstrip())
+        if reason:
+            typer.echo(f"  {reason}")
+
+
 def coloured(text: str, colour: str) -> str:
     """The text in a colour, where standard output is a terminal that wants one."""
     import os

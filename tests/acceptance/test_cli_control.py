@@ -9,6 +9,7 @@ import pytest
 
 from tests.command import Ended, command
 from tests.fix_postgres import Database
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.acceptance
 
@@ -146,13 +147,37 @@ def test_explain_names_rule_limit_resume_blocked_and_the_commands(
         out = run("explain", NAME).out
     for words in (
         "because replica lag 7.4 s > 5 s (says the guard)",
-        "phase paused for",
+        "the guard's phase: paused for",
+        ", and it holds",
         'rule "replica lag": pause, for',
         "goes on when: < 2s for 15s",
         f"blocked: pid {waiter.pid} (postgres, web)",
         "migration-guard override 'orders backfill' --reason WHY",
     ):
         assert words in out, out
+    run("override", NAME, "--reason", "known")
+    overridden = run("explain", NAME).out
+    assert "told to proceed" in overridden
+    assert "it holds" not in overridden
+
+
+def test_a_migration_whose_session_has_gone_is_not_shown_as_one_that_waits(run: Run, database: Database) -> None:
+    with psycopg.connect(database.dsn(), autocommit=True) as connection:
+        connection.execute("select migration_guard.register(%s)", [NAME])
+        lease(database, order="pause")
+        assert NAME in run("status").out
+        pid = connection.info.backend_pid
+    gone = "select not exists (select from pg_stat_activity where pid = %s)"
+    wait_for(lambda: database.execute(gone, [pid])[0][0], within=10)
+    assert "No migration is running." in run("status").out
+    assert "gone" in run("runs").out
+
+
+def test_an_aborted_run_is_explained_with_the_command_that_forgets_it(run: Run, database: Database) -> None:
+    lease(database)
+    reported = {"run_id": 7, "migration": NAME, "phase": "aborted", "order": "abort", "because": "wrong", "since": 1}
+    database.execute("insert into migration_guard.report (report) values (%s)", [json.dumps({"runs": [reported]})])
+    assert f"migration-guard forget '{NAME}'" in run("explain", NAME).out
 
 
 def test_sessions_that_registered_nothing_and_their_rules_are_shown(run: Run, database: Database) -> None:

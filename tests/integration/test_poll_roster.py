@@ -127,6 +127,21 @@ def test_strangers_are_sessions_that_look_like_a_migrations_and_not_the_guards(i
     asyncio.run(main())
 
 
+def test_a_session_whose_run_has_ended_is_a_stranger_only_when_it_begins_something_else(installed: Database) -> None:
+    async def main() -> None:
+        probe = probe_of(installed)
+        with installed.connect(application_name="migration:x") as session:
+            session.execute("select migration_guard.register('x')")
+            session.execute("select migration_guard.finish('x')")
+            assert (await look(probe)).strangers == ()
+            session.execute("begin")
+            (found,) = (await look(probe)).strangers
+            assert found.pid == session.info.backend_pid
+        await probe.close()
+
+    asyncio.run(main())
+
+
 def test_orders_in_force_are_shown_and_others_not(installed: Database) -> None:
     installed.execute("select migration_guard.order_pause('x', 'ann', 'lunch')")
     installed.execute("select migration_guard.order_mute('*', 'lag', 'ann', 'known', now() + interval '1 h')")

@@ -27,6 +27,12 @@ def test_wrong_usage_exits_2_and_says_why(arguments: list[str], words: str) -> N
     assert words in ended.err
 
 
+def test_the_version_is_said() -> None:
+    ended = command("--version")
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out.strip()
+
+
 def test_several_databases_are_listed_where_one_is_needed(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     path.write_text(

@@ -1,9 +1,12 @@
--- Runs, the newest first, each with what it is told at this moment. An ended run is told nothing.
+-- Runs, the newest first, each with what it is told at this moment. An ended run is told nothing. `here`: its session is
+-- there, or it has none of its own; a client that was killed could not write its end.
 select r.run_id, r.migration, r.pid, r.usename::text as usename, r.application_name, r.rows_done, r.batches_done,
        r.note, extract(epoch from r.registered_at)::float8 as registered_wall,
        extract(epoch from r.last_seen)::float8 as last_seen_wall, r.acknowledged_epoch, r.outcome, r.outcome_detail,
        extract(epoch from r.ended_at)::float8 as ended_wall, r.pooled, r.on_guard_lost,
-       a.run_id is not null as admitted, o.kind as told, o.because, o.source,
+       a.run_id is not null as admitted,
+       r.ended_at is null and (r.pooled or exists (
+           select from pg_stat_activity s where s.pid = r.pid and s.usename = r.usename)) as here, o.kind as told, o.because, o.source,
        b.because as barred_because, k.outcome as rollback_outcome, k.claimed_at is not null as rollback_claimed
   from migration_guard.run r
   left join migration_guard.admission a using (run_id)

@@ -25,6 +25,10 @@ stranger as (
      -- An idle one does nothing; the pause between two statements of a script is not idleness yet.
      and (a.state is distinct from 'idle' or a.state_change > clock_timestamp() - interval '10 s')
      and not exists (select from run r where r.pid = a.pid and r.here and r.outcome is null)
+     -- A run that has said its end takes a moment to leave; only what its session begins afterwards is other work.
+     and not exists (select from run r
+                      where r.ended_at is not null and r.pid = a.pid and r.usename = a.usename
+                        and r.backend_start = a.backend_start and (a.state = 'idle' or a.query_start <= r.ended_at))
    order by a.pid
 )
 select pg_has_role('pg_read_all_stats', 'usage') as permitted,
