@@ -1,11 +1,13 @@
 """Processes are killed at random moments: nothing forbidden is done, nothing is done twice, nothing is left untold."""
 
 import random
+import shutil
 import time
 
 import pytest
 
 from tests.acceptance.house import FRESH_FOR, LEASE, NOISE, House
+from tests.slack_server import Answer
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.acceptance
@@ -63,10 +65,10 @@ def test_a_guard_killed_ten_times_while_paused_keeps_the_pause_its_reason_and_si
     house.load(9)
     paused = house.wait_event("paused")
     told = house.order()
-    for _ in range(10):
-        time.sleep(rng.uniform(0.0, 0.3))
+    for number in range(10):
+        time.sleep(rng.uniform(0.0, 0.8 if number % 2 else 0.3))  # every other time while it starts
         daemon.kill()
-        daemon = house.serve()
+        daemon = house.serve(wait=number % 2 == 1)
         assert house.wait_order("pause") == told
     assert len(house.events("paused")) == 1
     assert max(migrating.starts) < paused[1] + FRESH_FOR + NOISE
@@ -92,3 +94,18 @@ def test_a_migration_killed_ten_times_in_the_middle_of_a_batch_applies_each_row_
     house.assert_kept_to_orders(migrating)
     outcomes = house.database.execute("select outcome from migration_guard.run order by run_id")
     assert [row[0] for row in outcomes[:10]] == ["gone"] * 10
+
+
+def test_what_a_killed_guard_had_not_told_is_told_from_the_audit_trail_although_its_disk_is_lost(house: House) -> None:
+    house.slack.script += [Answer(503, "down")] * 100
+    daemon = house.serve()
+    house.wait_migrating()
+    house.load(9)
+    house.wait_event("paused")
+    daemon.kill()
+    shutil.rmtree(house.directory / "state")
+    house.slack.script.clear()
+    assert house.slack.taken == []
+    house.serve()
+    house.assert_all_told()
+    assert len(house.slack.taken) >= 2

