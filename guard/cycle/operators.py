@@ -27,13 +27,13 @@ class Operators:
 
 
 def _began(order: OperatorOrder) -> tuple[str, Draft]:
-    return _draft(order, f"({_named(order)} ordered by {order.owner})", order.reason)
+    return _draft(order, f"{_named(order)} ordered by {order.owner}", order.reason)
 
 
 def _ended(order: OperatorOrder, wall: float) -> tuple[str, Draft]:
     expired = order.expires_wall is not None and order.expires_wall <= wall
     because = "it expired" if expired else "it was taken back"
-    return _draft(order, f"(the {_named(order)} by {order.owner} is over)", because)
+    return _draft(order, f"the {_named(order)} by {order.owner} is over", because)
 
 
 def _draft(order: OperatorOrder, headline: str, because: str) -> tuple[str, Draft]:

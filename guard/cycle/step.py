@@ -178,7 +178,9 @@ class Guard:
 
     def _newcomer(self, run: Run, wall: float) -> State:
         cancels = self._acting.cancels_of(run.migration, wall)
-        return State(run.migration, run.run_id, Phase.WAITING, "registered", wall, cancels=cancels)
+        return State(
+            run.migration, run.run_id, Phase.WAITING, "it waits until each rule has been read", wall, cancels=cancels
+        )
 
     def _begin(self, kind: str, state: State) -> None:
         self.states[_key(state)] = state

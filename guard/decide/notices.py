@@ -44,6 +44,14 @@ _NEXT: dict[Phase, str] = {
 }
 
 
+_NEVER_ASKS = (
+    "It goes on, since it has not registered and cannot be told to wait. "
+    "It is cancelled only where a rule says so, when others queue behind it."
+)
+_AFTER_COLON = ("rollback_due", "operator")
+"""Kinds whose headline is no verb of the migration."""
+
+
 def for_decision(decision: Decision, resume: str, *, observing: bool) -> Draft | None:
     """Draft the notice of a step, or None where nothing that people must know has changed."""
     if decision.moved_from is None:
@@ -70,6 +78,10 @@ def _of_phase(before: Phase, state: State, resume: str) -> Draft | None:
     if state.migration == EVERYONE and state.phase is Phase.DONE and before is Phase.RUNNING:
         # Nobody was told that it began; and each migration is one for a moment, before it registers and after its end.
         return None
+    if state.migration == EVERYONE and state.phase is Phase.PAUSED:
+        return Draft("paused", Severity.WARNING, "should pause, but does not ask", state.because, _NEVER_ASKS, commands)
+    if state.migration == EVERYONE and before is Phase.PAUSED and state.phase is Phase.RUNNING:
+        return Draft("resumed", Severity.INFO, "need not pause any more", state.because)
     if state.phase is Phase.RUNNING:
         if before is Phase.STRAINED:
             return None
@@ -86,6 +98,8 @@ def _of_phase(before: Phase, state: State, resume: str) -> Draft | None:
 def commands_for(phase: Phase, migration: str) -> tuple[str, ...]:
     """The exact commands that change what happens next."""
     name = shlex.quote(migration)  # a shell would make file names of *
+    if phase is Phase.PAUSED and migration == EVERYONE:
+        return (f"migration-guard explain {name}",)  # an order for '*' would be one for every migration
     if phase is Phase.PAUSED:
         return (
             f"migration-guard explain {name}",
@@ -138,7 +152,7 @@ def address(draft: Draft, state: State, *, notice_id: str, database: str, wall: 
         run_id=state.run_id,
         kind=draft.kind,
         severity=draft.severity,
-        headline=f"{draft.about or name_of(state)}{':' * (draft.kind == 'rollback_due')} {draft.headline}",
+        headline=f"{draft.about or name_of(state)}{':' * (draft.kind in _AFTER_COLON)} {draft.headline}",
         because=draft.because,
         next_step=draft.next_step,
         commands=draft.commands,

@@ -21,7 +21,7 @@ import urllib.parse
 import httpx
 
 from guard.errors import TellError
-from guard.model import Notice, Severity
+from guard.model import EVERYONE, Notice, Severity
 
 Json = dict[str, object]
 
@@ -115,7 +115,8 @@ def seconds_of(retry_after: str | None, now_wall: float) -> float | None:
 
 def blocks(notice: Notice) -> Json:
     """The payload of a notice. All but the commands is plain text, so that no name can format, link or mention."""
-    where = f"{notice.migration} on {notice.database}"
+    # '*' is no name: whom it stands for is in the headline.
+    where = notice.database if notice.migration == EVERYONE else f"{notice.migration} on {notice.database}"
     parts: list[Json | None] = [
         _text_block("header", f"{_MARKS[notice.severity]} {notice.headline or notice.kind}", 150),
         _text_block("section", notice.because, 3000),
@@ -148,7 +149,8 @@ def escape(text: str, limit: int) -> str:
 
 def _fields(notice: Notice) -> list[str]:
     run = "" if notice.run_id is None else f" (run {notice.run_id})"
-    named = {"Migration": f"{notice.migration}{run}", "Database": notice.database} | dict(notice.fields)
+    migration = {} if notice.migration == EVERYONE else {"Migration": f"{notice.migration}{run}"}
+    named = migration | {"Database": notice.database} | dict(notice.fields)
     texts = [f"{key}: {value}" for key, value in named.items()]
     return texts if len(texts) <= 10 else [*texts[:9], f"and {len(texts) - 9} more; see migration-guard explain"]
 

@@ -226,10 +226,10 @@ def test_a_humans_order_is_told_when_it_comes_and_when_it_goes_and_why() -> None
     world.tick()
     said = [(notice.headline, notice.because) for notice in world.journal.notices if notice.kind == "operator"]
     assert said == [
-        ("all migrations (pause ordered by ada)", "because I say so"),
-        ('m (mute of rule "lag" ordered by ada)', "because I say so"),
-        ('m (the mute of rule "lag" by ada is over)', "it was taken back"),
-        ("all migrations (the pause by ada is over)", "it expired"),
+        ("all migrations: pause ordered by ada", "because I say so"),
+        ('m: mute of rule "lag" ordered by ada', "because I say so"),
+        ('m: the mute of rule "lag" by ada is over', "it was taken back"),
+        ("all migrations: the pause by ada is over", "it expired"),
     ]
 
 
@@ -410,7 +410,10 @@ def test_what_was_measured_by_another_question_is_not_judged_by_the_new_limits()
     world.options = type(world.options)("main", (dataclasses.replace(make_rule(pause="> 3s"), query="in seconds"),))
     world.guard.reconfigure(world.options, {})
     world.step()
-    assert (world.word(), world.guard.board.finding("m").because) == ("proceed", "lag is unknown for 0 s: no reading yet")
+    assert (world.word(), world.guard.board.finding("m").because) == (
+        "proceed",
+        "lag is unknown for 0 s: no reading yet",
+    )
 
 
 def test_unregistered_sessions_that_were_forgotten_once_are_aborted_again_once_only() -> None:

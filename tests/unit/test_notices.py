@@ -41,6 +41,22 @@ def test_what_goes_on_and_a_strain_that_ended_are_no_news() -> None:
     assert drafted(Phase.STRAINED, Phase.RUNNING) is None
 
 
+def test_of_sessions_that_never_ask_no_pause_is_claimed_and_no_order_for_all_is_offered() -> None:
+    state = State(EVERYONE, None, Phase.PAUSED, "lag 7 s > 5 s", 0.0)
+    draft = notices.for_decision(Decision(state, Phase.RUNNING), "lag < 2s for 10s", observing=False)
+    assert draft is not None
+    assert (draft.kind, draft.severity, draft.because) == ("paused", Severity.WARNING, "lag 7 s > 5 s")
+    assert draft.headline == "should pause, but does not ask"
+    assert "It goes on" in draft.next_step
+    asked = notices.ask_human(state, "it is not registered", "errors 6 %", ())
+    assert draft.commands == asked.commands == ("migration-guard explain '*'",)
+    over = notices.for_decision(
+        Decision(State(EVERYONE, None, Phase.RUNNING, "", 0.0), Phase.PAUSED), "", observing=False
+    )
+    assert over is not None
+    assert (over.kind, over.headline) == ("resumed", "need not pause any more")
+
+
 def test_a_vanished_client_is_a_warning() -> None:
     draft = drafted(Phase.RUNNING, Phase.DONE, "its session ended without saying how the migration went")
     assert draft is not None
@@ -108,9 +124,9 @@ def test_a_cancel_that_failed_is_critical(kind: str, severity: Severity) -> None
             "m: a rollback is due: a human must decide",
         ),
         (
-            notices.Draft("operator", Severity.INFO, "(pause)", "", about="all migrations"),
+            notices.Draft("operator", Severity.INFO, "pause", "", about="all migrations"),
             State("m", 1, Phase.PAUSED, "", 0),
-            "all migrations (pause)",
+            "all migrations: pause",
         ),
     ],
 )

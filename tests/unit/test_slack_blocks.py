@@ -46,6 +46,14 @@ def everywhere(text: str) -> Notice:
     )
 
 
+def test_whoever_has_no_name_is_named_by_the_headline_alone() -> None:
+    payload = blocks(a_notice(migration="*", run_id=None, headline="all migrations: pause ordered by ann"))
+    assert problem_of(payload) is None
+    shown = "\n".join(texts_of(payload))
+    assert "all migrations: pause ordered by ann" in shown
+    assert "*" not in shown
+
+
 def test_a_message_says_who_what_why_what_next_and_its_id() -> None:
     payload = blocks(a_notice())
     assert problem_of(payload) is None
