@@ -48,14 +48,18 @@ class ControlTable:
         self._lease = lease_seconds
         self._term = 0
         self._led_generation: int | None = None
+        self._sessions: set[int | None] = set()
+        """Process ids of our own sessions: another one under our name belongs to another process."""
 
     async def lead(self) -> Leadership:
         """Take the leader's lock and a new term, and read what the guard before knew.
 
-        Raises WrongServer (a standby, a pooler, a copied schema), NotInstalled, HeldByAnother, ServerError.
+        Raises WrongServer (a standby, a pooler, a copied schema), NotInstalled, HeldByAnother, Fenced (another process
+        of the same id has come since this one led), ServerError.
         """
         self._led_generation = None
         await self._door.connect()
+        self._sessions.add(self._door.backend_pid)
         await self._check_world()
         term = await self._take_lock()
         self._term, self._led_generation = term, self._door.generation
@@ -162,6 +166,11 @@ class ControlTable:
                 pid, guard_id, host, wrote = holder[0]
                 if guard_id != self._guard_id or not wrote or loop.time() > end:
                     raise HeldByAnother(f"Guard {guard_id or '?'} on {host} (pid {pid}) leads this database.")
+                if self._term and pid not in self._sessions:
+                    raise Fenced(
+                        f"Another process leads this database as guard {guard_id} (pid {pid}, {host}): "
+                        "give each guard an id of its own."
+                    )
                 if not ended:
                     # The lock of a guard that was killed behind a broken line stays until the server notices.
                     await self._door.fetch(get("control_end_session"), {"guard_id": self._guard_id, "pid": pid})

@@ -61,7 +61,7 @@ begin
     -- Small queries cost half of one join. The lease is read last: what is newer than the rest is only graver.
     run_id := coalesce(run, migration_guard.own_run(name));
     select i.system_identifier, i.database_oid into home, home_database from migration_guard.installation i;
-    select x.migration, x.outcome, x.protocol, x.on_guard_lost into r from migration_guard.run x where x.run_id = read_order.run_id;
+    select x.migration, x.outcome, x.protocol, x.on_guard_lost, x.registered_at into r from migration_guard.run x where x.run_id = read_order.run_id;
     on_guard_lost := r.on_guard_lost;
     select a.mode into admitted from migration_guard.admission a where a.run_id = read_order.run_id;
     select b.because into barred from migration_guard.barred b where b.migration = name and not exists (
@@ -111,7 +111,10 @@ begin
     elsif l.mode = 'released' then
         because := 'the guard ' || l.guard_id || ' was stopped'; return;
     elsif l.mode = 'dormant' then
-        because := 'the guard ' || l.guard_id || ' is dormant; a registration wakes it'; return;
+        because := 'the guard ' || l.guard_id || ' is dormant; a registration wakes it';
+        -- It is not lost before it had the time to wake, nor may a run that would go on without a guard.
+        if r.registered_at > t - interval '15 s' then kind := 'pause'; end if;
+        return;
     elsif l.timeline <> pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 1, 8) then
         because := 'the lease is of timeline ' || l.timeline || ', and this server has been promoted since'; return;
     elsif l.beat_at > t + interval '5 s' then

@@ -136,6 +136,7 @@ def test_an_expired_lease_is_lost(contract: Contract) -> None:
 )
 def test_a_lease_that_cannot_be_right_is_lost(contract: Contract, change: str, words: str) -> None:
     run = contract.admitted_run()
+    contract.database.execute("update migration_guard.run set registered_at = registered_at - interval '1 min'")
     contract.database.execute(b"update migration_guard.lease set " + change.encode())
     kind, because = contract.read(run)
     assert kind == "lost"

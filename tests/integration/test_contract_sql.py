@@ -242,3 +242,15 @@ def test_a_psql_script_waits_between_its_statements_and_fails_as_one_transaction
     assert one.returncode != 0
     assert "invalid transaction termination" in one.stderr
     assert contract.database.execute("select count(*) from t") == [(2,)]
+
+
+def test_a_guard_that_sleeps_is_not_lost_until_it_has_had_the_time_to_wake(contract: Contract) -> None:
+    run = contract.run(on_guard_lost="proceed")
+    contract.publish(mode="dormant")
+    ask = "select migration_guard.require_proceed('m', %s), migration_guard.try_batch('m', %s)"
+    with pytest.raises(psycopg.errors.LockNotAvailable, match="a registration wakes it"):
+        contract.database.execute(ask, [run, run])
+    assert contract.database.execute("select migration_guard.try_batch('m', %s)", [run]) == [(False,)]
+    contract.database.execute("update migration_guard.run set registered_at = registered_at - interval '15 s'")
+    assert contract.database.execute("select migration_guard.try_batch('m', %s)", [run]) == [(True,)]
+    contract.database.execute("select migration_guard.require_proceed('m', %s)", [run])
