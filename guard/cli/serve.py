@@ -133,7 +133,7 @@ def demo(
         list[str] | None, typer.Option("--without", metavar="FAULT", help="Leave a fault out, to see the demo fail.")
     ] = None,
 ) -> None:
-    """Show it all on a PostgreSQL of its own, in about a minute: a pause, a released lock queue, a rollback."""
+    """Show it all on a PostgreSQL of its own, in half a minute: a pause, a released lock queue, a rollback."""
     from guard.demo.run import FAULTS, run
 
     if unknown := sorted(set(without or ()) - set(FAULTS)):

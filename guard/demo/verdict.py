@@ -13,6 +13,7 @@ from guard.demo.evidence import Event, Evidence
 FRESH_FOR = 0.2
 """Seconds for which guard.client may use an answer again: how late after a pause a batch may begin."""
 
+_QUERY_CANCELED = "57014"
 _STOPS = frozenset({"waiting", "paused", "rolling back", "aborted"})
 _TOLD = ("paused", "cancelled", "resumed", "rolled_back")
 
@@ -46,7 +47,8 @@ def _locks(evidence: Evidence) -> Iterable[Figure]:
     yield Figure("requests queued behind ALTER TABLE", str(queued), "≥ 3", queued >= 3)
     yield _within("3 have waited 1 s each → queue released", staged.pile_up, staged.released, 2.0)
     refused = [entry.get("sqlstate") for entry in evidence.alter if entry["what"] == "alter refused"]
-    yield Figure("how the ALTER TABLE ended", ", ".join(map(str, refused)) or "-", "57014", refused == ["57014"])
+    ended = _listed("cancelled" if state == _QUERY_CANCELED else str(state) for state in refused)
+    yield Figure("how the ALTER TABLE ended", ended, "cancelled", refused == [_QUERY_CANCELED])
     strangers = [ended for ended in evidence.ended_sessions if ended[0] != "migrator"]
     yield Figure("others' sessions cancelled (server's log)", str(len(strangers)), "0", not strangers)
     cancelled = [app for user, app, what in evidence.ended_sessions if user == "migrator" and "cancel" in what]
@@ -73,7 +75,7 @@ def _batches(evidence: Evidence) -> Iterable[Figure]:
     rows = _rows_committed(evidence)
     once, more = evidence.fills.get(1, 0), sum(count for fills, count in evidence.fills.items() if fills > 1)
     exact = rows is not None and once == rows == evidence.last_filled and rows > 0
-    yield Figure("rows filled once (table, backfill's log)", f"{once:,}, {rows or 0:,}", "equal", exact)
+    yield Figure("rows filled once (table, backfill's log)", f"{once:,} and {rows or 0:,}", "equal", exact)
     yield Figure("rows filled more than once", str(more), "0", more == 0)
     ends = [entry["outcome"] for entry in evidence.backfill if entry["what"] == "ended"]
     yield Figure("how the backfill ended", _listed(ends), "aborted or cut off", ends in (["aborted"], ["cut off"]))
@@ -100,10 +102,15 @@ def _told(evidence: Evidence) -> Iterable[Figure]:
     due = [event.notice_id for event in evidence.events if event.notice_id]
     arrived = list(dict.fromkeys(evidence.slack_ids))
     ok = bool(due) and arrived == due
-    yield Figure("messages in Slack, of notices, in order", f"{len(arrived)} of {len(due)}", "all", ok)
+    yield Figure("messages in Slack, of those due, in order", f"{len(arrived)} of {len(due)}", "all", ok)
     kinds = {event.kind for event in evidence.events if event.notice_id in arrived}
     told = [kind for kind in _TOLD if kind in kinds]
-    yield Figure("told: " + _listed(_TOLD), f"{len(told)} of {len(_TOLD)}", "all", len(told) == len(_TOLD))
+    yield Figure(
+        "told: " + _listed(kind.replace("_", " ") for kind in _TOLD),
+        f"{len(told)} of {len(_TOLD)}",
+        "all",
+        len(told) == len(_TOLD),
+    )
 
 
 def _stops(events: Iterable[Event]) -> list[tuple[float, float]]:

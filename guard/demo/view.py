@@ -6,6 +6,7 @@ It only looks on: with a session of its own, at the backfill's diary, the event 
 from __future__ import annotations
 
 import contextlib
+import textwrap
 import threading
 import time
 from collections import deque
@@ -28,6 +29,8 @@ from guard.demo.verdict import Figure
 from guard.demo.world import ROWS, World
 
 _EVERY = 0.25
+_SAID = 6
+"""Lines for what is said."""
 _NOW = """
 select (select coalesce(extract(epoch from max(replay_lag)), 0)::float8 from pg_stat_replication),
        (select e.phase from migration_guard.event e where e.migration <> '*' order by e.event_id desc limit 1),
@@ -55,7 +58,7 @@ class Stage:
 
     def __init__(self, console: Console, *, live: bool) -> None:
         self._console = console
-        self._said: deque[str] = deque(maxlen=6)
+        self._said: deque[str] = deque(maxlen=_SAID)
         self._glimpse = Glimpse()
         self._messages: Sequence[Message] = ()
         self._began = time.monotonic()
@@ -120,15 +123,21 @@ class Stage:
         with self._lock:
             said, glimpse, messages = list(self._said), self._glimpse, self._messages
         shown: list[RenderableType] = [
-            Panel(Text("\n".join(said), no_wrap=True, overflow="ellipsis"), title="migration-guard demo", height=8)
+            Panel(Text("\n".join(self._fitted(said))), title="migration-guard demo", height=_SAID + 2)
         ]
         shown.append(Panel(_gauges(glimpse), title="now"))
         room = self._console.height - 16  # lines that the two panels above and the cursor leave
         newest = messages[-2:] if room >= 24 else messages[-1:]
         height = max(5, min(14, room // max(1, len(newest))))
-        title = f"Slack, {len(messages)} messages"
+        title = f"Slack, {len(messages)} message{'s' * (len(messages) != 1)}"
         shown += [Panel(Text("\n".join(each.lines)), title=title, title_align="left", height=height) for each in newest]
         return Group(*shown)
+
+    def _fitted(self, said: Sequence[str]) -> list[str]:
+        """The newest lines, folded to the panel: an ellipsis would hide the reasons, which stand last."""
+        room = max(20, self._console.width - 4)
+        folded = [line for each in said for line in textwrap.wrap(each, room, subsequent_indent=" " * 10)]
+        return folded[-_SAID:]
 
 
 def _gauges(glimpse: Glimpse) -> RenderableType:
