@@ -18,7 +18,7 @@ from pathlib import Path
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from guard.daemon import logs, systemd
-from guard.errors import ConfigError, ServerError, WorldError
+from guard.errors import ConfigError, HeldByAnother, ServerError, WorldError
 from guard.settings import Settings, load
 from guard.watch import Watch
 from guard.wiring import Exchange, Household, build, rewire
@@ -83,8 +83,10 @@ class _Service:
             except WorldError as error:
                 log.critical("%s: %s", watch.name, error)
                 refused.append(error)
-                watch.ended_because = str(error)
-                watch.ended.set()
+                if isinstance(error, HeldByAnother):
+                    watch.ended_because = str(error)
+                    watch.ended.set()
+        # A standby may be promoted and a schema be installed while the other databases are guarded.
         if len(refused) == len(household.watches):
             raise refused[0]
 

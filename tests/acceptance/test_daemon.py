@@ -7,10 +7,11 @@ from collections.abc import Callable
 
 import pytest
 
+from guard.act.install import install
 from guard.demo.embedded import Cluster, Server
 from guard.demo.proxy import Proxy
 from tests.acceptance.house import QUEUE, House, Process
-from tests.fix_postgres import MakeRole
+from tests.fix_postgres import Database, MakeRole
 from tests.fix_sessions import Background
 from tests.slack_server import HANG
 from tests.waiting import wait_for
@@ -147,3 +148,15 @@ def test_who_is_no_longer_named_after_a_reload_is_not_cancelled_with_the_migrati
     house.wait_event("cancelled")
     assert other.running
     assert "Traceback" not in daemon.text()
+
+
+def test_one_of_several_databases_that_cannot_be_led_yet_is_guarded_as_soon_as_it_can(
+    house: House, make_database: Callable[..., Database]
+) -> None:
+    late = make_database()
+    house.more = f'[database.late]\ndsn = "{late.dsn("guard_login")}"\nstandbys = []'
+    daemon = house.serve()
+    daemon.wait_says("late: Schema migration_guard is not there")
+    house.wait_migrating()
+    install(late.dsn())
+    wait_for(lambda: late.execute("select mode from migration_guard.lease") == [("dormant",)])
