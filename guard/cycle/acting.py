@@ -61,7 +61,9 @@ class Acting:
         for rule in [rule for rule in duty.options.rules if rule.name in decision.clear_queue]:
             about = (rule.name, None)
             if self._take_on("queue", about, duty.now):
-                self._asked[rule.name] = state
+                # The rule's own words: a run in its soak keeps the reason of its end.
+                because = duty.board.verdicts[rule.name].because
+                self._asked[rule.name] = dataclasses.replace(state, because=because)
                 chores.append(Chore("queue", about, clear_queue(duty.hands, key, rule, roster)))
         if state.phase is Phase.ROLLING_BACK and self._take_on("rollback", key, duty.now):
             chores += self._roll_back(state, key, duty)

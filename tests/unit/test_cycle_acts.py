@@ -153,6 +153,21 @@ def test_an_unregistered_migration_is_cancelled_too() -> None:
     assert world.journal.notices[-1].headline.startswith("an unregistered migration cancelled")
 
 
+def test_a_cancel_is_told_with_the_queue_as_its_reason_beside_a_run_that_only_soaks() -> None:
+    world = World(QUEUE, soak={"*": 60.0})
+    world.runs = [a_run()]
+    world.tick()
+    world.runs = [a_run(outcome="done", here=False)]
+    world.tick()
+    world.strangers = [a_session(9)]
+    world.values["queue sensor"] = 4.0
+    world.canceller.reports = [CancelReport((ended(None),))]
+    world.tick()
+    told = world.journal.notices[-1]
+    assert told.kind == "cancelled"
+    assert told.because.startswith("queue 4 s > 3s")
+
+
 def test_who_did_not_yield_to_a_cancel_is_terminated() -> None:
     world = queued()
     world.canceller.reports = [CancelReport((ended(gone=False),)), CancelReport((ended(how="terminated"),))]
