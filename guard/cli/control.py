@@ -35,6 +35,7 @@ def pause(
     """Hold a migration before its next batch, until resumed or for a time."""
     where = target(config, database, dsn)
     _order(where, "pause", name, owner=owner, reason=reason, for_=for_)
+    _say_what_overrides(ask(where, lambda door: view(door, None)), name)
     typer.echo(f"To take it back: migration-guard resume {_quoted(name)}")
 
 
@@ -187,6 +188,15 @@ def _say_what_holds(found: View, name: str) -> None:
         without_guard(name)
     elif not held and found.runs:
         typer.echo("It goes on.")
+
+
+def _say_what_overrides(found: View, name: str) -> None:
+    for order in found.orders:
+        if order.kind == "override" and (EVERYONE in (name, order.migration) or order.migration == name):
+            typer.echo(
+                f"It holds nobody whom the override of {order.migration} by {order.owner} lets go on; to end that: "
+                f"migration-guard override {_quoted(order.migration)} --end"
+            )
 
 
 def _need(reason: str) -> None:

@@ -67,6 +67,18 @@ def test_a_pause_holds_until_it_is_resumed(run: Run, database: Database, migrati
     assert told(migration)[0] == "proceed"
 
 
+def test_a_pause_under_an_override_says_that_it_holds_nobody_and_how_to_end_that(
+    run: Run, migration: psycopg.Connection[Any]
+) -> None:
+    run("override", NAME, "--owner", "ana", "--reason", "known")
+    said = run("pause", "*", "--reason", "stop").out
+    assert f"It holds nobody whom the override of {NAME} by ana lets go on" in said
+    assert told(migration)[0] == "proceed"
+    run("override", NAME, "--end")
+    assert told(migration)[0] == "pause"
+    assert "holds nobody" not in run("pause", "*", "--reason", "stop").out
+
+
 def test_resume_says_that_the_guard_still_pauses_and_why(
     run: Run, database: Database, migration: psycopg.Connection[Any]
 ) -> None:
