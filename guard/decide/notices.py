@@ -65,7 +65,7 @@ def in_observe_mode(draft: Draft) -> Draft:
     return Draft(
         draft.kind,
         Severity.INFO,
-        f"observe mode, nothing was ordered: {draft.headline}",
+        f"{draft.headline} (observe mode: nothing was ordered)",
         draft.because,
         "",
         (),
