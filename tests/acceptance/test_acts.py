@@ -189,7 +189,7 @@ def test_an_observing_guard_orders_nothing_cancels_nobody_and_stops_nobody_by_it
     migrating.wait_starts()
     assert migrating.lines("waits") == [] or migrating.lines("waits")[-1]["at"] < seen
     texts = [str(request.payload) for request in house.slack.requests]
-    assert any("observe mode, nothing was ordered: paused" in text for text in texts)
+    assert any("paused (observe mode: nothing was ordered)" in text for text in texts)
 
 
 # -- rollback ----------------------------------------------------------------------------------------------------------
