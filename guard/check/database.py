@@ -181,6 +181,9 @@ async def _standbys(place: str, database: DatabaseSettings, door: Door) -> list[
 def _missing(place: str, name: str, seen: dict[str, str | None]) -> Remark:
     """*seen*: state by application_name; None where it is hidden."""
     todo = "start it, or correct standbys (application_names in primary_conninfo); until then the lag is unknown"
+    if name in seen and seen[name] is None:
+        todo = "as a superuser: grant pg_monitor to the guard's role"
+        return problem(place, f"whether standby {name} streams is hidden from the guard's role", todo)
     if name in seen:
-        return problem(place, f"standby {name} is not streaming ({seen[name] or 'its state is hidden'})", todo)
+        return problem(place, f"standby {name} is not streaming (it is in state {seen[name]})", todo)
     return problem(place, f"standby {name} is not connected (connected: {', '.join(seen) or 'none'})", todo)
