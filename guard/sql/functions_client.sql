@@ -22,11 +22,11 @@ create or replace function migration_guard.leader_key() returns bigint language 
 create or replace function migration_guard.own_backend_start() returns timestamptz language sql stable
     as $$ select backend_start from pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid()) $$;
 
--- The caller's own open run of that name, or null.
+-- The caller's own open run of that name, or null. In another role (SET ROLE) the caller's start is hidden from itself.
 create or replace function migration_guard.own_run(name text) returns bigint language sql volatile
     as $$ select max(r.run_id) from migration_guard.run r
           where r.migration = name and r.ended_at is null and r.pid = pg_catalog.pg_backend_pid()
-            and r.backend_start is not distinct from migration_guard.own_backend_start() $$;
+            and r.usename = session_user and coalesce(r.backend_start = migration_guard.own_backend_start(), true) $$;
 
 -- An operator's order in words.
 create or replace function migration_guard.words(kind text, owner text, reason text) returns text language sql immutable

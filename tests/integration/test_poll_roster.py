@@ -81,6 +81,35 @@ def test_a_run_whose_session_has_gone_is_shown_without_one(installed: Database) 
     asyncio.run(main())
 
 
+def test_a_session_that_has_taken_another_role_before_it_registered_is_not_gone(
+    installed: Database, make_role: MakeRole
+) -> None:
+    # In the role of the owner it may not see its own start, which is that of a session of another role.
+    make_role("object_owner", "in role migration_guard_client")
+    make_role("roster_migrator", "in role migration_guard_client, object_owner")
+
+    async def main() -> None:
+        probe = probe_of(installed)
+        with installed.connect("roster_migrator") as session:
+            session.execute("set role object_owner")
+            session.execute("select migration_guard.register('x')")
+            (run,) = (await look(probe)).runs
+            assert run.session is not None
+            assert (run.session.pid, run.session.usename) == (session.info.backend_pid, "roster_migrator")
+            start = installed.execute(
+                "select extract(epoch from backend_start)::float8 from pg_stat_activity where pid = %s",
+                [run.session.pid],
+            )
+            assert start == [(run.session.backend_start_wall,)]
+            # It is known by name from whatever role it asks in.
+            own = session.execute("select migration_guard.own_run('x')").fetchall()
+            session.execute("reset role")
+            assert session.execute("select migration_guard.own_run('x')").fetchall() == own == [(run.run_id,)]
+        await probe.close()
+
+    asyncio.run(main())
+
+
 def test_a_successor_with_the_same_pid_is_not_the_runs_session(installed: Database) -> None:
     async def main() -> None:
         probe = probe_of(installed)

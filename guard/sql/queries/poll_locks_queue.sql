@@ -19,7 +19,8 @@ party as materialized (
          starts_with(a.application_name, 'migration_guard/') as own,
          not starts_with(a.application_name, 'migration_guard/')
            and (exists (select from migration_guard.run r
-                         where r.pid = a.pid and r.usename = a.usename and r.backend_start = a.backend_start
+                         where r.pid = a.pid and r.usename = a.usename
+                           and coalesce(r.backend_start = a.backend_start, a.backend_start <= r.registered_at)
                            and r.outcome is null and not r.pooled)
                 or a.datname = current_database() and a.backend_type = 'client backend'
                    and cardinality(%(roles)s::text[]) + cardinality(%(names)s::text[]) > 0

@@ -2,12 +2,15 @@
 -- ordered and forgave; one row. Times as Unix seconds.
 --
 -- A run's session is the one with its pid, role and start; without pg_read_all_stats (a part of pg_monitor) no start
--- is shown and every session would look gone.
+-- is shown and every session would look gone. Who registered in another role (SET ROLE) could not see its own start; its
+-- session is then the one with its pid that is older than the registration.
 with run as materialized (
-  select r.*, a.pid is not null as here, coalesce(a.state, '') as state, a.application_name as name_now
+  select r.*, a.pid is not null as here, coalesce(a.state, '') as state, a.application_name as name_now,
+         a.backend_start as start_now
     from migration_guard.run r
     left join pg_stat_activity a
-           on a.pid = r.pid and a.usename = r.usename and a.backend_start = r.backend_start and r.outcome is null
+           on a.pid = r.pid and a.usename = r.usename and r.outcome is null
+          and coalesce(a.backend_start = r.backend_start, a.backend_start <= r.registered_at)
    where r.outcome is null
       or r.ended_at > clock_timestamp() - make_interval(secs => %(ended_within)s)
       or r.run_id = any (%(open)s::bigint[])
@@ -28,7 +31,8 @@ stranger as (
      -- A run that has said its end takes a moment to leave; only what its session begins afterwards is other work.
      and not exists (select from run r
                       where r.ended_at is not null and r.pid = a.pid and r.usename = a.usename
-                        and r.backend_start = a.backend_start and (a.state = 'idle' or a.query_start <= r.ended_at))
+                        and coalesce(r.backend_start = a.backend_start, a.backend_start <= r.registered_at)
+                        and (a.state = 'idle' or a.query_start <= r.ended_at))
    order by a.pid
 )
 select pg_has_role('pg_read_all_stats', 'usage') as permitted,
@@ -42,7 +46,7 @@ select pg_has_role('pg_read_all_stats', 'usage') as permitted,
                      'rows_done', r.rows_done, 'batches_done', r.batches_done, 'note', r.note,
                      'outcome', r.outcome, 'pooled', r.pooled,
                      'session', case when r.here then jsonb_build_object(
-                        'pid', r.pid, 'backend_start_wall', extract(epoch from r.backend_start), 'usename', r.usename,
+                        'pid', r.pid, 'backend_start_wall', extract(epoch from r.start_now), 'usename', r.usename,
                         'application_name', r.name_now, 'state', r.state, 'run_id', r.run_id) end)
                    order by r.run_id)
             from run r),
