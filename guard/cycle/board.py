@@ -113,6 +113,9 @@ class Board:
         """Everything beside the rules that the decision on one run needs."""
         run = self.run(state.run_id)
         aborts = self._orders("abort", state.migration)
+        overridden = bool(self._orders("override", state.migration))
+        # Under an override the client has read the epoch and goes on all the same.
+        keeps_to_it = run is not None and run.acknowledged_epoch >= state.epoch > 0 and not overridden
         return Circumstances(
             now=base.now,
             wall=base.wall,
@@ -123,11 +126,11 @@ class Board:
             other_candidates=sum(
                 other.phase in _AT_WORK for other in others if (other.migration, other.run_id) != _key(state)
             ),
-            overridden=bool(self._orders("override", state.migration)),
+            overridden=overridden,
             aborted_by=f"aborted by {aborts[0].owner}: {aborts[0].reason}" if aborts else "",
             outcome=self._outcome(state, run),
             gone=self._gone(state, run),
-            acknowledged=acknowledged or (run is not None and run.acknowledged_epoch >= state.epoch > 0),
+            acknowledged=acknowledged or keeps_to_it,
         )
 
     def _orders(self, kind: str, migration: str) -> tuple[OperatorOrder, ...]:

@@ -416,6 +416,19 @@ def test_what_was_measured_by_another_question_is_not_judged_by_the_new_limits()
     )
 
 
+def test_a_pause_that_is_overridden_is_not_effective_though_the_client_has_read_of_it() -> None:
+    world = running()
+    world.values["lag sensor"] = 9.0
+    world.orders = [an_order("override")]
+    world.tick(6)
+    world.runs = [a_run(acknowledged_epoch=99)]
+    world.tick()
+    assert (world.word(), world.guard.states["m", 1].effective) == ("pause", False)
+    world.orders = []
+    world.tick()
+    assert world.guard.states["m", 1].effective
+
+
 def test_unregistered_sessions_that_were_forgotten_once_are_aborted_again_once_only() -> None:
     world = World(RULE)
     world.forgotten = [(EVERYONE, 0)]
