@@ -71,6 +71,9 @@ class Signal(Protocol):
     async def publish(self, publication: Publication) -> int:
         """Write beat, orders, events, admissions in one transaction; returns the last event id written (0: none)."""
 
+    async def prune(self, keep_seconds: float) -> int:
+        """Drop events that are older, but for runs that are open or barred; how many."""
+
     async def notices_since(self, event_id: int) -> tuple[Notice, ...]:
         """Notices that events after this one carry, oldest first: what a killed guard may not have queued."""
 

@@ -50,6 +50,7 @@ class FakeSignal:
     finished: list[tuple[int, str, str]] = field(default_factory=list)
     missed: tuple[Notice, ...] = ()
     asked_since: list[int] = field(default_factory=list)
+    pruned: list[float] = field(default_factory=list)
     events: int = 0
 
     async def lead(self) -> Leadership:
@@ -65,6 +66,10 @@ class FakeSignal:
         self.published.append(publication)
         self.events += len(publication.events)
         return self.events if publication.events else 0
+
+    async def prune(self, keep_seconds: float) -> int:
+        self.pruned.append(keep_seconds)
+        return 0
 
     async def notices_since(self, event_id: int) -> tuple[Notice, ...]:
         self.asked_since.append(event_id)

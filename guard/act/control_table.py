@@ -164,14 +164,18 @@ class ControlTable:
             holder = await self._door.fetch(get("control_holder"))
             if holder:
                 pid, guard_id, host, wrote = holder[0]
-                if guard_id != self._guard_id or not wrote or loop.time() > end:
+                if not wrote:
+                    # It holds the lock and has not said who it is: perhaps a try of our own that missed its deadline.
+                    if loop.time() > end:
+                        raise Unreachable(f"signal: pid {pid} on {host} holds the leader's lock and leads nobody yet.")
+                elif guard_id != self._guard_id or loop.time() > end:
                     raise HeldByAnother(f"Guard {guard_id or '?'} on {host} (pid {pid}) leads this database.")
-                if self._term and pid not in self._sessions:
+                elif self._term and pid not in self._sessions:
                     raise Fenced(
                         f"Another process leads this database as guard {guard_id} (pid {pid}, {host}): "
                         "give each guard an id of its own."
                     )
-                if not ended:
+                elif not ended:
                     # The lock of a guard that was killed behind a broken line stays until the server notices.
                     await self._door.fetch(get("control_end_session"), {"guard_id": self._guard_id, "pid": pid})
                     ended = True

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -53,6 +53,15 @@ class Line:
     @property
     def idle(self) -> bool:
         return self.status is pq.TransactionStatus.IDLE
+
+    def give_up_transaction(self) -> None:
+        """Roll back what a failed batch left open, so that the end of the run can be recorded.
+
+        Else its session would still be known as the migration's, and be cancelled as such when it serves others.
+        """
+        if self.status in (pq.TransactionStatus.INTRANS, pq.TransactionStatus.INERROR):
+            with suppress(psycopg.Error):
+                self._connection.rollback()
 
     def pooled(self) -> bool:
         """Whether a transaction pooler stands between: the server's process is not the one that answered the login."""

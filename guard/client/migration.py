@@ -83,6 +83,8 @@ class Migration:
     ) -> None:
         outcome = "done" if error is None else "aborted" if isinstance(error, Aborted) else "failed"
         detail = None if error is None else f"{type(error).__name__}: {error}"
+        if error is not None:
+            self._line.give_up_transaction()
         status = self._line.status
         usable = status is pq.TransactionStatus.IDLE or (error is None and status is pq.TransactionStatus.INTRANS)
         if not usable:  # the transaction is the caller's to end; the guard notices the end of the session

@@ -93,6 +93,11 @@ class Guard:
         self.publisher.led(leadership)
         self._taken_up = True
 
+    async def prune(self, keep_seconds: float) -> None:
+        """Cut the trail of events by age, where this guard leads. Raises ServerError."""
+        if self.publisher.leading:
+            await self.hands.signal.prune(keep_seconds)
+
     async def release(self) -> None:
         """Say in the lease that this guard was stopped on purpose; migrations then wait as for a dead one, in words."""
         if self.publisher.leading:

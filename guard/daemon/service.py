@@ -7,6 +7,7 @@ job run at once when the wall clock was set; nothing else here looks at it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -18,7 +19,7 @@ from pathlib import Path
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from guard.daemon import logs, systemd
-from guard.errors import ConfigError, HeldByAnother, ServerError, WorldError
+from guard.errors import ConfigError, GuardError, HeldByAnother, ServerError, WorldError
 from guard.settings import Settings, load
 from guard.watch import Watch
 from guard.wiring import Exchange, Household, build, rewire
@@ -27,6 +28,9 @@ log = logging.getLogger("guard.daemon")
 
 STOP_WITHIN = 5.0
 """Seconds from SIGTERM to the end, whatever hangs."""
+EVENTS_KEPT = 30 * 86400.0
+"""Seconds: a month is what an incident's review looks back on."""
+PRUNE_EVERY = 6 * 3600.0
 CLOCK_STEP = 0.5
 """Seconds by which the wall clock must run away from the monotonic one to count as set."""
 CLOCK_WATCH = 0.1
@@ -98,6 +102,15 @@ class _Service:
                 self._schedule(watch)
         self._scheduler.start()
         self._tasks.append(asyncio.create_task(self._watch_clock(), name="clock"))
+        self._tasks.append(asyncio.create_task(self._prune(), name="prune"))
+
+    async def _prune(self) -> None:
+        """Cut the trail of events by age, now and then."""
+        while True:
+            for watch in self._watches():
+                with contextlib.suppress(GuardError):
+                    await watch.guard.prune(EVENTS_KEPT)
+            await asyncio.sleep(PRUNE_EVERY)
 
     def _schedule(self, watch: Watch) -> None:
         for name in watch.duties:

@@ -60,7 +60,8 @@ begin
         select r.run_id, r.migration, guard_publish.epoch, guard_publish.term,
                case guard_publish.mode when 'observing' then 'observing' else 'live' end
         from migration_guard.run r where r.run_id = any (guard_publish.admitted)
-        on conflict (run_id) do update set mode = excluded.mode, epoch = excluded.epoch, term = excluded.term;
+        on conflict (run_id) do update set mode = excluded.mode, epoch = excluded.epoch, term = excluded.term
+            where admission.mode is distinct from excluded.mode;  -- each beat says it again, and WAL is not free
     end if;
     if pg_catalog.jsonb_array_length(guard_publish.barred) > 0 then
         insert into migration_guard.barred (run_id, migration, because)
@@ -119,7 +120,9 @@ declare
     n bigint;
 begin
     perform set_config('synchronous_commit', 'local', true);
-    delete from migration_guard.event e where e.at < clock_timestamp() - greatest(keep, interval '1 day');
+    delete from migration_guard.event e where e.at < clock_timestamp() - greatest(keep, interval '1 day')
+        and not exists (select from migration_guard.run r where r.run_id = e.run_id and r.outcome is null)
+        and not exists (select from migration_guard.barred b where b.run_id = e.run_id);
     get diagnostics n = row_count;
     return n;
 end $$;

@@ -218,6 +218,24 @@ def test_an_error_inside_a_transaction_is_not_hidden_by_the_end_of_the_run(guard
         work()
 
 
+@pytest.mark.parametrize("failing", ["select 1/0", "create table half_a_batch ()"])
+def test_a_failed_batch_is_rolled_back_so_that_its_session_is_no_migration_any_more(
+    guard: Beating, database: Database, failing: str
+) -> None:
+    with psycopg.connect(database.dsn()) as connection:
+
+        def work() -> None:
+            with Migration(connection, "m", poll=0.02):
+                connection.execute(failing.encode())
+                raise RuntimeError("the batch has a bug")
+
+        with pytest.raises((psycopg.errors.DivisionByZero, RuntimeError)):
+            work()
+        # The connection lives on, perhaps in an application's pool.
+        assert only_run(database, "outcome") == ("failed",)
+        assert connection.execute("select to_regclass('half_a_batch')").fetchone() == (None,)
+
+
 def test_commits_of_the_migration_keep_their_own_durability(guard: Beating, connection: Connection) -> None:
     with Migration(connection, "m", poll=0.02) as migration:
         migration.checkpoint()

@@ -450,3 +450,13 @@ def test_a_guard_that_stops_says_so_and_keeps_its_orders() -> None:
     published = len(world.signal.published)
     at_once(world.guard.release())
     assert len(world.signal.published) == published
+
+
+def test_only_a_guard_that_leads_cuts_the_trail_of_events() -> None:
+    world = running(make_rule(pause="> 5s"))
+    at_once(world.guard.prune(60.0))
+    world.signal.fails = world.signal.lead_fails = Unreachable("gone")
+    world.values["lag sensor"] = 7.0
+    world.tick(2)
+    at_once(world.guard.prune(60.0))
+    assert world.signal.pruned == [60.0]

@@ -206,6 +206,16 @@ def test_in_the_soak_a_rollback_fires_only_where_the_file_says_so() -> None:
     assert decided(soaking, DUE, hook=True, auto_rollback=True).state.phase is Phase.DONE
 
 
+def test_a_run_that_fails_while_its_rollback_is_due_is_rolled_back_where_the_file_says_so() -> None:
+    by_itself = decided(ELIGIBLE, DUE, hook=True, auto_rollback=True, outcome="failed")
+    assert by_itself.state.phase is Phase.ROLLING_BACK
+    asked = decided(ELIGIBLE, DUE, hook=True, outcome="failed")
+    assert (asked.state.phase, asked.ask_human) == (
+        Phase.DONE,
+        "the migration has ended, and auto_rollback is not set",
+    )
+
+
 def test_a_run_that_failed_while_its_rollback_was_due_is_a_question_to_a_human() -> None:
     decision = decided(ELIGIBLE, DUE, hook=True, outcome="failed")
     assert (decision.state.phase, decision.ask_human) == (
