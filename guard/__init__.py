@@ -6,7 +6,7 @@ poll/      what is the world like?     judge/    is that bad?       decide/   wh
 act/       do it                       tell/     say it             cycle/    the trip
 client/    what a migration imports    sql/      what a DBA reviews cli/      the command line
 settings/  the file                    wiring.py settings -> guards watch.py  one guard at work
-daemon/    start, reload, stop         journal/  flight recorder    postgres.py  the door to PostgreSQL
+daemon/    start, reload, stop         journal/  flight recorder    postgres/ the door to PostgreSQL
 check/     what is wrong here          demo/     a primary, a standby and the demonstration
 model/     nouns                       ports.py  protocols          records.py   nouns as JSON
 errors.py  the tree of errors          exits.py  exit codes

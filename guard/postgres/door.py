@@ -1,6 +1,6 @@
-"""The daemon's one door to PostgreSQL: connect, ask within a deadline, reconnect, and name what went wrong.
+"""One connection, kept open, with a hard deadline on every question.
 
-It knows no table and no rule. Every error of the driver is wrapped here, once, in one of guard.errors.
+It knows no table and no rule. Every error of the driver leaves as one of guard.errors.
 
 The deadline stands outside the driver. A server process that is stopped, a line that drops packets or a
 commit that waits for a lost synchronous standby answer to no server-side timeout, and cancelling a psycopg call
@@ -17,7 +17,6 @@ import random
 import socket
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, TypeVar
-from urllib.parse import quote
 
 import psycopg
 from psycopg import pq
@@ -25,33 +24,14 @@ from psycopg.abc import Params, QueryNoTemplate
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import class_row
 
-from guard.errors import (
-    DeadlineExceeded,
-    NotPermitted,
-    QueryFailed,
-    ServerError,
-    Unreachable,
-    WorldError,
-    WrongServer,
-)
+from guard.errors import DeadlineExceeded, ServerError, Unreachable, WorldError, WrongServer
+from guard.postgres.line import APPLICATION, LINE, SESSION
+from guard.postgres.trouble import Connection, Naming, bury, bury_connect
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
-Connection = psycopg.AsyncConnection[Row]
 Work = Callable[[Connection], Awaitable[T]]
 
-APPLICATION = "migration_guard/"
-"""Every session of the guard has an application_name that starts so; the probes leave such sessions out."""
-
-_LINE = {
-    "connect_timeout": "3",
-    "keepalives_idle": "5",
-    "keepalives_interval": "2",
-    "keepalives_count": "3",
-    # Keepalives alone do not end a connection with unacknowledged data on its way.
-    "tcp_user_timeout": "8000",
-}
-_SECRETS = ("password", "sslpassword", "oauth_client_secret")
 _FIRST_DELAY, _LONGEST_DELAY = 0.25, 30.0
 
 
@@ -83,24 +63,18 @@ class Door:
         """Runs on each new connection before anything else is asked."""
         self._deadline = deadline
         self._settings = {
+            **SESSION,
             "statement_timeout": f"{statement_timeout_ms}ms",
             "lock_timeout": f"{lock_timeout_ms}ms",
-            "idle_session_timeout": "0",
-            "idle_in_transaction_session_timeout": "5s",
-            # A commit that waits for a lost synchronous standby is not ended by statement_timeout.
-            "synchronous_commit": "local",
-            # Whoever may create in public could else make a function that fits a call of ours better than the
-            # server's own, and have it run with the guard's rights.
-            "search_path": "pg_catalog, pg_temp",
             **(settings or {}),
         }
         try:
             given = conninfo_to_dict(conninfo)
         except psycopg.ProgrammingError:
             raise WorldError(f"{purpose}: the connection string (dsn) cannot be parsed.") from None
-        self._secrets = [str(given[key]) for key in _SECRETS if given.get(key)]
+        self._naming = Naming(purpose, given)
         own = {"application_name": APPLICATION + purpose, "client_encoding": "UTF8"}
-        self._conninfo = make_conninfo("", **{**_LINE, **given, **own})
+        self._conninfo = make_conninfo("", **{**LINE, **given, **own})
         self._connection: Connection | None = None
         self._turn = asyncio.Lock()
         self._failures = 0
@@ -229,7 +203,7 @@ class Door:
         try:
             return task.result()
         except psycopg.Error as error:
-            raise self._wrapped(error, connection) from error
+            raise self._naming.wrapped(error, connection) from error
         finally:
             if connection.pgconn.transaction_status != pq.TransactionStatus.IDLE:
                 self._connection = None
@@ -242,7 +216,7 @@ class Door:
             duplicate = socket.socket(fileno=os.dup(connection.fileno()))
             with duplicate:
                 duplicate.shutdown(socket.SHUT_RDWR)
-        self._later(_bury(connection, task))
+        self._later(bury(connection, task))
 
     def _later(self, work: Coroutine[Any, Any, None]) -> None:
         burial = asyncio.get_running_loop().create_task(work)
@@ -275,16 +249,16 @@ class Door:
         try:
             done, _ = await asyncio.wait({task}, timeout=max(0.0, end - asyncio.get_running_loop().time()))
         except asyncio.CancelledError:
-            self._later(_bury_connect(task))
+            self._later(bury_connect(task))
             raise
         if not done:
-            self._later(_bury_connect(task))
+            self._later(bury_connect(task))
             raise Unreachable(f"{self.purpose}: connecting to PostgreSQL took too long.")
         try:
             return task.result()
         except psycopg.Error as error:
             # No sqlstate: the driver has none for any failure to connect. No cause: its text is not redacted.
-            raise Unreachable(f"{self.purpose}: no connection to PostgreSQL: {self._redacted(error)}") from None
+            raise Unreachable(f"{self.purpose}: no connection to PostgreSQL: {self._naming.redacted(error)}") from None
 
     async def _greet_or_close(self, connection: Connection, end: float) -> None:
         try:
@@ -309,39 +283,3 @@ class Door:
         )
         if self.on_connect is not None:
             await self.on_connect(connection)
-
-    # -- naming what went wrong ------------------------------------------------------------------------
-
-    def _wrapped(self, error: psycopg.Error, connection: Connection) -> ServerError:
-        state = error.sqlstate
-        text = self._redacted(error.diag.message_primary or error)
-        if connection.closed or (state or "").startswith("08"):
-            return Unreachable(f"{self.purpose}: the connection to PostgreSQL broke: {text}", state)
-        if state == "42501":
-            return NotPermitted(f"{self.purpose}: not permitted: {text}", state)
-        return QueryFailed(f"{self.purpose}: PostgreSQL refused: {text} ({state or 'no SQLSTATE'})", state)
-
-    def _redacted(self, error: object) -> str:
-        text = " ".join(str(error).split())
-        for secret in self._secrets:
-            for form in (secret, quote(secret, safe="")):
-                text = text.replace(form, "***")
-        return text
-
-
-async def _bury(connection: Connection, task: asyncio.Future[Any]) -> None:
-    """See an abandoned question to its end, so that nothing is left open and no exception goes unheard."""
-    done, _ = await asyncio.wait({task}, timeout=1.0)
-    if not done:
-        task.cancel()
-        await asyncio.wait({task})
-    if not task.cancelled():
-        task.exception()
-    await connection.close()
-
-
-async def _bury_connect(task: asyncio.Future[Connection]) -> None:
-    task.cancel()
-    await asyncio.wait({task})
-    if not task.cancelled() and task.exception() is None:
-        await task.result().close()

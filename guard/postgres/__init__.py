@@ -1,0 +1,12 @@
+"""The daemon's one door to PostgreSQL: connect, ask within a deadline, reconnect, and name what went wrong.
+
+door.py     class Door: one connection, kept open
+line.py     what every session of the guard is like
+trouble.py  errors named once and without secrets; the end of what was given up
+"""
+
+from guard.postgres.door import Door, Work
+from guard.postgres.line import APPLICATION
+from guard.postgres.trouble import Connection
+
+__all__ = ["APPLICATION", "Connection", "Door", "Work"]

@@ -1,0 +1,61 @@
+"""What went wrong, named once and without secrets; and the end of what was given up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+import psycopg
+
+from guard.errors import NotPermitted, QueryFailed, ServerError, Unreachable
+
+_SECRETS = ("password", "sslpassword", "oauth_client_secret")
+
+Connection = psycopg.AsyncConnection[tuple[Any, ...]]
+
+
+class Naming:
+    """Names the errors of one door."""
+
+    def __init__(self, purpose: str, conninfo: Mapping[str, Any]) -> None:
+        self._purpose = purpose
+        self._secrets = [str(conninfo[key]) for key in _SECRETS if conninfo.get(key)]
+
+    def wrapped(self, error: psycopg.Error, connection: Connection) -> ServerError:
+        """The driver's error as one of guard.errors, by what it means for the caller."""
+        state = error.sqlstate
+        text = self.redacted(error.diag.message_primary or error)
+        if connection.closed or (state or "").startswith("08"):
+            return Unreachable(f"{self._purpose}: the connection to PostgreSQL broke: {text}", state)
+        if state == "42501":
+            return NotPermitted(f"{self._purpose}: not permitted: {text}", state)
+        return QueryFailed(f"{self._purpose}: PostgreSQL refused: {text} ({state or 'no SQLSTATE'})", state)
+
+    def redacted(self, error: object) -> str:
+        """Its text in one line, without the secrets of the connection string, however they are written."""
+        text = " ".join(str(error).split())
+        for secret in self._secrets:
+            for form in (secret, quote(secret, safe="")):
+                text = text.replace(form, "***")
+        return text
+
+
+async def bury(connection: Connection, task: asyncio.Future[Any]) -> None:
+    """See an abandoned question to its end, so that nothing is left open and no exception goes unheard."""
+    done, _ = await asyncio.wait({task}, timeout=1.0)
+    if not done:
+        task.cancel()
+        await asyncio.wait({task})
+    if not task.cancelled():
+        task.exception()
+    await connection.close()
+
+
+async def bury_connect(task: asyncio.Future[Connection]) -> None:
+    """See an abandoned attempt to connect to its end."""
+    task.cancel()
+    await asyncio.wait({task})
+    if not task.cancelled() and task.exception() is None:
+        await task.result().close()
