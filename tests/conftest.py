@@ -11,7 +11,7 @@ from tests.choice import CHOICE, choose_binaries
 hypothesis.settings.register_profile("guard", deadline=None)
 hypothesis.settings.load_profile("guard")
 
-pytest_plugins = ["tests.fix_postgres", "tests.fix_sessions", "tests.fix_proxy", "tests.fix_http"]
+pytest_plugins = ["tests.fix_postgres", "tests.fix_sessions", "tests.fix_proxy", "tests.fix_http", "tests.fix_matrix"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

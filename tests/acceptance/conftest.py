@@ -1,13 +1,17 @@
 """Fixtures of the acceptance tests: a house with the roles that are shipped."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from guard.act.install import DBA_LINES, install
-from tests.acceptance.house import House
+from guard.demo.embedded import Cluster, Server
+from guard.demo.proxy import Proxy
+from tests.acceptance.house import LAG, LOAD, House
+from tests.acceptance.scenario import Play
 from tests.fix_http import Endpoint
+from tests.fix_matrix import Took
 from tests.fix_postgres import Database, MakeRole
 from tests.slack_server import SlackServer, slack_server
 
@@ -38,3 +42,14 @@ def house(database: Database, roles: None, tmp_path: Path, endpoint: Endpoint, s
     house.furnish()
     yield house
     house.close()
+
+
+@pytest.fixture
+def play(
+    house: House, cluster: Cluster, standby: Server, make_proxy: Callable[[int], Proxy], took: Took
+) -> Iterator[Play]:
+    """A scenario with a guard that watches the standby's lag and the application's load; nothing is started yet."""
+    house.rules, house.standbys = LAG + LOAD, f'["{standby.name}"]'
+    play = Play(house, cluster, make_proxy, took)
+    yield play
+    play.close()

@@ -66,6 +66,14 @@ class Process:
         """Send a signal to it."""
         os.kill(self.child.pid, number)
 
+    def freeze(self) -> None:
+        """SIGSTOP."""
+        self.send(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """SIGCONT."""
+        self.send(signal.SIGCONT)
+
     def kill(self) -> float:
         """SIGKILL; the wall time of it."""
         at = time.time()
