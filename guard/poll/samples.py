@@ -27,7 +27,7 @@ def words(error: ServerError) -> str:
 class Recognition:
     """Sessions of migrations that never registered: by role, by application_name, or by both where both are given.
 
-    Names are patterns with ``*`` for any text and ``?`` for one character. Without either nobody is recognised.
+    Names are patterns with ``*`` for any text; all else stands for itself. Without either nobody is recognised.
     """
 
     roles: tuple[str, ...] = ()
@@ -42,4 +42,4 @@ class Recognition:
 
 def _like(pattern: str) -> str:
     escaped = pattern.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return escaped.replace("*", "%").replace("?", "_")
+    return escaped.replace("*", "%")
