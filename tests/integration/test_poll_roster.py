@@ -6,7 +6,7 @@ import time
 import pytest
 
 from guard.act.install import install
-from guard.model import Roster, Silence
+from guard.model import Roster, Session, Silence
 from guard.poll.listen import Listener
 from guard.poll.roster import RosterProbe
 from guard.poll.samples import Recognition
@@ -15,6 +15,7 @@ from tests.fix_postgres import Database, MakeRole
 
 pytestmark = pytest.mark.integration
 
+YOUNG = "select clock_timestamp() < backend_start + interval '1 s' from pg_stat_activity where pid = pg_backend_pid()"
 MIGRATIONS = Recognition(application_names=("migration:*",))
 
 
@@ -33,6 +34,15 @@ async def look(probe: RosterProbe) -> Roster:
     observation = await probe.poll()
     assert observation.roster is not None, observation.samples
     return observation.roster
+
+
+async def strangers(probe: RosterProbe) -> tuple[Session, ...]:
+    """Who is a stranger, once somebody is: a session that has just logged in may be about to register."""
+    end = time.monotonic() + 5
+    while not (found := (await look(probe)).strangers):
+        assert time.monotonic() < end
+        await asyncio.sleep(0.05)
+    return found
 
 
 def test_a_run_is_shown_with_its_session_and_what_it_said(installed: Database) -> None:
@@ -116,9 +126,8 @@ def test_a_successor_with_the_same_pid_is_not_the_runs_session(installed: Databa
         with installed.connect(application_name="migration:x") as session:
             session.execute("select migration_guard.register('x')")
             installed.execute("update migration_guard.run set backend_start = backend_start - interval '1 s'")
-            roster = await look(probe)
-            assert roster.runs[0].session is None
-            assert [stranger.pid for stranger in roster.strangers] == [session.info.backend_pid]
+            assert (await look(probe)).runs[0].session is None
+            assert [stranger.pid for stranger in await strangers(probe)] == [session.info.backend_pid]
         await probe.close()
 
     asyncio.run(main())
@@ -149,8 +158,42 @@ def test_strangers_are_sessions_that_look_like_a_migrations_and_not_the_guards(i
             installed.connect(application_name="web"),
             installed.connect(application_name="migration_guard/t"),
         ):
-            (found,) = (await look(probe)).strangers
+            (found,) = await strangers(probe)
             assert (found.pid, found.usename, found.run_id) == (stranger.info.backend_pid, "postgres", None)
+        await probe.close()
+
+    asyncio.run(main())
+
+
+def test_a_session_that_has_just_logged_in_is_a_stranger_at_once_only_where_it_changes_something(
+    installed: Database,
+) -> None:
+    installed.execute("create table t ()")
+
+    async def main() -> None:
+        probe = probe_of(installed)
+        young, found = False, (await look(probe)).strangers
+        while not young:  # a busy machine may need another try
+            with installed.connect(application_name="migration:x") as session:
+                session.execute("begin")
+                session.execute("select from t")
+                session.execute("select migration_guard.register('x')")  # not committed, so nobody else sees it yet
+                found = (await look(probe)).strangers
+                ((young,),) = session.execute(YOUNG).fetchall()
+                session.execute("rollback")
+        assert found == ()
+        with installed.connect(application_name="migration:x") as session:
+            session.execute("begin")
+            session.execute("alter table t add column v int")
+            (altering,) = (await look(probe)).strangers
+            assert altering.pid == session.info.backend_pid
+            with installed.connect(application_name="migration:y") as waiting:
+                waiting.execute("set lock_timeout = '20s'")
+                blocked = asyncio.create_task(asyncio.to_thread(waiting.execute, "alter table t add column w int"))
+                while waiting.info.backend_pid not in {each.pid for each in (await look(probe)).strangers}:
+                    assert not blocked.done()
+                session.execute("rollback")
+                await blocked
         await probe.close()
 
     asyncio.run(main())
@@ -164,7 +207,7 @@ def test_a_session_whose_run_has_ended_is_a_stranger_only_when_it_begins_somethi
             session.execute("select migration_guard.finish('x')")
             assert (await look(probe)).strangers == ()
             session.execute("begin")
-            (found,) = (await look(probe)).strangers
+            (found,) = await strangers(probe)
             assert found.pid == session.info.backend_pid
         await probe.close()
 

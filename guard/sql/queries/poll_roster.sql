@@ -25,6 +25,12 @@ stranger as (
      and cardinality(%(roles)s::text[]) + cardinality(%(names)s::text[]) > 0
      and (cardinality(%(roles)s::text[]) = 0 or a.usename = any (%(roles)s::text[]))
      and (cardinality(%(names)s::text[]) = 0 or a.application_name like any (%(names)s::text[]))
+     -- One that has just logged in is perhaps about to register; unless it has begun, or waits, to change something.
+     and (a.backend_start < clock_timestamp() - interval '1 s'
+          or exists (select from pg_locks l
+                      where l.pid = a.pid and l.locktype = 'relation' and l.mode <> 'AccessShareLock'
+                        and not exists (select from pg_class c where c.oid = l.relation
+                                           and c.relnamespace = 'migration_guard'::regnamespace)))
      -- An idle one does nothing; the pause between two statements of a script is not idleness yet.
      and (a.state is distinct from 'idle' or a.state_change > clock_timestamp() - interval '10 s')
      and not exists (select from run r where r.pid = a.pid and r.here and r.outcome is null)
