@@ -19,6 +19,7 @@ from guard.errors import (
     NotInstalled,
     NotPermitted,
     QueryFailed,
+    ServerError,
     Unreachable,
     WrongServer,
 )
@@ -30,6 +31,7 @@ from guard.sql import get
 
 _TAKEOVER_WITHIN, _TAKEOVER_EVERY = 2.0, 0.05
 _PASSED, _NOT_LEADING = "MG004", "MG005"
+_LOCK_NOT_AVAILABLE = "55P03"
 _CLAIM_DEADLINE = 10.0
 """Seconds for the claim of a rollback, which waits for the standbys that commits have to wait for."""
 
@@ -185,7 +187,10 @@ class ControlTable:
                 return term
 
     async def _try_lock(self) -> int | None:
-        [(term,)] = await self._door.fetch(get("control_lead"), {"guard_id": self._guard_id})
+        try:
+            [(term,)] = await self._door.fetch(get("control_lead"), {"guard_id": self._guard_id})
+        except QueryFailed as error:
+            raise await self._explained(error) from error
         return None if term is None else int(term)
 
     # -- writing ---------------------------------------------------------------------------------------
@@ -203,7 +208,17 @@ class ControlTable:
             if error.sqlstate == _NOT_LEADING:
                 self._led_generation = None
                 raise Unreachable("signal: this session does not lead.", error.sqlstate) from error
-            raise
+            raise await self._explained(error) from error
+
+    async def _explained(self, error: QueryFailed) -> QueryFailed:
+        """The same error; where it waited too long for a lock, with whoever holds one: only that is of help."""
+        if error.sqlstate != _LOCK_NOT_AVAILABLE:
+            return error
+        try:
+            holders = await self._door.fetch(get("control_blockers"))
+        except ServerError as failure:
+            return QueryFailed(f"{error}; who holds the lock is unknown ({failure})", error.sqlstate)
+        return QueryFailed("; ".join([str(error), *(words for (words,) in holders)]), error.sqlstate)
 
 
 def _order(order: Order) -> dict[str, object]:

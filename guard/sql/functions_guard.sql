@@ -1,5 +1,5 @@
 -- Functions for the guard. Every write first shares the lock on the leader's row with the writer's own term and session:
--- a guard whose term was passed gets MG004, one whose session no longer is the leader's gets MG005, and neither writes.
+-- a guard whose term was passed gets MG004, one whose session is not (or no longer) the leader's MG005; neither writes.
 
 create or replace function migration_guard.guard_check_term(guard_id text, term bigint) returns void
 language plpgsql volatile as $$
@@ -8,9 +8,12 @@ declare
 begin
     select l.pid into found_pid from migration_guard.leader l
         where l.term = guard_check_term.term and l.guard_id = guard_check_term.guard_id for share;
-    if not found then
+    if not found and exists (select from migration_guard.leader) then
         raise exception using errcode = 'MG004', message = 'a newer guard leads this database: term ' || guard_check_term.term
             || ' was passed';
+    elsif not found then
+        -- Deleted by hand: nobody has passed this guard, and whoever has the lock may lead again.
+        raise exception using errcode = 'MG005', message = 'the row of migration_guard.leader is gone';
     elsif found_pid <> pg_catalog.pg_backend_pid() then
         raise exception using errcode = 'MG005', message = 'this session does not lead: the leader''s lock was lost with its session';
     end if;
@@ -26,7 +29,10 @@ begin
         return null;
     end if;
     insert into migration_guard.leader as l (term, guard_id, pid)
-        values (1, guard_lead.guard_id, pg_catalog.pg_backend_pid())
+        -- Where the row was deleted by hand a term must not come twice; what was said last under one is still there.
+        values (1 + greatest((select x.term from migration_guard.lease x),
+                             (select x.term from migration_guard.event x order by x.event_id desc limit 1), 0),
+                guard_lead.guard_id, pg_catalog.pg_backend_pid())
         on conflict (only_row) do update set term = l.term + 1, guard_id = excluded.guard_id, pid = excluded.pid,
             since = pg_catalog.clock_timestamp()
         returning l.term into new_term;

@@ -9,7 +9,7 @@ import pytest
 
 from guard.act.control_table import ControlTable
 from guard.act.install import install
-from guard.errors import DeadlineExceeded, Fenced, HeldByAnother, NotInstalled, Unreachable, WrongServer
+from guard.errors import DeadlineExceeded, Fenced, HeldByAnother, NotInstalled, QueryFailed, Unreachable, WrongServer
 from guard.model import Event, Order, OrderKind, Phase, Run, State
 from guard.ports import Leadership, Publication, Signal
 from guard.postgres import Door
@@ -355,15 +355,38 @@ def test_rows_locked_by_clients_and_operators_do_not_hold_up_a_beat(contract: Co
     assert play(contract.database.dsn(), work=work) < 1.0
 
 
-def test_a_lease_locked_by_hand_fails_the_beat_in_time_and_the_next_one_succeeds(installed: Database) -> None:
+@pytest.mark.fault(29)
+def test_a_lease_locked_by_hand_fails_the_beat_in_time_naming_who_holds_it_and_the_next_one_succeeds(
+    installed: Database,
+) -> None:
     async def work(table: Signal) -> None:
         await table.lead()
         await table.publish(publication())
-        with installed.connect() as stuck, stuck.transaction():
-            stuck.execute("select * from migration_guard.lease for update")
-            with pytest.raises(Exception, match="lock timeout") as caught:
-                await table.publish(publication())
-            assert getattr(caught.value, "sqlstate", None) == "55P03"
+        with installed.connect(application_name="by hand") as stuck, installed.connect() as reader:
+            reader.execute("begin; select from migration_guard.lease")
+            with stuck.transaction():
+                stuck.execute("select * from migration_guard.lease for update")
+                with pytest.raises(QueryFailed, match="lock timeout") as caught:
+                    await table.publish(publication())
+                assert caught.value.sqlstate == "55P03"
+                said = str(caught.value)
+                assert f"pid {stuck.info.backend_pid} (postgres, by hand), idle in transaction since" in said
+                assert str(reader.info.backend_pid) not in said
+        await table.publish(publication())
+
+    play(installed.dsn(), work=work)
+
+
+@pytest.mark.fault(29)
+def test_a_leaders_row_that_was_deleted_by_hand_fences_nobody_and_no_term_comes_twice(installed: Database) -> None:
+    async def work(table: Signal) -> None:
+        first = await table.lead()
+        await table.publish(publication(events=(event(1, Phase.PAUSED),)))
+        installed.execute("delete from migration_guard.leader")
+        with pytest.raises(Unreachable, match="does not lead"):
+            await table.publish(publication())
+        again = await table.lead()
+        assert again.term > first.term
         await table.publish(publication())
 
     play(installed.dsn(), work=work)
