@@ -1,4 +1,7 @@
-"""Replication lag of the expected standbys, as the primary sees it. It asks no standby itself."""
+"""Replication as the primary sees it: how far the expected standbys are behind, and how much WAL slots keep.
+
+It asks no standby itself.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,10 @@ from typing import Any
 
 from guard import sql
 from guard.errors import ServerError
-from guard.model import Reading
+from guard.model import Reading, Sample
 from guard.poll.lag import BYTES, SECONDS, Lag, LagClock, ReplyClock, Sender, best, measure, named, samples
 from guard.poll.samples import NOT_PERMITTED, silences, words
+from guard.poll.slots import RETAINED, Slot, retained
 from guard.ports import Observation
 from guard.postgres import Door
 
@@ -23,13 +27,15 @@ class _Primary:
     lsn: int | None
     timeline: str | None
     senders: list[dict[str, Any]]
+    slots: list[dict[str, Any]]
 
 
 class ReplicationProbe:
-    """Reads `replication.lag` (seconds) and `replication.lag_bytes` of the slowest expected standby.
+    """Reads `replication.lag` (seconds), `replication.lag_bytes` and `replication.retained_bytes`.
 
+    The lags are those of the slowest expected standby; retained is the most WAL that a slot of any consumer keeps.
     *standbys* are the application_names that must be streaming, or how many must be, of whatever name: then the
-    slowest of that many best ones counts. Where none is expected both read 0, since that was said on purpose. A
+    slowest of that many best ones counts. Where none is expected both lags read 0, since that was said on purpose. A
     standby that is missing, frozen or of unknown position is a silence that names it, with the worst of the others.
     *reply_limit* is how long WAL may wait for a reply, *idle_reply_limit* how long a standby may be silent when there
     is none, both in seconds.
@@ -57,9 +63,6 @@ class ReplicationProbe:
     async def poll(self) -> Observation:
         """One round trip."""
         asked = self._now()
-        if not self._standbys:
-            why = "no standbys are expected, on purpose"
-            return Observation((Reading(SECONDS, 0.0, asked, why), Reading(BYTES, 0.0, asked, why)))
         try:
             (primary,) = await self._door.fetch_as(_Primary, sql.get("poll_replication"))
         except ServerError as error:
@@ -68,7 +71,15 @@ class ReplicationProbe:
             return self.silence("connected to a standby, which cannot tell how far others are behind", asked)
         if not primary.permitted:
             return self.silence(NOT_PERMITTED, asked)
-        return Observation(samples(self._lags(primary, primary.lsn, primary.timeline, asked), asked))
+        slots = retained([Slot(**row) for row in primary.slots], asked)
+        if not self._standbys:
+            return Observation((*self._none_expected(asked), slots))
+        return Observation((*samples(self._lags(primary, primary.lsn, primary.timeline, asked), asked), slots))
+
+    @staticmethod
+    def _none_expected(now: float) -> tuple[Sample, Sample]:
+        why = "no standbys are expected, on purpose"
+        return Reading(SECONDS, 0.0, now, why), Reading(BYTES, 0.0, now, why)
 
     def _lags(self, primary: _Primary, lsn: int, timeline: str, now: float) -> list[Lag]:
         if not self._clock.advance(now, lsn, timeline):
@@ -79,8 +90,10 @@ class ReplicationProbe:
         return best(lags, self._standbys) if isinstance(self._standbys, int) else named(lags, self._standbys)
 
     def silence(self, why: str, now: float) -> Observation:
-        """Neither sensor has a value."""
-        return silences((SECONDS, BYTES), why, now)
+        """No sensor has a value, but a lag that is 0 on purpose."""
+        if self._standbys:
+            return silences((SECONDS, BYTES, RETAINED), why, now)
+        return Observation((*self._none_expected(now), *silences((RETAINED,), why, now).samples))
 
     async def close(self) -> None:
         """Close the probe's connection."""

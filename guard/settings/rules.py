@@ -16,6 +16,7 @@ from guard.settings.tables import RuleTable
 METRICS: Final[Mapping[str, Dimension]] = {
     "replication.lag": Dimension.SECONDS,
     "replication.lag_bytes": Dimension.BYTES,
+    "replication.retained_bytes": Dimension.BYTES,
     "locks.queued_behind_migration": Dimension.COUNT,
     "locks.row_waits_behind_migration": Dimension.COUNT,
     "locks.longest_wait": Dimension.SECONDS,
@@ -205,7 +206,7 @@ class RuleReader:
             if name not in known:
                 self._note("databases", f"there is no [database.{name}]; {did_you_mean(name, known)}")
         mine = [known[name] for name in self.table.databases or known if name in known]
-        if kind.startswith("replication.") and mine and not any(mine):
+        if kind.startswith("replication.lag") and mine and not any(mine):
             self.problems.warn(self.key, "measures nothing: none of its databases has standbys")
 
     def _stale_after(self) -> float:

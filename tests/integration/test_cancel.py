@@ -378,6 +378,8 @@ def test_what_stops_nobody_by_itself_is_left_to_finish(
     report = clear(stage)
     assert ends(report) == ([(waiting.pid, "cancelled", True)] if ended else [])
     assert ended or "is left to finish" in report.nothing_because
+    if ended:
+        waiting.wait()
     assert waiting.running is not ended
 
 

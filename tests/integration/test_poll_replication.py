@@ -22,7 +22,7 @@ def probe_of(dsn: str, standbys: tuple[str, ...] | int = ("replica1",), reply_li
 
 
 async def look(probe: ReplicationProbe) -> Pair:
-    seconds, in_bytes = (await probe.poll()).samples
+    seconds, in_bytes, _ = (await probe.poll()).samples
     assert (seconds.sensor, in_bytes.sensor) == ("replication.lag", "replication.lag_bytes")
     return seconds, in_bytes
 
@@ -179,9 +179,61 @@ def test_a_standby_of_another_name_is_not_the_expected_one(standby: Server, prim
 
 
 def test_none_expected_on_purpose_reads_zero(primary: Server) -> None:
-    seconds, _ = asyncio.run(look(probe_of(primary.dsn(), ())))
-    assert isinstance(seconds, Reading)
-    assert (seconds.value, seconds.detail) == (0.0, "no standbys are expected, on purpose")
+    async def main() -> None:
+        probe = probe_of(primary.dsn(), ())
+        seconds, _ = await look(probe)
+        assert isinstance(seconds, Reading)
+        assert (seconds.value, seconds.detail) == (0.0, "no standbys are expected, on purpose")
+        unheard = probe.silence("no answer", 7.0).samples
+        assert [getattr(sample, "value", None) for sample in unheard] == [0.0, 0.0, None]
+        await probe.close()
+
+    asyncio.run(main())
+
+
+async def look_at_slots(probe: ReplicationProbe) -> Sample:
+    return (await probe.poll()).samples[2]
+
+
+@pytest.mark.fault(43)
+def test_a_slot_whose_standby_has_gone_keeps_more_and_more_until_it_is_lost_which_is_no_zero(
+    make_cluster: MakeCluster,
+) -> None:
+    cluster = make_cluster(slots=True, settings={"max_slot_wal_keep_size": "40MB", "wal_keep_size": "0"})
+    primary = cluster.primary
+
+    def write(number: int) -> None:
+        for _ in range(number):
+            primary.execute("select pg_switch_wal() from pg_logical_emit_message(true, 'load', 'x')")
+
+    async def main() -> None:
+        probe, nobody = probe_of(primary.dsn()), probe_of(primary.dsn(), ())
+        cluster.wait_replayed()
+        before = await look_at_slots(probe)
+        assert isinstance(before, Reading)
+        assert before.value < 2**24
+        cluster.standby.stop()
+        write(2)
+        for each in (probe, nobody):
+            kept = await look_at_slots(each)
+            assert isinstance(kept, Reading)
+            assert 2**24 < kept.value < 3 * 2**24
+            assert kept.detail == "the most: slot replica1, inactive, wal_status reserved"
+        # One that was never used keeps nothing.
+        primary.execute("select pg_create_physical_replication_slot('unused')")
+        assert "slot replica1" in getattr(await look_at_slots(probe), "detail", "")
+        write(5)
+        primary.execute("checkpoint")
+        lost = await look_at_slots(probe)
+        assert isinstance(lost, Silence)
+        assert "slot replica1 has lost WAL" in lost.why
+        primary.execute("select pg_drop_replication_slot(slot_name) from pg_replication_slots where not active")
+        none = await look_at_slots(nobody)
+        assert (getattr(none, "value", None), getattr(none, "detail", "")) == (0.0, "no slot keeps any WAL")
+        for each in (probe, nobody):
+            await each.close()
+
+    asyncio.run(main())
 
 
 def test_a_standby_is_not_asked_about_standbys(standby: Server) -> None:
@@ -240,6 +292,6 @@ def test_an_unreachable_server_is_silence_for_both(make_cluster: MakeCluster) ->
         probe = probe_of(cluster.primary.dsn())
         pair = await look(probe)
         assert silent(pair)
-        assert pair == (probe.silence(pair[0].why, pair[0].taken_at)).samples  # type: ignore[union-attr]
+        assert pair == (probe.silence(pair[0].why, pair[0].taken_at)).samples[:2]  # type: ignore[union-attr]
 
     asyncio.run(main())

@@ -1,4 +1,4 @@
--- How far the primary's WAL has come, on which timeline, and what it knows of each standby; one row.
+-- How far the primary's WAL has come, on which timeline, what it knows of standbys, and what its slots keep; one row.
 --
 -- Flushed WAL, since no other is sent to standbys. Positions as bytes from 0/0. The role needs pg_read_all_stats (a
 -- part of pg_monitor): without it the view shows NULL instead of failing.
@@ -17,4 +17,12 @@ select pg_is_in_recovery() as in_recovery,
                    'replied_wall', extract(epoch from s.reply_time),
                    'reply_age', extract(epoch from clock_timestamp() - s.reply_time)))
             from pg_stat_replication s),
-         '[]') as senders
+         '[]') as senders,
+       coalesce(
+         (select jsonb_agg(jsonb_build_object(
+                   'name', s.slot_name,
+                   'active', s.active,
+                   'wal_status', s.wal_status,
+                   'kept', case when not pg_is_in_recovery() then (pg_current_wal_lsn() - s.restart_lsn)::bigint end))
+            from pg_replication_slots s),
+         '[]') as slots

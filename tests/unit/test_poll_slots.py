@@ -1,0 +1,69 @@
+"""What replication slots keep: the worst counts, and a lost one is never good news."""
+
+import itertools
+from pathlib import Path
+
+import pytest
+
+from guard.errors import ConfigError
+from guard.model import Dimension, Reading, Silence
+from guard.poll.slots import RETAINED, Slot, retained
+from guard.settings import load
+
+STANDBY = Slot("replica1", active=True, wal_status="reserved", kept=100)
+GONE = Slot("replica2", active=False, wal_status="extended", kept=5_000)
+LOST = Slot("sub", active=False, wal_status="lost", kept=None)
+UNUSED = Slot("unused", active=False, wal_status=None, kept=None)
+
+
+def test_the_slot_that_keeps_most_counts_in_whatever_order_they_come() -> None:
+    for order in itertools.permutations([STANDBY, GONE, UNUSED]):
+        words = "the most: slot replica2, inactive, wal_status extended"
+        assert retained(order, 7.0) == Reading(RETAINED, 5_000.0, 7.0, words)
+
+
+def test_a_lost_slot_is_a_silence_with_what_the_others_keep() -> None:
+    for order in itertools.permutations([STANDBY, LOST, GONE]):
+        found = retained(order, 7.0)
+        assert isinstance(found, Silence)
+        assert found.at_least == 5_000.0
+        assert "slot sub has lost WAL" in found.why
+
+
+def test_a_slot_invalidated_for_another_reason_still_shows_a_position_and_is_lost_all_the_same() -> None:
+    found = retained([Slot("sub", active=False, wal_status="lost", kept=9)], 7.0)
+    assert isinstance(found, Silence)
+    assert found.at_least == 0.0
+
+
+def test_slots_that_keep_nothing_read_zero() -> None:
+    assert retained([], 7.0) == Reading(RETAINED, 0.0, 7.0, "no slot keeps any WAL")
+    assert retained([UNUSED], 7.0) == Reading(RETAINED, 0.0, 7.0, "no slot keeps any WAL")
+    assert retained([Slot("ahead", active=True, wal_status="reserved", kept=-8)], 7.0) == Reading(
+        RETAINED, 0.0, 7.0, "the most: slot ahead, active, wal_status reserved"
+    )
+
+
+RULE = """[database.main]
+dsn = "host=db1 dbname=app user=guard"
+standbys = []
+[rollback]
+command = ["/bin/true"]
+[[rule]]
+name = "slots"
+metric = "replication.retained_bytes"
+"""
+
+
+@pytest.mark.parametrize("limit", ['pause = "> 64GB"', 'rollback = "> 64GB"'])
+def test_what_slots_keep_may_pause_and_never_roll_back(tmp_path: Path, limit: str) -> None:
+    file = tmp_path / "guard.toml"
+    file.touch(mode=0o600)
+    file.write_text(RULE + limit)
+    if limit.startswith("rollback"):
+        with pytest.raises(ConfigError, match=r"must not rest on replication\.retained_bytes"):
+            load(file)
+        return
+    read = load(file)
+    assert (read.rules[0].sensor, read.rules[0].dimension) == (RETAINED, Dimension.BYTES)
+    assert read.warnings == ()  # slots have consumers that are no standbys
