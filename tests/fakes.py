@@ -217,6 +217,7 @@ class World:
 
     def __init__(self, *rules: Rule, hook: FakeHook | None = None, **options: object) -> None:
         self.now = 100.0
+        self.clock_set_by = 0.0
         self.signal, self.canceller, self.gate = FakeSignal(), FakeCanceller(), FakeGate()
         self.journal, self.hook = FakeJournal(), hook
         self.runs: list[Run] = []
@@ -243,7 +244,7 @@ class World:
 
     @property
     def wall(self) -> float:
-        return WALL + self.now
+        return WALL + self.now + self.clock_set_by
 
     def roster(self) -> Roster:
         return Roster(

@@ -99,7 +99,7 @@ class Acting:
         for result in results:
             if isinstance(result, QueueCleared):
                 board.acted(result.rule, now)
-                self._take_cleared(result, board, wall)
+                self._take_cleared(result, board, now, wall)
             elif state := self._states.get(result.key):
                 self._take_rolled_back(result, state, wall)
 
@@ -112,7 +112,7 @@ class Acting:
         self._ledger.record(draft.kind, ended, draft, wall=wall)
         self._ledger.bar(ended, ended.because)
 
-    def _take_cleared(self, result: QueueCleared, board: Board, wall: float) -> None:
+    def _take_cleared(self, result: QueueCleared, board: Board, now: float, wall: float) -> None:
         """Count the cancel for those whose sessions were ended, and tell it even where they have left meanwhile."""
         asked = self._asked.pop(result.rule)
         acted = [ended.session.run_id for ended in result.report.ended if ended.how in ("cancelled", "terminated")]
@@ -122,10 +122,10 @@ class Acting:
         concerned = [s for s in self._states.values() if s.migration in names and s.phase not in ENDINGS]
         for name in names:
             here = [state.cancels for state in concerned if state.migration == name]
-            self._cancelled[name] = (1 + max(here, default=self.cancels_of(name, wall)), wall)
+            self._cancelled[name] = (1 + max(here, default=self.cancels_of(name, now)), now)
         for state in concerned:
             key = (state.migration, state.run_id)
-            self._states[key] = dataclasses.replace(state, cancels=self._cancelled[state.migration][0])
+            self._states[key] = dataclasses.replace(state, cancels=self._cancelled[state.migration][0], ran=0.0)
         told = (concerned[0].migration, concerned[0].run_id) if concerned else result.key
         state = self._states.get(told) or dataclasses.replace(asked, phase=Phase.DONE)
         draft = queue_cleared(result.report, asked.because)
@@ -137,10 +137,10 @@ class Acting:
         """A human has forgotten the migration, and its cancels with it."""
         self._cancelled.pop(migration, None)
 
-    def cancels_of(self, migration: str, wall: float) -> int:
+    def cancels_of(self, migration: str, now: float) -> int:
         """How often a migration of this name was cancelled of late."""
-        cancels, at = self._cancelled.get(migration, (0, wall))
-        return cancels if wall - at <= FORGIVEN_AFTER else 0
+        cancels, at = self._cancelled.get(migration, (0, now))
+        return cancels if now - at <= FORGIVEN_AFTER else 0
 
 
 def hook_of(hands: Hands, migration: str) -> Hook | None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from guard.cycle.acting import Acting, Duty, hook_of
 from guard.cycle.board import Board
+from guard.cycle.lasting import Clocks, is_newer, shifted
 from guard.cycle.ledger import Ledger
 from guard.cycle.operators import Operators
 from guard.cycle.publisher import Bulletin, Publisher
@@ -19,12 +20,12 @@ from guard.cycle.values import Chore, Key, Options, Result, Step
 from guard.cycle.words import report
 from guard.decide import notices
 from guard.decide.decision import Decision, decide
-from guard.decide.ladder import Circumstances
+from guard.decide.ladder import Circumstances, breached_before
 from guard.decide.machine import ENDINGS
 from guard.errors import NotInstalled, ServerError, WrongServer
 from guard.judge.findings import what_would_resume
 from guard.model import EVERYONE, Finding, Phase, Run, State
-from guard.ports import Hands, Hook, Observation
+from guard.ports import Hands, Hook, Observation, Verifier
 
 LEAD_AGAIN_AFTER = 1.0
 
@@ -46,6 +47,7 @@ class Guard:
         self._acting = Acting(self.states, self._ledger)
         self._operators = Operators()
         self._trouble = Trouble()
+        self._clocks = Clocks()
         self._taken_up = False
         self._saved: tuple[dict[Key, State], int] = ({}, 0)
         self._next_lead = 0.0
@@ -60,10 +62,10 @@ class Guard:
         """Take the result of a chore (None: it failed or has to wait); the next step looks at it."""
         self._acting.done(chore, result)
 
-    def reconfigure(self, options: Options, hooks: Mapping[str, Hook]) -> None:
+    def reconfigure(self, options: Options, hooks: Mapping[str, Hook], verifiers: Mapping[str, Verifier]) -> None:
         """Judge by other rules from now on; what a removed rule knew does not linger."""
         self.options = options
-        self.hands = dataclasses.replace(self.hands, hooks=hooks)
+        self.hands = dataclasses.replace(self.hands, hooks=hooks, verifiers=verifiers)
         self.board = self.board.under(options.rules)
 
     @property
@@ -86,12 +88,18 @@ class Guard:
     async def lead(self) -> None:
         """Take the lead and take up every run where it was left. Raises WorldError, Fenced, ServerError."""
         leadership = await self.hands.signal.lead()
-        for state in (*leadership.states, *self.hands.journal.states()):
-            self._restore(state)
+        for state in leadership.states:
+            self._restore(state, even=False)
+        for state in self.hands.journal.states():
+            self._restore(state, even=not self._taken_up)  # it is written at each step, an event at some
         # Written with its order in the database, perhaps not in the journal: a kill may fall between the two.
         self.hands.journal.add_missing(await self.hands.signal.notices_since(self.hands.journal.last_event_id()))
         self.publisher.led(leadership)
         self._taken_up = True
+
+    def tell(self, draft: notices.Draft, wall: float) -> None:
+        """Have people told what concerns no run, with the next step."""
+        self._ledger.notify(draft, wall)
 
     async def prune(self, keep_seconds: float) -> None:
         """Cut the trail of events by age, where this guard leads. Raises ServerError."""
@@ -103,30 +111,32 @@ class Guard:
         if self.publisher.leading:
             await self.publisher.release(tuple(self.states.values()), observing=self.options.observing)
 
-    def _restore(self, state: State) -> None:
+    def _restore(self, state: State, *, even: bool) -> None:
         key, known = _key(state), self.states.get(_key(state))
         if state.phase is Phase.DONE:
             self._closed |= {state.run_id} if state.run_id is not None else set()
             self.states.pop(key, None)
-        elif state.run_id not in self._closed and (known is None or state.since_wall > known.since_wall):
+        elif state.run_id not in self._closed and (known is None or is_newer(state, known, even=even)):
             self.states[key] = state
 
     # -- the step ------------------------------------------------------------------------------------------------------
 
     async def step(self, now: float, wall: float) -> Step:
         """poll -> judge -> decide -> act -> tell, from what was heard until now. Raises Fenced and WorldError."""
+        if step := self._clocks.set_by(now, wall):
+            self.states.update({key: shifted(state, step) for key, state in self.states.items()})
         await self._lead_again(now)
         self._acting.take_results(self.board, now, wall)
         self.board.judge(now)
         if not self._taken_up:
             # What was decided for these runs before is not known yet; to begin anew could let an aborted one go on.
             return Step(self._next_lead, ())
-        self._meet(wall)
+        self._meet(now, wall)
         self._hear_operators(wall)
         decisions, due = [], None
         for state in tuple(self.states.values()):
             finding = self.board.finding(state.migration)
-            decision = decide(state, finding, self._circumstances(state, now, wall))
+            decision = decide(state, finding, self._circumstances(state, wall))
             self._adopt(decision, finding, wall)
             decisions.append(decision)
             due = min((at for at in (due, finding.due) if at is not None), default=None)
@@ -157,7 +167,7 @@ class Guard:
             # A server that fails over is a standby for a while: wrong now, and perhaps right in a moment.
             self.publisher.trouble = str(error)
 
-    def _meet(self, wall: float) -> None:
+    def _meet(self, now: float, wall: float) -> None:
         """Take up who is new, and let go of what a human has forgotten."""
         roster = self.board.roster
         if roster is None:
@@ -173,16 +183,17 @@ class Guard:
         for run in roster.runs:
             key = (run.migration, run.run_id)
             if run.outcome is None and key not in self.states and run.run_id not in self._closed:
-                self._begin("registered", self._newcomer(run, wall))
+                self._begin("registered", self._newcomer(run, now, wall))
             known = self.states.get(key)
             if known is not None and known.applied_since_wall is None and (run.rows_done or run.batches_done):
-                self._begin("applied", dataclasses.replace(known, applied_since_wall=wall))
+                early = breached_before(known, self.board.finding(run.migration))
+                self._begin("applied", dataclasses.replace(known, applied_since_wall=wall, breached_before=early))
         if roster.strangers and (EVERYONE, None) not in self.states:
             names = ", ".join(sorted({session.application_name or session.usename for session in roster.strangers}))
             self._begin("seen", State(EVERYONE, None, Phase.RUNNING, f"seen at work: {names}", wall))
 
-    def _newcomer(self, run: Run, wall: float) -> State:
-        cancels = self._acting.cancels_of(run.migration, wall)
+    def _newcomer(self, run: Run, now: float, wall: float) -> State:
+        cancels = self._acting.cancels_of(run.migration, now)
         return State(
             run.migration, run.run_id, Phase.WAITING, "it waits until each rule has been read", wall, cancels=cancels
         )
@@ -209,10 +220,9 @@ class Guard:
             nobody = State(migration, None, Phase.DONE, draft.because, wall)
             self._ledger.tell(draft, named[-1] if named else nobody, wall)
 
-    def _circumstances(self, state: State, now: float, wall: float) -> Circumstances:
+    def _circumstances(self, state: State, wall: float) -> Circumstances:
         soak = self.options.soak
         base = Circumstances(
-            now=now,
             wall=wall,
             hook=hook_of(self.hands, state.migration) is not None,
             auto_rollback=self.options.auto_rollback,

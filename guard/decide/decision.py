@@ -9,7 +9,14 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-from guard.decide.ladder import Circumstances, came_back_too_often, why_no_rollback
+from guard.decide.ladder import (
+    FORGIVEN_AFTER,
+    Circumstances,
+    breached_before,
+    came_back_too_often,
+    ran_for,
+    why_no_rollback,
+)
 from guard.decide.machine import TABLE, Move, move_for
 from guard.model import Ask, Finding, Level, Phase, State
 
@@ -31,6 +38,8 @@ class Decision:
 
 def decide(state: State, finding: Finding, facts: Circumstances) -> Decision:
     """Decide one step. `finding` speaks of the rules that concern this run only."""
+    if state.phase not in _CANNOT_ROLL_BACK:
+        state = dataclasses.replace(state, breached_before=breached_before(state, finding))
     refusal = _refusal(state, finding, facts)
     move = _move(state, finding, facts, refusal)
     phase = TABLE[state.phase, move]
@@ -79,6 +88,8 @@ def _move(state: State, finding: Finding, facts: Circumstances, refusal: str) ->
 
 def _enter(state: State, phase: Phase, move: Move, finding: Finding, *, facts: Circumstances, asks: bool) -> State:
     starts = state.phase is Phase.WAITING and phase in (Phase.RUNNING, Phase.STRAINED)
+    ran = ran_for(state, facts.wall)
+    forgiven = move in (Move.PAUSE, Move.CANCEL) and ran > FORGIVEN_AFTER
     return dataclasses.replace(
         state,
         phase=phase,
@@ -87,7 +98,8 @@ def _enter(state: State, phase: Phase, move: Move, finding: Finding, *, facts: C
         effective=False,
         admitted=state.admitted or starts,
         well_before=_known_well(finding) if starts else state.well_before,
-        cancels=0 if move in (Move.PAUSE, Move.CANCEL) and _forgiven(state, facts) else state.cancels,
+        cancels=0 if forgiven else state.cancels,
+        ran=ran,
         asked_human=asks or (state.asked_human and phase not in (Phase.RUNNING, Phase.STRAINED)),
         epoch=facts.epoch,
         soak_until_wall=facts.wall + facts.soak if phase is Phase.SOAKING else None,
@@ -97,10 +109,6 @@ def _enter(state: State, phase: Phase, move: Move, finding: Finding, *, facts: C
 def _known_well(finding: Finding) -> tuple[str, ...]:
     """Rules that a fresh reading shows to be well; a silence that is ignored shows nothing."""
     return tuple(v.rule for v in finding.verdicts if v.level is Level.FINE and v.ask is Ask.PROCEED)
-
-
-def _forgiven(state: State, facts: Circumstances) -> bool:
-    return not came_back_too_often(dataclasses.replace(state, cancels=99), facts)
 
 
 def because_of(move: Move, state: State, finding: Finding, facts: Circumstances) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from guard.model import Phase, State, Verdict
+from guard.model import Finding, Phase, State, Verdict
 
 CANCELS_ALLOWED = 2
 """A migration that comes back a third time within FORGIVEN_AFTER does not understand the hint."""
@@ -19,7 +19,6 @@ FORGIVEN_AFTER = 600.0
 class Circumstances:
     """What must be known beside the rules before one step of one run is decided."""
 
-    now: float
     wall: float
     other_candidates: int = 0
     """Other runs that were at work: with more than one, nobody can say whose change it was."""
@@ -48,7 +47,7 @@ def why_no_rollback(verdict: Verdict, state: State, facts: Circumstances) -> str
     have begun after the run first applied something, and no other run may be a candidate.
     """
     measured = verdict.measured and verdict.since is not None
-    began_wall = facts.wall - (facts.now - verdict.since) if verdict.since is not None else 0.0
+    early = verdict.rule in state.breached_before
     others = facts.other_candidates
     reasons = (
         (not facts.hook, "no rollback hook is configured"),
@@ -57,7 +56,7 @@ def why_no_rollback(verdict: Verdict, state: State, facts: Circumstances) -> str
         (not measured, "the breach was not measured throughout"),
         (verdict.rule not in state.well_before, f"{verdict.rule} was not known to be well before the run began"),
         (state.applied_since_wall is None, "the run has not applied anything yet"),
-        (began_wall < (state.applied_since_wall or 0.0), "the breach began before the run first applied something"),
+        (early, "the breach began before the run first applied something"),
         (others > 0, f"{others} other run(s) were at work, so the cause is not certain"),
         (
             (state.phase is Phase.SOAKING or facts.outcome is not None) and not facts.auto_rollback,
@@ -67,9 +66,31 @@ def why_no_rollback(verdict: Verdict, state: State, facts: Circumstances) -> str
     return next((words for holds, words in reasons if holds), "")
 
 
+def breached_before(state: State, finding: Finding) -> tuple[str, ...]:
+    """Rules whose present breach may have begun before the run first applied something.
+
+    The order of what was seen is kept rather than times: a wall clock may be set between the two, and the beginning of
+    a breach is forgotten in a silence or a restart. What nobody could see then is under suspicion too, until a reading
+    shows that the limit is kept.
+    """
+    rules = set(state.breached_before)
+    for verdict in finding.verdicts:
+        if verdict.harms is False:
+            rules.discard(verdict.rule)
+        elif state.applied_since_wall is None:
+            rules.add(verdict.rule)
+    return tuple(sorted(rules))
+
+
+def ran_for(state: State, wall: float) -> float:
+    """Seconds that a run was at work since its last cancel, in however many pieces."""
+    at_work = state.phase in (Phase.RUNNING, Phase.STRAINED)
+    # A clock that was set back takes nothing away.
+    return state.ran + (max(0.0, wall - state.since_wall) if at_work else 0.0)
+
+
 def came_back_too_often(state: State, facts: Circumstances) -> bool:
     """Whether a lock queue behind this run is one too many."""
     if state.run_id is None:
         return False
-    ran_well = state.phase in (Phase.RUNNING, Phase.STRAINED) and facts.wall - state.since_wall > FORGIVEN_AFTER
-    return state.cancels >= CANCELS_ALLOWED and not ran_well
+    return state.cancels >= CANCELS_ALLOWED and ran_for(state, facts.wall) <= FORGIVEN_AFTER

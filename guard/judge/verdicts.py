@@ -86,6 +86,7 @@ def _judge_reading(rule: Rule, streak: Streak, reading: Reading, now: float) -> 
         since=since,
         due=_earliest(due, well_due, reading.taken_at + rule.stale_after),
         measured=level is not Level.FINE,
+        harms=breaches[_LADDER.index(Level.ROLLBACK)] is not None,
         taken_at=reading.taken_at,
         resume=_resume_words(rule, well_since, now),
     )
@@ -135,6 +136,7 @@ def _judge_silence(rule: Rule, streak: Streak, silence: Silence, now: float) -> 
         settled=settled,
         since=breach_since if level is Level.PAUSE else since,
         due=_earliest(due, breach_due),
+        harms=False if rule.rollback is None else None,
         resume=f"{_signal(rule)} must be known again and {_resume_words(rule, None, now)}",
     )
     return verdict, after

@@ -52,11 +52,15 @@ class State:
     """The pause has been acknowledged or was seen to hold."""
     cancels: int = 0
     """Cancelled or terminated this often in this run."""
+    ran: float = 0.0
+    """Seconds at work since the last of these, up to the beginning of this phase."""
     admitted: bool = False
     well_before: tuple[str, ...] = ()
     """Rules that were well when the run was admitted; only these may roll it back."""
     applied_since_wall: float | None = None
     """When the run was first seen to have applied something."""
+    breached_before: tuple[str, ...] = ()
+    """Rules whose rollback limit may have been breached before that, and was not seen to be kept since."""
     asked_human: bool = False
     soak_until_wall: float | None = None
     epoch: int = 0

@@ -46,6 +46,8 @@ class Verdict:
     """When this verdict may change although no new sample comes."""
     measured: bool = False
     """Rests on a fresh, measured breach: without it nothing destructive may follow."""
+    harms: bool | None = False
+    """Whether the newest reading breaches the rollback limit, for however short a time; None: nobody knows."""
     taken_at: float | None = None
     """Of the sample that it rests on; bounds the lease."""
     resume: str = ""

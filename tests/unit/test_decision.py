@@ -26,7 +26,11 @@ LEVELS = {
 
 def verdict(ask: Ask, rule: str = "errors", **more: object) -> Verdict:
     said = Verdict(rule, LEVELS[ask], ask, f"{rule} asks to {ask.name}", well=ask < Ask.HOLD, settled=True)
-    measured = {"measured": ask >= Ask.WARN, "since": NOW - 10.0 if ask >= Ask.WARN else None}
+    measured = {
+        "measured": ask >= Ask.WARN,
+        "since": NOW - 10.0 if ask >= Ask.WARN else None,
+        "harms": ask is Ask.ROLLBACK,
+    }
     return dataclasses.replace(said, **(measured | more))  # type: ignore[arg-type]
 
 
@@ -39,7 +43,7 @@ def state(phase: Phase = Phase.RUNNING, **more: object) -> State:
 
 
 def facts(**more: object) -> Circumstances:
-    return Circumstances(now=NOW, wall=AT, epoch=7, **more)  # type: ignore[arg-type]
+    return Circumstances(wall=AT, epoch=7, **more)  # type: ignore[arg-type]
 
 
 def decided(before: State, finding: Finding, **more: object) -> Decision:
@@ -166,7 +170,7 @@ def test_a_rollback_fires_for_a_change_that_did_it() -> None:
         (ELIGIBLE, find([verdict(Ask.ROLLBACK, since=None)]), {}, "not measured"),
         (dataclasses.replace(ELIGIBLE, well_before=("lag",)), DUE, {}, "not known to be well"),
         (dataclasses.replace(ELIGIBLE, applied_since_wall=None), DUE, {}, "not applied anything"),
-        (dataclasses.replace(ELIGIBLE, applied_since_wall=AT - 9.0), DUE, {}, "began before"),
+        (dataclasses.replace(ELIGIBLE, breached_before=("errors",)), DUE, {}, "began before"),
         (ELIGIBLE, DUE, {"other_candidates": 1}, "1 other run(s)"),
     ],
 )
@@ -245,12 +249,13 @@ STATES = st.builds(
     admitted=st.booleans(),
     well_before=st.sampled_from([(), ("rule 0", "rule 1")]),
     applied_since_wall=st.none() | st.floats(AT - 100, AT),
+    ran=st.sampled_from([0.0, FORGIVEN_AFTER + 1]),
+    breached_before=st.sampled_from([(), ("rule 0", "rule 1")]),
     asked_human=st.booleans(),
     soak_until_wall=st.none() | st.floats(AT - 10, AT + 10),
 )
 FACTS = st.builds(
     Circumstances,
-    now=st.just(NOW),
     wall=st.just(AT),
     other_candidates=st.integers(0, 1),
     hook=st.booleans(),
@@ -288,6 +293,7 @@ def test_whatever_happens_the_promises_hold(before: State, finding: Finding, cir
         assert not (circumstances.other_candidates)
         assert before.run_id is not None
         assert before.applied_since_wall is not None
+        assert any(v.rule not in before.breached_before for v in finding.asking(Ask.ROLLBACK))
     if decision.clear_queue:
         assert finding.asking(Ask.CANCEL)
     # Nothing but a human leads out of an ending.
