@@ -1,0 +1,105 @@
+"""Minutes of one fault after another, by a plan that a seed gives, with the oracle looking on all the time."""
+
+from __future__ import annotations
+
+import random
+import time
+
+from tests.chaos import database_faults
+from tests.chaos.faults import FAULTS, Scene
+from tests.chaos.history import Happened, History
+from tests.chaos.oracle import Oracle, Violation
+from tests.chaos.plan import Slot, plan
+from tests.chaos.world import World
+
+CONVERGED_WITHIN = 30.0
+"""Seconds from the healing of a fault until batches flow everywhere."""
+_LOOK = 0.5
+PLACES = ("shop", "stock")
+KINDS = {**FAULTS} if database_faults else {}
+"""All faults; those of the database enter themselves when their module is imported."""
+
+
+def run(seed: int, seconds: float, *, every: float, only: str = "", rows: int) -> int:
+    """Chaos for so many seconds; the exit code."""
+    chosen = {name: each for name, each in KINDS.items() if any(word.strip() in name for word in only.split(","))}
+    slots = plan(seed, seconds, every, {name: each.lengths for name, each in chosen.items()})
+    say(f"chaos: seed {seed}, {len(slots)} faults of {len(chosen)} kinds, one each {every:g} s")
+    with World(PLACES, standbys=2, rows=rows) as world:
+        say(f"logs in {world.directory} (kept where something is wrong)")
+        world.start_work(load=True)
+        soak = _Soak(world)
+        try:
+            soak.begin()
+            for slot in slots:
+                soak.play(slot)
+            soak.end()
+        except (Violation, TimeoutError) as violation:
+            return soak.report(violation, seed)
+        except KeyboardInterrupt:
+            say(soak.history.table())
+            raise
+    say(f"seed {seed}: all held")
+    return 0
+
+
+class _Soak:
+    """One run."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.history = History()
+        self.oracle = Oracle(world, self.history)
+
+    def begin(self) -> None:
+        """Wait until batches flow; time zero is then."""
+        slot = Slot(0, 0.0, "start", 0.0, 0)
+        start = Happened(slot, KINDS["migration killed"], "", at=time.time(), healed=time.time())
+        self.oracle.settle(start, CONVERGED_WITHIN)
+        self.history.zero = time.time()
+        say("batches flow")
+
+    def play(self, slot: Slot) -> None:
+        """One fault: wait for its time, let it begin, last, be healed, and the world recover."""
+        self._look_until(self.history.zero + slot.at)
+        dice = random.Random(slot.key)  # noqa: S311 -- not a secret
+        index = dice.randrange(len(self.world.places))
+        place = self.world.places[index]
+        fault = KINDS[slot.name]
+        happened = Happened(slot, fault, place.name, at=time.time())
+        self.history.faults.append(happened)
+        with fault.act(Scene(self.world, place, index, dice=dice, length=slot.length)):
+            self._look_until(time.time() + slot.length)
+        happened.healed = time.time()
+        self.oracle.settle(happened, CONVERGED_WITHIN)
+        say(happened.line(self.history.zero))
+
+    def end(self) -> None:
+        """All is healed: the books must be right."""
+        self._look_until(time.time() + 3.0)
+        said = self.oracle.close_the_books()
+        if problems := self.oracle.vitals.problems():
+            raise Violation("; ".join(problems))
+        say("\n" + self.history.table() + "\n")
+        batches = ", ".join(f"{len(place.starts)} in {place.name}" for place in self.world.places)
+        say(f"batches: {batches}; {said}\n{self.oracle.vitals.words()}")
+
+    def report(self, violation: Exception, seed: int) -> int:
+        """Say what was wrong and how to see it again."""
+        self.world.keep = True
+        say(
+            f"\nVIOLATION at {time.time() - self.history.zero:.1f} s (wall {time.time():.2f}), seed {seed}: {violation}"
+        )
+        say(f"faults before it:\n{self.history.around()}")
+        say(f"logs: {self.world.directory}")
+        return 1
+
+    def _look_until(self, moment: float) -> None:
+        while time.time() < moment:
+            self.oracle.look()
+            time.sleep(max(0.0, min(_LOOK, moment - time.time())))
+
+
+def say(words: str) -> None:
+    """A line for people, at once."""
+    print(words, flush=True)
