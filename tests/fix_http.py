@@ -4,11 +4,16 @@ import contextlib
 import email.utils
 import json
 import socket
+import ssl
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
+
+from tests.tools import tool
 
 Script = Callable[[socket.socket], None]
 
@@ -32,11 +37,19 @@ class Endpoint:
     def __init__(self) -> None:
         self.reply: bytes | Script = answer(b"{}")
         self.requests: list[str] = []
+        self.tls: ssl.SSLContext | None = None
+        self.flooded = 0
+        """Bytes that a flood got rid of."""
         self.released = threading.Event()
         """Scripts that hang wait for it; set when the test ends."""
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
+        self.port = 0
+        self.open()
         self.url = f"http://127.0.0.1:{self.port}"
+
+    def open(self) -> None:
+        """Listen, after a shut() on the same port as before."""
+        self._listener = socket.create_server(("127.0.0.1", self.port))
+        self.port = self._listener.getsockname()[1]
         self._thread = threading.Thread(target=self._accept, name=f"endpoint:{self.port}", daemon=True)
         self._thread.start()
 
@@ -49,7 +62,10 @@ class Endpoint:
             threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
-        with client, contextlib.suppress(OSError):
+        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
+            stack.callback(client.close)
+            if self.tls is not None:
+                client = stack.enter_context(self.tls.wrap_socket(client, server_side=True))
             head = b""
             while b"\r\n\r\n" not in head and (data := client.recv(65536)):
                 head += data
@@ -77,9 +93,19 @@ class Endpoint:
         while not self.released.wait(0.05):
             client.sendall(b"x")
 
+    def flood(self, client: socket.socket) -> None:
+        """A script: an answer without an end, as fast as it is taken."""
+        client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        while not self.released.is_set():
+            self.flooded += client.send(b" " * 65536)
+
     def close(self) -> None:
-        """Refuse connections from now on."""
+        """End for good, with every script that hangs."""
         self.released.set()
+        self.shut()
+
+    def shut(self) -> None:
+        """Refuse connections from now on."""
         # accept() in another thread does not end by close() alone.
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
@@ -105,3 +131,15 @@ def make_endpoint() -> Iterator[Callable[[], Endpoint]]:
 def endpoint(make_endpoint: Callable[[], Endpoint]) -> Endpoint:
     """A server that misbehaves by script."""
     return make_endpoint()
+
+
+@pytest.fixture
+def self_signed(tmp_path: Path) -> ssl.SSLContext:
+    """What a server presents that nobody has a reason to trust."""
+    certificate, key = tmp_path / "server.crt", tmp_path / "server.key"
+    words = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1"]
+    words += ["-subj", "/CN=127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run([tool("openssl"), *words], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context
