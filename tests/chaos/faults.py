@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from typing import TypedDict, Unpack
 
 from guard.demo.proxy import Proxy
 from tests.acceptance.house import FRESH_FOR
@@ -70,14 +71,26 @@ LOST = LEASE + FRESH_FOR
 FAULTS: dict[str, Fault] = {}
 
 
+class Follows(TypedDict, total=False):
+    """The fields of Fault that have a default."""
+
+    stops: float | None
+    alone: bool
+    breaks: bool
+    cancels: bool
+    mute: bool
+    worst: float | None
+    flows: bool
+
+
 def fault(
-    name: str, lengths: tuple[float, float], **more: object
+    name: str, lengths: tuple[float, float], **more: Unpack[Follows]
 ) -> Callable[[Callable[[Scene], Iterator[None]]], Act]:
     """Enter a generator function into FAULTS."""
 
     def enter(body: Callable[[Scene], Iterator[None]]) -> Act:
         act = contextmanager(body)
-        FAULTS[name] = Fault(act, lengths, **more)  # type: ignore[arg-type] -- the fields of Fault
+        FAULTS[name] = Fault(act, lengths, **more)
         return act
 
     return enter

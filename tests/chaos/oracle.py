@@ -6,6 +6,7 @@ what arrived at Slack; never what the guard says of itself. A breach of the law 
 
 from __future__ import annotations
 
+import itertools
 import re
 import time
 from collections.abc import Callable
@@ -171,9 +172,7 @@ class Oracle:
                 last = max(starts, default=happened.at) - happened.at
                 happened.paused_after = max(happened.paused_after or 0.0, last)
                 if last > fault.stops + NOISE:
-                    raise Violation(
-                        f"{place.name}: batches began until {last:.2f} s after it, and had to stop within {fault.stops:.2f} s"
-                    )
+                    raise Violation(f"{place.name}: last batch {last:.2f} s after it, allowed {fault.stops:.2f} s")
             if fault.flows or not concerned:
                 self._flowed(place, happened, healed)
         if fault.worst is not None and happened.worst > fault.worst + NOISE:
@@ -185,7 +184,7 @@ class Oracle:
             return
         starts = [at for at in place.read() if happened.at - 1 <= at <= healed]
         moments = [happened.at - 1, *starts, healed]
-        gap = max(after - before for before, after in zip(moments, moments[1:], strict=False))
+        gap = max(after - before for before, after in itertools.pairwise(moments))
         if gap > UNTOUCHED:
             raise Violation(f"{place.name} stood still for {gap:.2f} s by a fault that did not concern it")
 
@@ -203,8 +202,8 @@ class Oracle:
     def _trail(self, place: Place) -> None:
         """Each pause in the audit trail is the pause that the lease said."""
         rows = place.database.execute(
-            "select e.at::text from migration_guard.event e where e.kind = 'paused' and e.migration = %s and not exists ("
-            " select from record.lease l where l.at between e.at and e.at + interval '1 s'"
+            "select e.at::text from migration_guard.event e where e.kind = 'paused' and e.migration = %s"
+            " and not exists (select from record.lease l where l.at between e.at and e.at + interval '1 s'"
             " and l.orders -> e.migration ->> 'kind' in ('pause', 'abort'))",
             [NAME],
         )

@@ -65,7 +65,7 @@ class Permission:
         return cls(leases, orders, crashes)
 
     def allowed(self, start: float) -> bool:
-        """Whether a batch might begin then: at that moment, or at some moment within SLACK before it, it was allowed."""
+        """Whether a batch might begin then: at that moment, or at some moment within SLACK before."""
         earliest = start - SLACK
         changes = [moment for moment in self._changes() if earliest <= moment <= start]
         moments = [start, earliest, *changes, *(moment - _INSTANT for moment in changes)]

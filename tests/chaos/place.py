@@ -126,7 +126,7 @@ class Place:
             f"{self.name} migration", lambda: Process(command, output, environment), after=0.5, ended=self._ended
         )
 
-    def _ended(self, code: int, asked: bool) -> None:  # noqa: FBT001 -- the supervisor's callback
+    def _ended(self, code: int, asked: bool) -> None:
         if code == 0:
             self._renew()
         elif code != CUT_OFF and not asked:

@@ -21,7 +21,7 @@ LONG_ENOUGH = 45.0
 MEMORY, DESCRIPTORS, CONNECTIONS = 120.0, 90, 18
 """Most megabytes, descriptors, and connections for two databases (7 each, and what a cut has just left behind)."""
 GROWTH = {"megabytes": 6.0, "descriptors": 6.0, "connections": 3.0}
-"""Between the first and the last third: above what one reconnect, one hung probe or SQLite's cache add and give back."""
+"""Between the first and the last third: above what a reconnect, a hung probe or SQLite's cache add and give back."""
 
 
 @dataclass(frozen=True, slots=True)

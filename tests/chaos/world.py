@@ -162,7 +162,7 @@ class World:
         self._stack.callback(supervisor.close)
         return supervisor
 
-    def _nothing(self, code: int, asked: bool) -> None:  # noqa: FBT001 -- the supervisor's callback
+    def _nothing(self, code: int, asked: bool) -> None:
         """The application may end and be started again."""
 
     # -- the guard -----------------------------------------------------------------------------------------------------
@@ -200,7 +200,7 @@ class World:
     def _start_guard(self) -> Process:
         return Process([sys.executable, "-m", "guard", "serve", "-c", str(self.file)], self.guard_log)
 
-    def _guard_ended(self, code: int, asked: bool) -> None:  # noqa: FBT001 -- the supervisor's callback
+    def _guard_ended(self, code: int, asked: bool) -> None:
         if not asked:
             self.ended_wrongly.append(f"the daemon ended by itself with {code}")
 
@@ -219,7 +219,10 @@ class World:
         binaries, server = self.cluster.binaries, place.database.server
         environment = {
             **clean_environment(os.environ),
-            **{"PGHOST": "127.0.0.1", "PGPORT": str(server.port), "PGUSER": "postgres", "PGDATABASE": place.name},
+            "PGHOST": "127.0.0.1",
+            "PGPORT": str(server.port),
+            "PGUSER": "postgres",
+            "PGDATABASE": place.name,
             "PGPASSWORD": server.password,
         }
         output = self.directory / "pgbench.log"
