@@ -110,6 +110,9 @@ class CancelReport:
 class Canceller(Protocol):
     """Ends what the migration is doing; never anybody else's work."""
 
+    async def ready(self) -> None:
+        """Have the connection that cancels open before it is needed: there may be no other left by then."""
+
     async def clear_queue(self, rule: Rule, roster: Roster, *, terminate: bool) -> CancelReport:
         """Look again, and cancel (or terminate) the migration's sessions that hold up the queue by this rule."""
 

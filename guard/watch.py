@@ -20,6 +20,8 @@ log = logging.getLogger("guard.watch")
 
 OVERDUE = 0.5
 """Seconds that a probe may overrun its deadline before it is reported silent; its own deadline should come first."""
+READY_EVERY = 10.0
+"""Seconds between two looks whether the connection that cancels still stands."""
 LONGEST_WAIT = 1.0
 """Step at least this often, so that readings age and stale ones become unknown."""
 
@@ -58,6 +60,7 @@ class Watch:
         self._chores: set[asyncio.Task[None]] = set()
         self._was_dormant = False
         self._trouble = ""
+        self._readied = float("-inf")
 
     @property
     def duties(self) -> tuple[str, ...]:
@@ -132,6 +135,7 @@ class Watch:
             self._spawn(self._carry_out(chore))
         self._told()
         self._say_trouble()
+        self._make_ready()
         self._rouse()
         return step.due
 
@@ -143,6 +147,13 @@ class Watch:
                 log.error("%s: cannot signal: %s; migrations hold when the lease ends", self.name, trouble)
             else:
                 log.warning("%s: can signal again", self.name)
+                self._readied = float("-inf")
+
+    def _make_ready(self) -> None:
+        """Keep the connection that cancels open; after a server that came back, its successor."""
+        if self.guard.publisher.leading and time.monotonic() - self._readied >= READY_EVERY:
+            self._readied = time.monotonic()
+            self._spawn(self.guard.hands.canceller.ready())
 
     def _rouse(self) -> None:
         """When the first migration comes, every probe looks at once and not at its leisure."""

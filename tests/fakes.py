@@ -99,6 +99,8 @@ class FakeCanceller:
     saw: list[Roster] = field(default_factory=list)
     ended: list[tuple[int, bool]] = field(default_factory=list)
 
+    async def ready(self) -> None: ...
+
     async def clear_queue(self, rule: Rule, roster: Roster, *, terminate: bool) -> CancelReport:
         self.cleared.append((rule.name, terminate))
         self.saw.append(roster)

@@ -8,6 +8,7 @@ It does not decide whether a rule is due, and does not stop the migration from c
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 import re
 from collections.abc import Sequence
@@ -27,6 +28,8 @@ _VERIFY_WITHIN, _VERIFY_EVERY = 2.0, 0.05
 _LEAVES_BY_ITSELF = 2.0
 """Seconds in which a run that has been told to abort may end its batch and go, before it is cancelled."""
 _END_RUN_WITHIN = 10.0
+_REFUSED_FOR = 30.0
+"""Seconds for which a refusal is believed: whoever is told of a missing privilege may grant it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +63,21 @@ class QueueCanceller:
         self._door = door
         self.recognise(roles, application_names)
         self._let_finish = let_finish
-        self._refused: dict[tuple[int, dt.datetime], str] = {}
+        self._refused: dict[tuple[int, dt.datetime], tuple[str, float]] = {}
+        """What the server said to an attempt to end a session, and when, by the loop's time."""
 
     def recognise(self, roles: Sequence[str], application_names: Sequence[str]) -> None:
         """Take these for a migration's from now on."""
         self._roles = list(roles)
         self._patterns = [_pattern(name) for name in application_names]
+
+    async def ready(self) -> None:
+        """Open the connection where it is not, and see that it still answers: broken while idle, it says nothing.
+
+        When the application has taken the last connection there is no new one to be had, and a queue is most likely.
+        """
+        with contextlib.suppress(ServerError):
+            await self._door.fetch(sql.get("cancel_ready"))
 
     async def clear_queue(self, rule: Rule, roster: Roster, *, terminate: bool) -> CancelReport:
         """Look again, and end what holds up the queue by this rule; verified within 2 s, else reported as not gone.
@@ -147,6 +159,8 @@ class QueueCanceller:
     def _choose(self, holding_up: list[Candidate], measure: Measure) -> tuple[list[Candidate], str]:
         """Whom to end, or in words why nobody."""
         gentle = [c for c in holding_up if self._let_finish and c.gentle and c.state in ACTIVE]
+        now = asyncio.get_running_loop().time()
+        self._refused = {who: said for who, said in self._refused.items() if now - said[1] < _REFUSED_FOR}
         refused = [c for c in holding_up if c.identity in self._refused]
         able = [
             c for c in holding_up if c not in gentle and c not in refused and c.state in (*ACTIVE, IDLE_IN_TRANSACTION)
@@ -156,7 +170,7 @@ class QueueCanceller:
         # One that waits in the queue itself has done nothing yet: ending it costs least and lets the queue pass.
         chosen = [c for c in able if c.queued] or able
         reasons = [f"{c.gentle} of {c.words} is left to finish" for c in gentle]
-        reasons += [f"{c.words}: {self._refused[c.identity]}" for c in refused]
+        reasons += [f"{c.words}: {self._refused[c.identity][0]}" for c in refused]
         rest = [c for c in holding_up if c not in able and c not in gentle and c not in refused]
         reasons += [f"{c.words} is {c.state or 'in a state that this role may not see'}" for c in rest]
         return chosen, "; ".join(reasons)
@@ -208,7 +222,7 @@ class QueueCanceller:
             said = (
                 f"this role may not end it, since it belongs to a superuser or pg_signal_backend is missing ({error})"
             )
-            self._refused[seen.identity] = said
+            self._refused[seen.identity] = (said, asyncio.get_running_loop().time())
             return Ended(session, "refused", gone=False, detail=said)
         except ServerError as error:
             return Ended(session, how, gone=False, detail=f"not known whether it took effect: {error}")

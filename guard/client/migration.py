@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
@@ -178,10 +179,12 @@ class Migration:
         now = time.monotonic()
         news = answer.kind != "lost" and answer.epoch is not None and answer.epoch > self._acknowledged
         alive = answer.source != "server" and now - self._written_at > _ALIVE_EVERY
-        if news and answer.epoch is not None:
-            self._acknowledged = answer.epoch
         if news or alive:
-            self._line.run("client_acknowledge", self.run_id, self._acknowledged)
+            epoch = answer.epoch if news and answer.epoch is not None else self._acknowledged
+            # A server that is read-only for a while fails the next batch perhaps, but not one who merely waits.
+            with suppress(psycopg.errors.ReadOnlySqlTransaction):
+                self._line.run("client_acknowledge", self.run_id, epoch)
+                self._acknowledged = epoch
             self._written_at = now
 
     def _go_on(self, answer: Answer, kind: str, waiting_since: float | None) -> None:
@@ -209,8 +212,10 @@ class Migration:
 
     def _write_progress(self) -> None:
         if self._changed and self._line.idle:
-            self._line.run("client_progress", self.run_id, self._rows, self._batches, self._note)
-            self._changed, self._written_at = False, time.monotonic()
+            self._written_at = time.monotonic()
+            with suppress(psycopg.errors.ReadOnlySqlTransaction):
+                self._line.run("client_progress", self.run_id, self._rows, self._batches, self._note)
+                self._changed = False
 
 
 def wait_for_proceed(

@@ -12,8 +12,10 @@ from tests.acceptance.house import LAG, LOAD, House
 from tests.acceptance.scenario import Play
 from tests.fix_http import Endpoint
 from tests.fix_matrix import Took
-from tests.fix_postgres import Database, MakeRole
+from tests.fix_postgres import Database, MakeCluster, MakeRole
 from tests.slack_server import SlackServer, slack_server
+
+Alone = Callable[..., tuple[House, Cluster]]
 
 
 @pytest.fixture
@@ -42,6 +44,30 @@ def house(database: Database, roles: None, tmp_path: Path, endpoint: Endpoint, s
     house.furnish()
     yield house
     house.close()
+
+
+@pytest.fixture
+def alone(make_cluster: MakeCluster, tmp_path: Path, endpoint: Endpoint, slack: SlackServer) -> Iterator[Alone]:
+    """``alone(standbys, **settings)``: a house on servers of its own, for faults that hit a whole server."""
+    houses: list[tuple[House, Cluster]] = []
+
+    def make(standbys: int = 0, **settings: str) -> tuple[House, Cluster]:
+        cluster = make_cluster(standbys, settings=settings)
+        primary = cluster.primary
+        install(primary.dsn())
+        for role, group in (("guard_login", "guard"), ("migrator", "client")):
+            primary.execute(f"create role {role} login password '{primary.password}'".encode())
+            primary.execute(f"grant migration_guard_{group} to {role}".encode())
+        for line in DBA_LINES:
+            primary.execute(line.encode())
+        house = House(Database("postgres", primary), tmp_path, endpoint, slack)
+        house.furnish()
+        houses.append((house, cluster))
+        return houses[-1]
+
+    yield make
+    for house, _ in houses:
+        house.close()
 
 
 @pytest.fixture
