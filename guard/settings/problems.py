@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from typing import Any, Final, TypeVar
 
@@ -16,6 +17,9 @@ from guard.settings.tables import Table
 
 T = TypeVar("T", bound=Table)
 
+MOST: Final = 100
+"""Problems that are told one by one: nobody reads more of them, and each is a line of the log."""
+_SECRET: Final = re.compile(r"""(password\s*=\s*|\w://)(?!\.\.\.)('[^']*'|[^\s"]+)""", re.IGNORECASE)
 HINTS: Final = {
     "webhook_url": "secrets do not belong in this file; put the URL in a file of its own and name it: webhook_url_file",
     "password": "secrets do not belong in this file; put it in a file of its own and name it: password_file",
@@ -43,8 +47,12 @@ class Problems:
 
     def finish(self) -> None:
         """Raise ConfigError, in the order of the lines, if anything was found."""
-        if self._found:
-            raise ConfigError(sorted(dict.fromkeys(self._found), key=lambda problem: problem.line))
+        found = sorted(dict.fromkeys(self._found), key=lambda problem: problem.line)
+        if len(found) > MOST:
+            more = f"and {len(found) - MOST} more"
+            found = [*found[:MOST], Problem(str(self._document.path), found[MOST].line, "file", more)]
+        if found:
+            raise ConfigError(found)
 
     def check(self, model: type[T], table: Any, key: Key) -> tuple[T | None, frozenset[str]]:
         """The table as its model, and which of its keys are broken.
@@ -89,8 +97,12 @@ class Problems:
 
 
 def printable(part: object, *, most: int = 80) -> str:
-    """On one line and without control characters, since a problem is one line of a terminal."""
-    return "".join(c if c.isprintable() else "?" for c in str(part))[:most]
+    """On one line and without control characters, since a problem is one line of a terminal.
+
+    Some messages quote what was given, and that may be an address with a password in the wrong place.
+    """
+    shy = _SECRET.sub(r"\1***", str(part))
+    return "".join(c if c.isprintable() else "?" for c in shy)[:most]
 
 
 def did_you_mean(wrong: str, allowed: Iterable[str]) -> str:

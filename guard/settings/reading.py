@@ -12,8 +12,10 @@ from typing import Any, Final
 from guard.errors import ConfigError, Problem
 from guard.settings.lines import Lines
 
-MOST: Final = 1 << 20
-"""Bytes; a hand-written file is a hundredth of this, and a log or a dump given by mistake is far more."""
+MOST: Final = 1 << 18
+"""Bytes; a hand-written file is a twentieth of this, and a log or a dump given by mistake is far more."""
+LONGEST: Final = 10_000
+"""Characters of a line. Reading a key of many thousand parts takes tomllib minutes, and a reload has not so long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,8 @@ class Document:
 def read(path: Path) -> Document:
     """Read a TOML file; a byte order mark and CRLF are fine. Raises ConfigError for all that can go wrong."""
     text = _decode(path, _bytes(path))
+    if long := next((n for n, line in enumerate(text.split("\n"), 1) if len(line) > LONGEST), None):
+        raise _refuse(path, f"has a line of more than {LONGEST} characters, so it is hardly a configuration", long)
     try:
         tables = tomllib.loads(text)
         return Document(path, tables, Lines(text))
@@ -53,7 +57,7 @@ def _bytes(path: Path) -> bytes:
     except ValueError as wrong:
         raise _refuse(path, f"cannot be read: {wrong}") from None
     if len(content) > MOST:
-        raise _refuse(path, "is larger than 1 MB, so it is hardly a configuration")
+        raise _refuse(path, "is larger than 256 kB, so it is hardly a configuration")
     return content
 
 

@@ -7,19 +7,22 @@ guard.settings.loading.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
-from psycopg import ProgrammingError
-from psycopg.conninfo import conninfo_to_dict
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from guard.judge.conditions import parse_condition
 from guard.judge.quantities import parse_duration, say_seconds
+from guard.settings.dsn import flaw_of
 
 _DURATION: Final = 'a duration such as "250ms", "5s" or "1m30s"'
+_MOST_ENTRIES: Final = 1000
+_LONGEST_CONDITION: Final = 500
+"""Far beyond any use. What is larger is a mistake, and a daemon that reads it on a reload must not stop to think."""
 
 
 class Refused(ValueError):
@@ -37,9 +40,11 @@ def _text(value: Any) -> str:
 def _texts(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list):
         raise Refused('must be a list of strings, such as ["one", "two"]')
+    if len(value) > _MOST_ENTRIES:
+        raise Refused(f"must have at most {_MOST_ENTRIES} entries")
     found = tuple(_text(each) for each in value)
-    if twice := sorted({each for each in found if found.count(each) > 1}):
-        raise Refused(f'must not name "{twice[0]}" twice')
+    if twice := next((each for each, count in Counter(found).items() if count > 1), None):
+        raise Refused(f'must not name "{twice}" twice')
     return found
 
 
@@ -66,12 +71,14 @@ def _duration(least: float, most: float) -> Callable[[Any], float]:
 def _condition(value: Any) -> str:
     if not isinstance(value, str):
         raise Refused('must be a condition in quotes, such as "> 5s for 3s"')
+    if len(value) > _LONGEST_CONDITION:
+        raise Refused(f"must be at most {_LONGEST_CONDITION} characters")
     parse_condition(value)
     return value
 
 
 def _no_data(value: Any) -> tuple[str, float | None]:
-    if value in {"hold", "ignore"}:
+    if value in ("hold", "ignore"):  # a set would ask a table or a list for its hash
         return value, None
     match = re.fullmatch(r"pause(?: for (.+))?", value) if isinstance(value, str) else None
     if match is None:
@@ -91,13 +98,8 @@ def _standbys(value: Any) -> tuple[str, ...] | int:
 
 def _dsn(value: Any) -> str:
     text = _text(value)
-    try:
-        conninfo_to_dict(text)
-    except (ProgrammingError, ValueError):
-        # libpq's own words may quote the string, and so a password.
-        raise Refused(
-            'must be a connection string, such as "host=db1 dbname=app user=migration_guard" or postgresql://...'
-        ) from None
+    if flaw := flaw_of(text):
+        raise Refused(flaw)
     return text
 
 
@@ -114,6 +116,14 @@ def _url(value: Any) -> str:
     if "@" in parts.netloc:
         raise Refused("must hold no user or password; give bearer_token_file where one is needed")
     return text
+
+
+def _file(value: Any) -> Path:
+    text = _text(value)
+    # The secret itself in its file's place would be told with every "cannot be read".
+    if "://" in text or "password=" in text:
+        raise Refused("must be the path of a file; what was given looks like the secret itself")
+    return Path(text)
 
 
 def _flag(value: Any) -> bool:
@@ -134,7 +144,7 @@ Text = Annotated[str, BeforeValidator(_text)]
 Texts = Annotated[tuple[str, ...], BeforeValidator(_texts)]
 Flag = Annotated[bool, BeforeValidator(_flag)]
 Url = Annotated[str, BeforeValidator(_url)]
-File = Annotated[Path, BeforeValidator(lambda value: Path(_text(value)))]
+File = Annotated[Path, BeforeValidator(_file)]
 ConditionText = Annotated[str, BeforeValidator(_condition)]
 Command = Annotated[tuple[str, ...], BeforeValidator(_arguments)]
 Short = Annotated[float, BeforeValidator(_duration(0.05, 60.0))]
@@ -207,6 +217,8 @@ class RollbackTable(Table):
     timeout: Annotated[float, BeforeValidator(_duration(1.0, 86_400.0))] = 300.0
     environment: Texts = ("PATH", "HOME", "LANG", "TZ")
     auto_rollback: Flag = False
+    runner: Literal["daemon", "unit"] = "daemon"
+    verify: Text | None = None
 
 
 class MigrationTable(Table):

@@ -14,6 +14,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from guard.errors import Problem, WorldError
 from guard.model import Rule
+from guard.settings.dsn import flaw_of
 from guard.settings.secret import Secret
 
 SOAK = 600.0
@@ -53,22 +54,25 @@ class DatabaseSettings:
     def conninfo(self) -> str:
         """The connection string with its password: a secret. Raises WorldError when a credential cannot be had."""
         text = self.dsn.reveal()
+        if flaw := flaw_of(text):
+            raise WorldError(f"{self.dsn.source} {flaw}.")
+        if self.password is None:
+            return text
         try:
-            if self.password is None:
-                conninfo_to_dict(text)
-                return text
             return make_conninfo(text, password=self.password.reveal())
         except (ProgrammingError, ValueError):
-            # libpq's own words may quote the string, and so the password.
-            raise WorldError(f"{self.dsn.source} holds no connection string that libpq understands.") from None
+            raise WorldError(f"{self.password.source} holds no password that libpq can send.") from None
 
     @property
     def address(self) -> str:
         """Host, port, database and user for people; never the password."""
         try:
-            parts = conninfo_to_dict(self.dsn.reveal())
-        except (WorldError, ProgrammingError, ValueError):
+            text = self.dsn.reveal()
+        except WorldError:
             return self.dsn.source
+        if flaw_of(text):
+            return self.dsn.source
+        parts = conninfo_to_dict(text)
         shown = ("host", "hostaddr", "port", "dbname", "user")
         return " ".join(f"{key}={parts[key]}" for key in shown if parts.get(key)) or self.dsn.source
 
@@ -92,6 +96,10 @@ class RollbackSettings:
     """Names of the daemon's own variables that the hook may see."""
     auto_rollback: bool = False
     """Fire in the soak too, after the run has ended well; otherwise a human is shown the command."""
+    by_unit: bool = False
+    """A systemd unit of its own runs the hook, and not the daemon."""
+    verify: str | None = None
+    """A query that answers true where the rollback has had its effect."""
 
 
 @dataclass(frozen=True, slots=True)

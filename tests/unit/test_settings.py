@@ -270,7 +270,7 @@ def test_a_file_without_a_connection_string_is_a_fault_of_the_machine_and_not_qu
 ) -> None:
     (tmp_path / "dsn").write_text("canary canary")
     (database,) = settings('[database.x]\ndsn_file = "dsn"\nstandbys = []').databases
-    with pytest.raises(WorldError, match="no connection string") as caught:
+    with pytest.raises(WorldError, match="must be a connection string") as caught:
         database.conninfo()
     assert "canary" not in str(caught.value)
     assert database.address == str(tmp_path / "dsn")
