@@ -226,11 +226,11 @@ def truth(
 ) -> Truth:
     """Whether `value` satisfies the terms (not: for how long), in three-valued logic.
 
-    `value` None (or not finite) is unknown; `at_least` then bounds it from below, which can prove `>` and refute `<`.
+    `value` None (or not a number) is unknown; `at_least` then bounds it from below, which can prove `>` and refute `<`.
     `dimension` is only for the words; without it the units of the condition tell.
     """
     shown = dimension or dimension_of(condition) or Dimension.COUNT
-    known = value if value is not None and math.isfinite(value) else None
+    known, at_least = _measured(value), _measured(at_least)
     judged = [_judge(term, (known, at_least, baseline), shown) for term in condition.terms]
     decisive = Answer.YES if condition.any_of else Answer.NO
     answers = {each.answer for each in judged}
@@ -246,6 +246,12 @@ def truth(
     return Truth(answer, _subject(answer, (known, at_least), limits, shown) + joint.join(said))
 
 
+def _measured(value: float | None) -> float | None:
+    """A value that can be compared. Infinity is above each limit (a division by nothing, all beyond the last bucket);
+    less than everything measures nothing, and must not be taken for well."""
+    return None if value is None or math.isnan(value) or value == -math.inf else value
+
+
 def _judge(term: Term, seen: tuple[float | None, float | None, float | None], dimension: Dimension) -> Truth:
     value, at_least, baseline = seen
     limit = term.limit.value
@@ -254,7 +260,7 @@ def _judge(term: Term, seen: tuple[float | None, float | None, float | None], di
             return Truth(Answer.UNKNOWN, "no baseline is taken yet")
         limit = baseline * limit if term.limit.kind == "factor" else baseline + limit
     known = value if value is not None else at_least
-    if known is None or not math.isfinite(known):
+    if known is None:
         return Truth(Answer.UNKNOWN, "no value")
     holds = _COMPARE[term.op](known, limit)
     words = f"{term.op} {_said_limit(term.limit, limit, known, dimension)}"
@@ -274,7 +280,7 @@ def _said_limit(written: Limit, limit: float, value: float, dimension: Dimension
 def _subject(answer: Answer, seen: tuple[float | None, float | None], limits: list[float], dimension: Dimension) -> str:
     value, at_least = seen
     known = value if value is not None else at_least
-    if known is None or not math.isfinite(known):
+    if known is None:
         return ""
     near = [limit for limit in limits if limit != known and say(limit, dimension) == say(known, dimension)]
     said = say(known, dimension, 6 if near else 3)
