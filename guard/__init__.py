@@ -9,7 +9,7 @@ settings/  the file                    wiring.py settings -> guards watch.py  on
 daemon/    start, reload, stop         journal/  flight recorder    postgres/ the door to PostgreSQL
 check/     what is wrong here          demo/     a primary, a standby and the demonstration
 model/     nouns                       ports.py  protocols          records.py   nouns as JSON
-errors.py  the tree of errors          exits.py  exit codes
+errors.py  the tree of errors          exits.py  exit codes         rollbacks.py the hooks
 
 Nothing is imported here, so that ``guard.client`` stays light.
 """

@@ -151,6 +151,8 @@ class Hook(Protocol):
         """Seconds that the hook may take."""
 
     async def run(self, facts: Mapping[str, object]) -> HookOutcome:
+    unverified: bool = False
+    """The hook says that all is well, and the database does not."""
         """Run the rollback hook to its end or its timeout; never raises for what the hook does."""
 
     def last_outcome(self, run_id: int) -> HookOutcome | None:
@@ -168,6 +170,13 @@ class Journal(Protocol):
         """Newest event whose notice is known to be here; 0 for a new journal."""
 
     def add_missing(self, notices: Sequence[Notice]) -> None:
+class Verifier(Protocol):
+    """Looks whether a rollback has had its effect, where a hook says that it went well."""
+
+    async def doubt(self) -> str:
+        """Why the rollback cannot be taken as done; empty where it can. Never raises."""
+
+
         """Queue notices that are not here yet, by their ids."""
 
 
@@ -181,3 +190,5 @@ class Hands:
     journal: Journal
     hooks: Mapping[str, Hook] = field(default_factory=dict)
     """By migration; `*` for those without one of their own."""
+    verifiers: Mapping[str, Verifier] = field(default_factory=dict)
+    """By migration as `hooks`; not every hook has one."""

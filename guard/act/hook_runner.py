@@ -3,7 +3,7 @@
 Started by file path with the standard library alone (no import of the package), so that it starts fast and an upgrade
 under a running daemon cannot hurt it. It reads its task as JSON from standard input:
 
-    command, facts, environment, timeout (s), grace (s), keep (bytes), start, result (paths)
+    command, facts, environment, timeout (s), grace (s), keep (bytes), start, result (paths), survivors (words)
 
 It creates the start file, which must not exist (exit code 17 where it does), holds an flock on it as long as it lives,
 and forks, so that who started it neither waits for it nor kills it. It decides nothing and never runs a hook twice.
@@ -47,16 +47,17 @@ def main() -> None:
         # The child shares the flock; who started us sees our end and knows that the claim stands.
         os._exit(0)
     _detach()
-    _write(Path(task["result"]), _carry_out(task))
+    write(Path(task["result"]), _carry_out(task))
 
 
 def _detach() -> None:
     null = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(null, stream)
-    # A terminal or a shell that goes away is no reason to leave a rollback half done.
-    for number in (signal.SIGHUP, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)
+    # A terminal that goes away is no reason to leave a rollback half done, and where a supervisor of services ends
+    # everybody, the hook ends by that and we stay to say so. Heard and not ignored: the hook would inherit deaf ears.
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
     # Processes that leave the hook's group become our children when their parent ends, so that they can be named.
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -91,7 +92,7 @@ def _carry_out(task: dict[str, Any]) -> dict[str, Any]:
     ok, words = _words(process.returncode, took, task["timeout"] if timed_out else None)
     if survivors:
         pids = ", ".join(map(str, survivors))
-        words += f"; it left processes running outside its process group, which were not killed: {pids}"
+        words += f"; it left processes running outside its process group, which {task['survivors']}: {pids}"
     return {"ok": ok, "words": words, "output": kept.text(), "survivors": survivors}
 
 
@@ -196,8 +197,8 @@ def _children() -> list[int]:
     return sorted(found)
 
 
-def _write(path: Path, result: dict[str, Any]) -> None:
-    """All of it or nothing, and still there after a power cut."""
+def write(path: Path, result: dict[str, Any]) -> None:
+    """All of it or nothing, and still there after a power cut. Raises OSError."""
     half = path.with_suffix(".half")
     with os.fdopen(os.open(half, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb") as file:
         file.write(json.dumps(result).encode())

@@ -3,7 +3,8 @@
     app        the commands, and errors to exit codes      where      which configuration, which database
     serve      serve, check, install, uninstall, demo      control    pause, resume, abort, override, mute, forget, wait
     look       status, runs, explain, and their --json     seen       what they read from the database
-    words      tables, times, colour                       alert      alert --test
+    words      tables, times, colour                       alert      alert --test, --died
+                                                           unit       what units of systemd start
 
 Each command imports what it needs when it is called, so that --help stays quick.
 """

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from guard.cli import alert, control, look, serve
+from guard.cli import alert, control, look, serve, unit
 from guard.errors import ConfigError, GuardError
 from guard.exits import Exit
 
@@ -25,6 +25,8 @@ app = typer.Typer(
 for family in (serve, look, control, alert):
     for name, command in family.COMMANDS.items():
         app.command(name)(command)
+for name, command in unit.COMMANDS.items():
+    app.command(name, hidden=True)(command)  # systemd's, not a person's
 
 
 def _show_version(wanted: bool) -> None:

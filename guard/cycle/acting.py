@@ -106,7 +106,9 @@ class Acting:
     def _take_rolled_back(self, result: RolledBack, state: State, wall: float) -> None:
         outcome = result.outcome
         ended = dataclasses.replace(state, phase=TABLE[state.phase, Move.ROLLED], since_wall=wall)
-        draft = notices.rolled_back(ended, ok=outcome.ok, words=outcome.words, output=outcome.output)
+        draft = notices.rolled_back(
+            ended, ok=outcome.ok, words=outcome.words, output=outcome.output, unverified=outcome.unverified
+        )
         ended = dataclasses.replace(ended, because=f"{draft.headline}: {ended.because}")
         self._states[result.key] = ended
         self._ledger.record(draft.kind, ended, draft, wall=wall)

@@ -6,10 +6,11 @@ rolled back in the one order that cannot do harm: abort, its sessions proven gon
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 from guard.errors import GuardError, ServerError
-from guard.model import Roster, Rule, Run, State
+from guard.model import EVERYONE, Roster, Rule, Run, State
 from guard.ports import CancelReport, Ended, Hands, Hook, HookOutcome
 
 
@@ -62,7 +63,7 @@ async def roll_back(
     if state.run_id is None:
         return RolledBack(key, HookOutcome(False, "an unregistered migration cannot be rolled back"))
     if known := hook.last_outcome(state.run_id):
-        return RolledBack(key, await _finish(hands, state.run_id, known))
+        return RolledBack(key, await _finish(hands, state, state.run_id, known))
     try:
         if run is not None and (alive := await _sessions_left(hands, run)):
             return RolledBack(key, HookOutcome(False, f"the hook was not run: {alive}"))
@@ -72,7 +73,7 @@ async def roll_back(
     except GuardError as error:
         return RolledBack(key, HookOutcome(False, f"the hook was not run: {error}"))
     outcome = await hook.run(facts)
-    return RolledBack(key, await _finish(hands, state.run_id, outcome))
+    return RolledBack(key, await _finish(hands, state, state.run_id, outcome))
 
 
 async def _sessions_left(hands: Hands, run: Run) -> str:
@@ -86,13 +87,24 @@ async def _sessions_left(hands: Hands, run: Run) -> str:
     return "; ".join(f"pid {ended.session.pid} is still there ({ended.how}) {ended.detail}".strip() for ended in left)
 
 
-async def _finish(hands: Hands, run_id: int, outcome: HookOutcome) -> HookOutcome:
+async def _finish(hands: Hands, state: State, run_id: int, outcome: HookOutcome) -> HookOutcome:
+    outcome = await _verified(hands, state.migration, outcome)
+    word = "done" if outcome.ok else "unverified" if outcome.unverified else "failed"
     try:
-        await hands.signal.finish_rollback(run_id, "done" if outcome.ok else "failed", outcome.words)
+        await hands.signal.finish_rollback(run_id, word, outcome.words)
     except GuardError as error:
         # The hook has run whatever the database says now; its outcome is told all the same.
-        return HookOutcome(outcome.ok, f"{outcome.words} (not recorded in the database: {error})", outcome.output)
+        return dataclasses.replace(outcome, words=f"{outcome.words} (not recorded in the database: {error})")
     return outcome
+
+
+async def _verified(hands: Hands, migration: str, outcome: HookOutcome) -> HookOutcome:
+    """The outcome in the light of the database, where the hook is content and a query says how to look."""
+    # A migration with a hook of its own is not judged by the query that goes with everybody's.
+    verifier = hands.verifiers.get(migration if migration in hands.hooks else EVERYONE)
+    if verifier is None or not outcome.ok or not (why := await verifier.doubt()):
+        return outcome
+    return HookOutcome(False, f"{outcome.words}, but {why}", outcome.output, unverified=True)
 
 
 def _absent(state: State, run_id: int) -> Run:

@@ -62,10 +62,12 @@ class Guard:
         """Take the result of a chore (None: it failed or has to wait); the next step looks at it."""
         self._acting.done(chore, result)
 
-    def reconfigure(self, options: Options, hooks: Mapping[str, Hook], verifiers: Mapping[str, Verifier]) -> None:
+    def reconfigure(
+        self, options: Options, hooks: Mapping[str, Hook], verifiers: Mapping[str, Verifier] | None = None
+    ) -> None:
         """Judge by other rules from now on; what a removed rule knew does not linger."""
         self.options = options
-        self.hands = dataclasses.replace(self.hands, hooks=hooks, verifiers=verifiers)
+        self.hands = dataclasses.replace(self.hands, hooks=hooks, verifiers=verifiers or {})
         self.board = self.board.under(options.rules)
 
     @property

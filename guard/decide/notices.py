@@ -48,6 +48,7 @@ _NEVER_ASKS = (
     "It goes on, since it has not registered and cannot be told to wait. "
     "It is cancelled only where a rule says so, when others queue behind it."
 )
+_OURSELVES = "migration-guard"
 _AFTER_COLON = ("rollback_due", "operator")
 """Kinds whose headline is no verb of the migration."""
 
@@ -130,8 +131,8 @@ def cancelled(kind: str, headline: str, because: str, fields: Mapping[str, str])
     return Draft(kind, severity, headline, because, "", (), fields)
 
 
-def rolled_back(state: State, *, ok: bool, words: str, output: str) -> Draft:
-    """How the rollback ended."""
+def rolled_back(state: State, *, ok: bool, words: str, output: str, unverified: bool = False) -> Draft:
+    """How the rollback ended. Unverified: the hook says that it went well, and the database does not."""
     fields = {"hook": words} | ({"output": output[-500:]} if output else {})
     commands = commands_for(Phase.ABORTED, state.migration)
     if ok:
@@ -139,7 +140,32 @@ def rolled_back(state: State, *, ok: bool, words: str, output: str) -> Draft:
             "rolled_back", Severity.CRITICAL, "rolled back", state.because, _NEXT[Phase.ABORTED], commands, fields
         )
     step = "A human must look: it is not known to be rolled back, and the hook will not run again by itself."
-    return Draft("rollback_failed", Severity.CRITICAL, "rollback failed", state.because, step, commands, fields)
+    kind, headline = "rollback_failed", "rollback failed"
+    if unverified:
+        kind, headline = "rollback_unverified", "rollback could not be verified"
+    return Draft(kind, Severity.CRITICAL, headline, state.because, step, commands, fields)
+
+
+def stood_still(seconds: float) -> Draft:
+    """The guard itself did nothing for a while."""
+    because = f"its own process did nothing for {seconds:.1f} s: it was stopped, or the machine had no time for it"
+    step = "Migrations hold by themselves when the lease ends. It looks at everything anew before it decides."
+    return Draft("stood_still", Severity.WARNING, "stood still", because, step, about=_OURSELVES)
+
+
+def reload_refused(problems: str) -> Draft:
+    """A new configuration is wrong, or takes a restart."""
+    step = "The configuration stays as it was."
+    return Draft("reload_refused", Severity.WARNING, "refused a reload", problems, step, about=_OURSELVES)
+
+
+def journal_trouble(trouble: str | None) -> Draft:
+    """The journal cannot be written, or can be again."""
+    if trouble is None:
+        return Draft(
+            "journal", Severity.INFO, "can write its journal again", "nothing of it was lost", about=_OURSELVES
+        )
+    return Draft("journal", Severity.WARNING, "has trouble with its disk", trouble, about=_OURSELVES)
 
 
 def address(draft: Draft, state: State, *, notice_id: str, database: str, wall: float) -> Notice:

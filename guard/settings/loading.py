@@ -191,7 +191,14 @@ class _Loader:
         table, _ = self.problems.check(RollbackTable, given, key)
         if table is None:
             return None
-        return RollbackSettings(table.command, table.timeout, table.environment, table.auto_rollback)
+        return RollbackSettings(
+            command=table.command,
+            timeout=table.timeout,
+            environment=table.environment,
+            auto_rollback=table.auto_rollback,
+            by_unit=table.runner == "unit",
+            verify=table.verify,
+        )
 
     def _migrations(self, common: RollbackSettings | None) -> dict[str, MigrationSettings]:
         found: dict[str, MigrationSettings] = {}

@@ -40,7 +40,7 @@ def make_hook(tmp_path: Path) -> MakeHook:
 @pytest.fixture
 def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
     """0.3 s from TERM to KILL, instead of 5."""
-    monkeypatch.setattr(rollback_hook, "_GRACE", 0.3)
+    monkeypatch.setattr(rollback_hook, "GRACE", 0.3)
 
 
 @pytest.fixture
