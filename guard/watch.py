@@ -1,6 +1,8 @@
 """One database under watch: its probes' results go to its guard, and its guard steps whenever something was heard.
 
-It knows no adapter. A probe that hangs costs only its own freshness: the others go on, and so does the guard.
+It knows no adapter. A probe that hangs costs only its own freshness: the others go on, and so does the guard. Where
+the event loop itself stood still (a frozen process, a machine without a free core), what was read before is not judged:
+every probe looks again first.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 
 from guard.cycle import Chore, Guard
+from guard.decide import notices
 from guard.errors import Fenced, GuardError, HeldByAnother
 from guard.ports import Observation, Probe
 
@@ -24,6 +27,11 @@ READY_EVERY = 10.0
 """Seconds between two looks whether the connection that cancels still stands."""
 LONGEST_WAIT = 1.0
 """Step at least this often, so that readings age and stale ones become unknown."""
+PULSE = 0.2
+LATE = 1.0
+"""Seconds that the event loop may stand still before what was read until then counts as old."""
+WORTH_TELLING = 3.0
+"""Seconds of standing still of which people are told: about then migrations begin to notice."""
 
 
 @dataclass(slots=True, eq=False)
@@ -33,6 +41,9 @@ class _Duty:
     probe: Probe
     task: asyncio.Task[Observation] | None = None
     last: float = float("-inf")
+    """When it was asked last."""
+    heard: float = float("-inf")
+    """When it was asked for what was heard of it last."""
 
 
 @dataclass(slots=True)
@@ -42,6 +53,31 @@ class Pace:
     poll: float
     idle: float
     deadline: float
+
+
+class _Pulse:
+    """Whether the event loop is on time. It is counted while steps wait for the database too, which is no lateness."""
+
+    def __init__(self) -> None:
+        self._beat = time.monotonic()
+        self._late = 0.0
+
+    async def run(self) -> None:
+        """Beat until cancelled."""
+        while True:
+            self.beat()
+            await asyncio.sleep(PULSE)
+
+    def beat(self) -> None:
+        """The loop is alive."""
+        now = time.monotonic()
+        self._late, self._beat = max(self._late, now - self._beat - PULSE), now
+
+    def late(self) -> float:
+        """Seconds that the loop stood still since this was asked last; 0 where that was not long enough to matter."""
+        self.beat()  # whoever runs first after a standstill must know of it
+        late, self._late = self._late, 0.0
+        return late if late > LATE else 0.0
 
 
 class Watch:
@@ -60,6 +96,9 @@ class Watch:
         self._chores: set[asyncio.Task[None]] = set()
         self._was_dormant = False
         self._trouble = ""
+        self._pulse = _Pulse()
+        self._anew_since: float | None = None
+        """Since when every probe is waited for, after the loop stood still."""
         self._readied = float("-inf")
 
     @property
@@ -88,17 +127,18 @@ class Watch:
             duty.task.add_done_callback(lambda task: task.cancelled() or task.exception())
             return
         if not duty.task.done():
-            self._hear(duty.probe.silence(f"no answer within {self.pace.deadline:g} s", time.monotonic()))
+            self._hear(duty, duty.probe.silence(f"no answer within {self.pace.deadline:g} s", time.monotonic()))
             duty.task.add_done_callback(lambda task: task.cancelled() or task.exception())
             return
         try:
-            self._hear(duty.task.result())
+            self._hear(duty, duty.task.result())
         except Exception as error:
             # A probe promises silences; whatever else it does must not end the watch.
             log.exception("probe %s of %s failed in an unforeseen way", duty.probe.name, self.name)
-            self._hear(duty.probe.silence(f"the probe failed: {type(error).__name__}", time.monotonic()))
+            self._hear(duty, duty.probe.silence(f"the probe failed: {type(error).__name__}", time.monotonic()))
 
-    def _hear(self, observation: Observation) -> None:
+    def _hear(self, duty: _Duty, observation: Observation) -> None:
+        duty.heard = duty.last
         self.guard.put(observation)
         self._heard.set()
 
@@ -110,14 +150,41 @@ class Watch:
 
     async def run(self) -> None:
         """Step until cancelled or fenced."""
-        due: float | None = None
-        while not self.ended.is_set():
-            now = time.monotonic()
-            wait = LONGEST_WAIT if due is None else min(max(due - now, 0.01), LONGEST_WAIT)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._heard.wait(), wait)
-            self._heard.clear()
-            due = await self._step()
+        pulse = asyncio.create_task(self._pulse.run(), name=f"pulse {self.name}")
+        try:
+            due: float | None = None
+            while not self.ended.is_set():
+                now = time.monotonic()
+                wait = LONGEST_WAIT if due is None else min(max(due - now, 0.01), LONGEST_WAIT)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._heard.wait(), wait)
+                self._heard.clear()
+                due = await self._step() if self._has_looked() else None
+        finally:
+            pulse.cancel()
+
+    def _has_looked(self) -> bool:
+        """Whether all that is known was asked for after the loop last stood still; where not, look at it anew."""
+        now = time.monotonic()
+        if late := self._pulse.late():
+            self._say_late(late)
+            self._anew_since = now
+            for duty in self._duties:
+                self._spawn(self._look(duty))
+        if self._anew_since is None:
+            return True
+        resting = self.guard.dormant
+        missing = any(duty.heard < self._anew_since for duty in self._duties if duty.probe.cheap or not resting)
+        # What hangs is reported silent in its time, but was perhaps asked before: then nobody asks it twice.
+        if missing and now - self._anew_since < self.pace.deadline + OVERDUE + self.pace.poll:
+            return False
+        self._anew_since = None
+        return True
+
+    def _say_late(self, late: float) -> None:
+        log.warning("%s: the guard itself stood still for %.1f s; it looks anew before it judges", self.name, late)
+        if late >= WORTH_TELLING and not self.guard.dormant:
+            self.guard.tell(notices.stood_still(late), time.time())
 
     async def _step(self) -> float | None:
         try:

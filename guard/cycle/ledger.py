@@ -44,12 +44,17 @@ class Ledger:
             self._told.add(told)
         self.record(draft.kind, state, draft, wall=wall)
 
-    def notify(self, draft: Draft, wall: float) -> None:
+    def notify(self, draft: Draft, wall: float) -> Notice:
         """Tell people what concerns no run; it is no event, since the database is what cannot be written."""
         nobody = State(EVERYONE, None, Phase.RUNNING, draft.because, wall)
-        self.notices.append(
-            notices.address(draft, nobody, notice_id=self._new_id(), database=self._database, wall=wall)
-        )
+        notice = notices.address(draft, nobody, notice_id=self._new_id(), database=self._database, wall=wall)
+        self.notices.append(notice)
+        return notice
+
+    def announce(self, draft: Draft, wall: float) -> None:
+        """Tell people what concerns the guard itself, and write it down as an event; no run's state is in it."""
+        payload: dict[str, object] = {"notice": notice_to_dict(self.notify(draft, wall))}
+        self.events.append(Event(draft.kind, EVERYONE, None, draft.because, "", payload))
 
     def bar(self, state: State, because: str) -> None:
         """Keep a run from going on until a human forgets it."""

@@ -100,8 +100,8 @@ class Guard:
         self._taken_up = True
 
     def tell(self, draft: notices.Draft, wall: float) -> None:
-        """Have people told what concerns no run, with the next step."""
-        self._ledger.notify(draft, wall)
+        """Have people told what concerns the guard itself, with the next step."""
+        self._ledger.announce(draft, wall)
 
     async def prune(self, keep_seconds: float) -> None:
         """Cut the trail of events by age, where this guard leads. Raises ServerError."""

@@ -19,6 +19,7 @@ from pathlib import Path
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from guard.daemon import logs, systemd
+from guard.decide import notices
 from guard.errors import ConfigError, GuardError, HeldByAnother, ServerError, WorldError
 from guard.settings import Settings, load
 from guard.watch import Watch
@@ -58,6 +59,8 @@ class _Service:
         self._household: Household | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._exchanging = asyncio.Lock()
+        self._trouble: str | None = None
+        """What was told of the journal."""
 
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
@@ -138,7 +141,22 @@ class _Service:
                 for job in self._scheduler.get_jobs():
                     job.modify(next_run_time=datetime.now(UTC))
             offset = now
+            self._say_journal()
             self._feed_watchdog()
+
+    def _say_journal(self) -> None:
+        """A disk that fails is told once: what is only in memory would be lost with the process."""
+        trouble = self._require().journal.trouble
+        if trouble != self._trouble:
+            self._trouble = trouble
+            self._tell(notices.journal_trouble(trouble))
+
+    def _tell(self, draft: notices.Draft) -> None:
+        """Tell people what concerns the daemon as a whole, through one guard that can."""
+        for watch in self._watches():
+            if not watch.ended.is_set():
+                watch.guard.tell(draft, time.time())
+                return
 
     def _feed_watchdog(self) -> None:
         watches = [watch for watch in self._watches() if not watch.ended.is_set()]
@@ -204,6 +222,7 @@ class _Service:
         for line in problems.splitlines():
             log.error("reload refused: %s", line)
         log.error("the configuration stays as it was")
+        self._tell(notices.reload_refused(problems))
         systemd.tell(READY="1", STATUS="reload refused, the configuration stays as it was; " + self._status())
 
     async def _exchange(self, watch: Watch, exchange: Exchange) -> None:

@@ -11,7 +11,7 @@ from guard.decide.ladder import FORGIVEN_AFTER
 from guard.decide.notices import Draft
 from guard.model import Phase, Severity, Silence, State
 from guard.ports import CancelReport, Ended, Leadership
-from guard.records import state_from_dict
+from guard.records import notice_to_dict, state_from_dict
 from tests.fakes import WALL, FakeHook, FakeJournal, World, a_run, a_session, make_rule
 
 ERRORS = make_rule("errors", pause="> 2s", rollback="> 5s for 2s", resume="< 1s for 5s")
@@ -132,9 +132,11 @@ def test_of_two_memories_the_later_one_counts_although_the_clock_was_set_back_be
     assert is_newer(new, old, even=False)
 
 
-def test_people_are_told_of_what_concerns_no_run() -> None:
+def test_people_are_told_of_what_concerns_the_guard_itself_and_it_is_in_the_trail() -> None:
     world = World(ERRORS)
     world.guard.tell(Draft("late", Severity.WARNING, "was late", "it stood still", about="migration-guard"), world.wall)
     world.tick()
     [notice] = world.journal.notices
     assert (notice.headline, notice.migration, notice.run_id) == ("migration-guard was late", "*", None)
+    [event] = world.signal.published[-1].events
+    assert (event.kind, event.payload) == ("late", {"notice": notice_to_dict(notice)})
