@@ -105,6 +105,8 @@ class CancelReport:
     """The root blocker in words, where the migration itself was waiting for somebody."""
     leftovers: tuple[str, ...] = ()
     """What the cancel left behind, each with the statement that mends it."""
+    spared: tuple[str, ...] = ()
+    """Statements that hold others up and were left to finish, each with its session: cancelled they leave damage."""
 
 
 class Canceller(Protocol):

@@ -1,7 +1,11 @@
-"""Names, in words for people, whom a waiting session waits for in the end. Ends nobody and never shows query text."""
+"""Names, in words for people, whom a waiting session waits for in the end. Ends nobody and never shows query text.
+
+The root of a queue is nobody that the guard would end, so the words say who may.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from guard import sql
@@ -18,9 +22,10 @@ class _Root:
     wraparound: bool
     in_state: float
     prepared: list[str]
+    superuser: bool = False
 
-    @property
-    def words(self) -> str:
+    def words(self, ours: Collection[int]) -> str:
+        """Who it is, and where it is none of *ours* why it was left."""
         if self.pid == 0:
             which = ", ".join(self.prepared) or "that is not to be seen from here"
             return (
@@ -31,15 +36,19 @@ class _Root:
             why = "it prevents transaction id wraparound and must be left to finish" if self.wraparound else "it yields"
             return f"autovacuum worker {self.pid}: {why}"
         name = self.application_name or "no application_name"
-        if self.state.startswith("idle in transaction"):
-            return f"session {self.pid} ({self.usename}, {name}), {self.state} for {self.in_state:.1f} s"
-        return f"session {self.pid} ({self.usename}, {name}), {self.state or 'state not visible'}"
+        lasting = f" for {self.in_state:.1f} s" if self.state.startswith("idle in transaction") else ""
+        who = f"session {self.pid} ({self.usename}, {name}), {self.state or 'state not visible'}{lasting}"
+        if self.pid in ours:
+            return who
+        whose = "a superuser's, which only a superuser ends" if self.superuser else "not the migration's"
+        return f"{who}; left alone, since it is {whose}: select pg_terminate_backend({self.pid})"
 
 
-async def root_words(door: Door, pid: int) -> str:
+async def root_words(door: Door, pid: int, ours: Collection[int] = ()) -> str:
     """The head of the queue that *pid* waits in, such as `session 4711 (shop, web), idle in transaction for 42.0 s`.
 
-    Empty where it waits for nobody. Raises ServerError.
+    *ours* are the migration's sessions, which the guard may end by itself. Empty where it waits for nobody. Raises
+    ServerError.
     """
     rows = await door.fetch_as(_Root, sql.get("cancel_root"), {"pid": pid})
-    return "; ".join(row.words for row in rows)
+    return "; ".join(row.words(ours) for row in rows)

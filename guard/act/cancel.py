@@ -93,17 +93,20 @@ class QueueCanceller:
         if judged.answer is not Answer.YES:
             return CancelReport(queued=queued, nothing_because=f"looked again: {judged.words}")
         holding_up = [c for c in seen if measure.waiters([c])]
-        targets, nothing = self._choose(holding_up, measure)
+        gentle = [c for c in holding_up if self._let_finish and c.gentle and c.state in ACTIVE]
+        spared = tuple(f"{c.gentle} of {c.words}" for c in gentle)
+        targets, nothing = self._choose([c for c in holding_up if c not in gentle], measure)
         root = await self._root(holding_up)
         if not targets:
-            return CancelReport(queued=queued, nothing_because=nothing, root=root)
+            nothing = "; ".join([*(f"{words} is left to finish" for words in spared), *nothing])
+            return CancelReport(queued=queued, nothing_because=nothing, root=root, spared=spared)
         relations = sorted({relation for c in targets for relation in c.relations})
         before = await self._leftovers(relations)
         run_ids = {run.session.pid: run.run_id for run in roster.runs if run.session}
         asked = [(c, await self._end(c, measure, terminate=terminate)) for c in targets]
         ended = [replace(e, session=c.session(run_ids.get(c.pid))) for c, e in await self._verify(asked, measure)]
         left = tuple(words for words in await self._leftovers(relations) if words not in before)
-        return CancelReport(ended=tuple(ended), queued=queued, root=root, leftovers=left)
+        return CancelReport(ended=tuple(ended), queued=queued, root=root, leftovers=left, spared=spared)
 
     async def end_run(self, run: Run, *, terminate: bool) -> CancelReport:
         """End the registered session of a run: cancel what it does, terminate it, and see it gone, within 10 s.
@@ -156,31 +159,27 @@ class QueueCanceller:
         }
         return await self._door.fetch_as(Candidate, sql.get("cancel_look"), params)
 
-    def _choose(self, holding_up: list[Candidate], measure: Measure) -> tuple[list[Candidate], str]:
-        """Whom to end, or in words why nobody."""
-        gentle = [c for c in holding_up if self._let_finish and c.gentle and c.state in ACTIVE]
+    def _choose(self, holding_up: list[Candidate], measure: Measure) -> tuple[list[Candidate], list[str]]:
+        """Whom to end, and in words why not the others."""
         now = asyncio.get_running_loop().time()
         self._refused = {who: said for who, said in self._refused.items() if now - said[1] < _REFUSED_FOR}
         refused = [c for c in holding_up if c.identity in self._refused]
-        able = [
-            c for c in holding_up if c not in gentle and c not in refused and c.state in (*ACTIVE, IDLE_IN_TRANSACTION)
-        ]
+        able = [c for c in holding_up if c not in refused and c.state in (*ACTIVE, IDLE_IN_TRANSACTION)]
         if measure.metric == "idle_in_transaction":
             able = [c for c in able if c.state == IDLE_IN_TRANSACTION]
         # One that waits in the queue itself has done nothing yet: ending it costs least and lets the queue pass.
         chosen = [c for c in able if c.queued] or able
-        reasons = [f"{c.gentle} of {c.words} is left to finish" for c in gentle]
-        reasons += [f"{c.words}: {self._refused[c.identity][0]}" for c in refused]
-        rest = [c for c in holding_up if c not in able and c not in gentle and c not in refused]
+        reasons = [f"{c.words}: {self._refused[c.identity][0]}" for c in refused]
+        rest = [c for c in holding_up if c not in able and c not in refused]
         reasons += [f"{c.words} is {c.state or 'in a state that this role may not see'}" for c in rest]
-        return chosen, "; ".join(reasons)
+        return chosen, reasons
 
     async def _root(self, holding_up: list[Candidate]) -> str:
         queued = next((c for c in holding_up if c.queued), None)
         if queued is None:
             return ""
         try:
-            return await root_words(self._door, queued.pid)
+            return await root_words(self._door, queued.pid, {c.pid for c in holding_up})
         except ServerError as error:
             return f"unknown: {error}"
 

@@ -132,8 +132,8 @@ class Acting:
         state = self._states.get(told) or dataclasses.replace(asked, phase=Phase.DONE)
         draft = queue_cleared(result.report, asked.because)
         if draft is not None:
-            # The same refusal at each poll is one piece of news.
-            self._ledger.tell(draft, state, wall, once=draft.kind == "cancel_failed")
+            # The same refusal, or patience, at each poll is one piece of news.
+            self._ledger.tell(draft, state, wall, once=draft.kind != "cancelled")
 
     def forgive(self, migration: str) -> None:
         """A human has forgotten the migration, and its cancels with it."""

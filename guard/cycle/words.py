@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from guard.decide import notices
 from guard.decide.machine import ORDERS
-from guard.model import Finding, Session, State
+from guard.model import Finding, Session, Severity, State
 from guard.ports import CancelReport
 
 
@@ -55,10 +55,10 @@ def _listed(finding: Finding, now: float, wall: float) -> list[dict[str, object]
 
 def queue_cleared(outcome: CancelReport, because: str) -> notices.Draft | None:
     """What people are told of an attempt to clear a queue; None where there was nothing to clear any more."""
-    if not outcome.ended:
-        if "could not be done" not in outcome.nothing_because:
-            return None
+    if not outcome.ended and "could not be done" in outcome.nothing_because:
         return notices.cancelled("cancel_failed", f"could not be cancelled: {outcome.nothing_because}", because, {})
+    if not outcome.ended:
+        return _left_to_finish(outcome, because) if outcome.spared else None
     fields = {"queued behind it": str(outcome.queued)}
     if outcome.root:
         fields["root blocker"] = outcome.root
@@ -73,6 +73,13 @@ def queue_cleared(outcome: CancelReport, because: str) -> notices.Draft | None:
         return notices.cancelled("cancelled", f"{how}, the queue behind it is released", because, fields)
     words = f"could not be cancelled: {left[-1].how} {left[-1].detail or outcome.nothing_because}".strip()
     return notices.cancelled("cancel_failed", words, because, fields)
+
+
+def _left_to_finish(outcome: CancelReport, because: str) -> notices.Draft:
+    fields = {"root blocker": outcome.root} if outcome.root else {}
+    headline = f"is left to finish although others wait: {'; '.join(outcome.spared)}"
+    step = "Cancelled it would leave damage behind. Where it takes too long, end it with pg_cancel_backend(pid)."
+    return notices.Draft("let_finish", Severity.WARNING, headline, because, step, (), fields)
 
 
 def _named(session: Session) -> str:

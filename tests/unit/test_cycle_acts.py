@@ -207,6 +207,18 @@ def test_a_canceller_that_cannot_act_is_told_once_and_tried_at_each_look() -> No
     assert world.guard.states["m", 1].cancels == 0
 
 
+def test_what_is_left_to_finish_is_told_once_with_what_waits_before_it_and_counts_as_no_cancel() -> None:
+    world = queued()
+    spared = ("CREATE INDEX CONCURRENTLY of session 7 (migrator, x)",)
+    world.canceller.reports = [CancelReport(queued=3, spared=spared), CancelReport(spared=spared, root="session 9")]
+    world.tick(4)
+    assert world.told().count("let_finish") == 1
+    notice = next(notice for notice in world.journal.notices if notice.kind == "let_finish")
+    assert notice.headline == f"m is left to finish although others wait: {spared[0]}"
+    assert notice.severity is Severity.WARNING
+    assert world.guard.states["m", 1].cancels == 0
+
+
 def test_a_queue_that_was_gone_when_looked_at_again_is_no_news() -> None:
     world = queued()
     world.canceller.reports = [CancelReport(nothing_because="looked again: 1, not > 3")]

@@ -8,6 +8,7 @@ with recursive up (pid) as (
 )
 select u.pid, coalesce(a.usename::text, '') as usename, coalesce(a.application_name, '') as application_name,
        coalesce(a.state, '') as state, coalesce(a.backend_type, '') as backend_type,
+       coalesce((select r.rolsuper from pg_roles r where r.oid = a.usesysid), false) as superuser,
        coalesce(a.query like '%%(to prevent wraparound)%%', false) as wraparound,
        coalesce(extract(epoch from clock_timestamp() - a.state_change)::float8, 0) as in_state,
        case when u.pid = 0 then
