@@ -44,6 +44,8 @@ class Leadership:
     states: tuple[State, ...]
     """Last recorded state of each run that has not ended, from the events in the database."""
     last_event_id: int
+    home: str = ""
+    """Which server on which timeline it is; another one than before makes all that was read there worthless."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +68,17 @@ class Publication:
 class Signal(Protocol):
     """The control table: leads by term, beats, orders. All raise Fenced once a newer term exists, ServerError else."""
 
+    @property
+    def usable(self) -> bool:
+        """Whether the session that led is there, as far as is known without asking."""
+
     async def lead(self) -> Leadership: ...
 
     async def publish(self, publication: Publication) -> int:
         """Write beat, orders, events, admissions in one transaction; returns the last event id written (0: none)."""
+
+    async def still_leads(self) -> None:
+        """Ask whether this session still leads, without writing: the sign of life of a guard that does not beat."""
 
     async def prune(self, keep_seconds: float) -> int:
         """Drop events that are older, but for runs that are open or barred; how many."""
@@ -142,6 +151,8 @@ class HookOutcome:
     words: str
     """`exit 0 after 3.2 s`, `killed after its timeout of 5 min`."""
     output: str = ""
+    unverified: bool = False
+    """The hook says that all is well, and the database does not."""
 
 
 class Hook(Protocol):
@@ -153,12 +164,17 @@ class Hook(Protocol):
         """Seconds that the hook may take."""
 
     async def run(self, facts: Mapping[str, object]) -> HookOutcome:
-    unverified: bool = False
-    """The hook says that all is well, and the database does not."""
         """Run the rollback hook to its end or its timeout; never raises for what the hook does."""
 
     def last_outcome(self, run_id: int) -> HookOutcome | None:
         """What the hook's result file says of a run, for a daemon that was restarted meanwhile."""
+
+
+class Verifier(Protocol):
+    """Looks whether a rollback has had its effect, where a hook says that it went well."""
+
+    async def doubt(self) -> str:
+        """Why the rollback cannot be taken as done; empty where it can. Never raises."""
 
 
 class Journal(Protocol):
@@ -172,13 +188,6 @@ class Journal(Protocol):
         """Newest event whose notice is known to be here; 0 for a new journal."""
 
     def add_missing(self, notices: Sequence[Notice]) -> None:
-class Verifier(Protocol):
-    """Looks whether a rollback has had its effect, where a hook says that it went well."""
-
-    async def doubt(self) -> str:
-        """Why the rollback cannot be taken as done; empty where it can. Never raises."""
-
-
         """Queue notices that are not here yet, by their ids."""
 
 

@@ -52,6 +52,8 @@ class FakeSignal:
     asked_since: list[int] = field(default_factory=list)
     pruned: list[float] = field(default_factory=list)
     events: int = 0
+    signs: int = 0
+    usable: bool = True
 
     async def lead(self) -> Leadership:
         if self.lead_fails is not None:
@@ -66,6 +68,11 @@ class FakeSignal:
         self.published.append(publication)
         self.events += len(publication.events)
         return self.events if publication.events else 0
+
+    async def still_leads(self) -> None:
+        self.signs += 1
+        if self.fails is not None:
+            raise self.fails
 
     async def prune(self, keep_seconds: float) -> int:
         self.pruned.append(keep_seconds)

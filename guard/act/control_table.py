@@ -6,32 +6,21 @@ the caller has to lead anew.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from guard.act.install import PROTOCOL, VERSION
-from guard.errors import (
-    Fenced,
-    HeldByAnother,
-    NotInstalled,
-    NotPermitted,
-    QueryFailed,
-    ServerError,
-    Unreachable,
-    WrongServer,
-)
-from guard.model import Notice, Order, Run, State
+from guard.act.leading import LeaderLock, check_world, explained
+from guard.act.own_term import OwnTerm
+from guard.errors import Fenced, QueryFailed, Unreachable
+from guard.model import Notice, Order, OrderKind, Run, State
 from guard.ports import Leadership, Publication
 from guard.postgres import Door
 from guard.records import event_to_dict, notice_from_dict, state_from_dict
 from guard.sql import get
 
-_TAKEOVER_WITHIN, _TAKEOVER_EVERY = 2.0, 0.05
 _PASSED, _NOT_LEADING = "MG004", "MG005"
-_LOCK_NOT_AVAILABLE = "55P03"
 _CLAIM_DEADLINE = 10.0
 """Seconds for the claim of a rollback, which waits for the standbys that commits have to wait for."""
 
@@ -40,34 +29,39 @@ class ControlTable:
     """The guard's pen in schema migration_guard, on one session of its own.
 
     *door* must be used by nobody else: its session holds the leader's lock. *guard_id* names this guard across
-    restarts: whoever comes with the same one is taken for the same guard, and ends its old session. *lease_seconds* is
-    for how long migrations may go on after a beat.
+    restarts: whoever comes with the same one is taken for the same guard, and ends its old session once nobody is at
+    its other end; *own* knows its last term. *lease_seconds* is for how long migrations may go on after a beat.
     """
 
-    def __init__(self, door: Door, *, guard_id: str, lease_seconds: float) -> None:
+    def __init__(self, door: Door, *, guard_id: str, lease_seconds: float, own: OwnTerm | None = None) -> None:
         self._door = door
         self._guard_id = guard_id
         self._lease = lease_seconds
+        self._lock = LeaderLock(door, guard_id, own)
         self._term = 0
         self._led_generation: int | None = None
-        self._sessions: set[int | None] = set()
-        """Process ids of our own sessions: another one under our name belongs to another process."""
+        self._said: Publication | None = None
+        """What was published last under this term."""
+
+    @property
+    def usable(self) -> bool:
+        """Whether the session that led is there, as far as is known without asking."""
+        return self._led_generation == self._door.generation and self._door.connected
 
     async def lead(self) -> Leadership:
         """Take the leader's lock and a new term, and read what the guard before knew.
 
-        Raises WrongServer (a standby, a pooler, a copied schema), NotInstalled, HeldByAnother, Fenced (another process
-        of the same id has come since this one led), ServerError.
+        Raises WrongServer (a standby, a pooler, a copied schema), NotInstalled, HeldByAnother (under our own id too,
+        where that guard is at work), Fenced (another process of the same id has come since this one led), ServerError.
         """
-        self._led_generation = None
+        self._led_generation = self._said = None
         await self._door.connect()
-        self._sessions.add(self._door.backend_pid)
-        await self._check_world()
-        term = await self._take_lock()
+        home = await check_world(self._door)
+        term = await self._lock.take()
         self._term, self._led_generation = term, self._door.generation
         [(epoch, last_event_id)] = await self._door.fetch(get("control_memory"))
         states = await self._door.fetch(get("control_states"))
-        return Leadership(term, epoch, _readable(row[0] for row in states), last_event_id)
+        return Leadership(term, epoch, _readable(row[0] for row in states), last_event_id, home)
 
     async def publish(self, publication: Publication) -> int:
         """Write all of *publication* in one transaction; the last event's id, or 0.
@@ -88,7 +82,32 @@ class ControlTable:
             barred=_dump([list(entry) for entry in publication.barred]),
             report=None if publication.report is None else _dump(dict(publication.report)),
         )
+        self._said = publication
         return int(last)
+
+    async def still_leads(self) -> None:
+        """Ask the server whether this session leads; writes nothing. Whoever wonders if we live sees that we asked.
+
+        Raises Unreachable where it does not, else ServerError.
+        """
+        if (await self._write("control_still"))[0][0] is not True:
+            self._led_generation = None
+            raise Unreachable("signal: this session does not lead any more.")
+
+    async def leave(self, because: str) -> None:
+        """The last word to a server that another one has overtaken: whoever is still connected there waits.
+
+        A guard that only observes has ordered nothing and orders nothing now. Raises Fenced, ServerError.
+        """
+        said, self._said = self._said, None
+        if said is None or said.mode == "observing" or self._led_generation is None:
+            return
+        held = {
+            name: order if order.kind > OrderKind.PROCEED else Order(OrderKind.PAUSE, because, order.since_wall)
+            for name, order in said.orders.items()
+        }
+        await self.publish(Publication("live", said.epoch + 1, held, rests_for=0.0))
+        self._led_generation = None
 
     async def notices_since(self, event_id: int) -> tuple[Notice, ...]:
         """Notices that events after *event_id* carry, oldest first; those of a version nobody can read are left out."""
@@ -129,74 +148,10 @@ class ControlTable:
         self._led_generation = None
         await self._door.close()
 
-    # -- leading ---------------------------------------------------------------------------------------
-
-    async def _check_world(self) -> None:
-        try:
-            [(recovery, installed)] = await self._door.fetch(get("control_look"))
-            if recovery:
-                raise WrongServer("This server is a standby: a guard leads on the primary.")
-            rows = await self._door.fetch(get("control_installation")) if installed else []
-        except NotPermitted as error:
-            raise NotInstalled(
-                f"The guard's role may not use schema migration_guard: grant migration_guard_guard to it. ({error})"
-            ) from error
-        if not rows:
-            raise NotInstalled("Schema migration_guard is not there, or empty: run migration-guard install.")
-        version, protocol, database, ours = rows[0]
-        if (version, protocol) != (VERSION, PROTOCOL):
-            raise NotInstalled(
-                f"Schema migration_guard is of version {version} (protocol {protocol}), this program of version "
-                f"{VERSION} (protocol {PROTOCOL}): run migration-guard install with the newer program."
-            )
-        if not ours:
-            raise WrongServer(
-                f"Schema migration_guard came here with a copy of database {database}: "
-                "run migration-guard install --restamp to make it this database's own."
-            )
-
-    async def _take_lock(self) -> int:
-        term = await self._try_lock()
-        if term is not None:
-            return term
-        loop = asyncio.get_running_loop()
-        end = loop.time() + _TAKEOVER_WITHIN
-        ended = False
-        while True:
-            holder = await self._door.fetch(get("control_holder"))
-            if holder:
-                pid, guard_id, host, wrote = holder[0]
-                if not wrote:
-                    # It holds the lock and has not said who it is: perhaps a try of our own that missed its deadline.
-                    if loop.time() > end:
-                        raise Unreachable(f"signal: pid {pid} on {host} holds the leader's lock and leads nobody yet.")
-                elif guard_id != self._guard_id or loop.time() > end:
-                    raise HeldByAnother(f"Guard {guard_id or '?'} on {host} (pid {pid}) leads this database.")
-                elif self._term and pid not in self._sessions:
-                    raise Fenced(
-                        f"Another process leads this database as guard {guard_id} (pid {pid}, {host}): "
-                        "give each guard an id of its own."
-                    )
-                elif not ended:
-                    # The lock of a guard that was killed behind a broken line stays until the server notices.
-                    await self._door.fetch(get("control_end_session"), {"guard_id": self._guard_id, "pid": pid})
-                    ended = True
-            await asyncio.sleep(_TAKEOVER_EVERY)
-            term = await self._try_lock()
-            if term is not None:
-                return term
-
-    async def _try_lock(self) -> int | None:
-        try:
-            [(term,)] = await self._door.fetch(get("control_lead"), {"guard_id": self._guard_id})
-        except QueryFailed as error:
-            raise await self._explained(error) from error
-        return None if term is None else int(term)
-
     # -- writing ---------------------------------------------------------------------------------------
 
     async def _write(self, query: str, *, deadline: float | None = None, **params: object) -> list[tuple[Any, ...]]:
-        if self._led_generation is None or self._led_generation != self._door.generation or not self._door.connected:
+        if not self.usable:
             raise Unreachable("signal: the session that led is gone, and the leader's lock with it.")
         params |= {"guard_id": self._guard_id, "term": self._term}
         try:
@@ -208,17 +163,7 @@ class ControlTable:
             if error.sqlstate == _NOT_LEADING:
                 self._led_generation = None
                 raise Unreachable("signal: this session does not lead.", error.sqlstate) from error
-            raise await self._explained(error) from error
-
-    async def _explained(self, error: QueryFailed) -> QueryFailed:
-        """The same error; where it waited too long for a lock, with whoever holds one: only that is of help."""
-        if error.sqlstate != _LOCK_NOT_AVAILABLE:
-            return error
-        try:
-            holders = await self._door.fetch(get("control_blockers"))
-        except ServerError as failure:
-            return QueryFailed(f"{error}; who holds the lock is unknown ({failure})", error.sqlstate)
-        return QueryFailed("; ".join([str(error), *(words for (words,) in holders)]), error.sqlstate)
+            raise await explained(self._door, error) from error
 
 
 def _order(order: Order) -> dict[str, object]:

@@ -92,15 +92,17 @@ def target(config: Path | None, database: str | None, dsn: str | None) -> Target
 def ask(where: Target, work: Callable[[Door], Awaitable[T]]) -> T:
     """Do *work* with a connection, and name what is wrong in a person's words. Raises WorldError, ServerError."""
 
-    from guard.postgres import Door
+    from guard.postgres import Hosts
 
     async def run() -> T:
-        door = Door(where.conninfo, purpose="cli", deadline=8.0, statement_timeout_ms=5000, lock_timeout_ms=3000)
+        hosts = Hosts(where.conninfo)
+        door = hosts.door("cli", deadline=8.0, statement_timeout_ms=5000, lock_timeout_ms=3000)
         try:
             await door.connect()
             return await work(door)
         finally:
             await door.close()
+            await hosts.close()
 
     try:
         return asyncio.run(run())

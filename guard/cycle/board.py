@@ -12,6 +12,8 @@ from guard.model import EVERYONE, Ask, Finding, OperatorOrder, Phase, Reading, R
 from guard.ports import Observation
 
 _AT_WORK = (Phase.RUNNING, Phase.STRAINED, Phase.PAUSED, Phase.SOAKING, Phase.ROLLING_BACK)
+OF_ALL_HOSTS = "database."
+"""How sensors begin that do not depend on which host leads."""
 GONE_AFTER = 3.0
 """Seconds that a registered session must be missing before its migration counts as vanished."""
 POOLED_GONE_AFTER = 900.0
@@ -30,6 +32,7 @@ class Board:
         self._acted_at: dict[str, float] = {}
         self._missing_since: dict[int | None, float] = {}
         self._rested_at: float | None = None
+        self._home = ""
 
     def put(self, observation: Observation) -> None:
         """Take what a probe brought; an older sample never replaces a newer one."""
@@ -39,6 +42,16 @@ class Board:
                 self.samples[sample.sensor] = sample
         if observation.roster is not None:
             self.roster = observation.roster
+
+    def moved_to(self, home: str) -> None:
+        """The guard leads on this server and timeline now: what was read on another one says nothing about it.
+
+        What is known of all hosts together still holds, and so does what a rule has counted: it asks for more time.
+        """
+        if self._home not in {"", home}:
+            self.samples = {name: sample for name, sample in self.samples.items() if name.startswith(OF_ALL_HOSTS)}
+            self.roster, self._missing_since, self._rested_at = None, {}, None
+        self._home = home
 
     def acted(self, rule: str, now: float) -> None:
         """A queue was cleared by this rule: what was read before says nothing about a need to act again."""
@@ -81,7 +94,7 @@ class Board:
         # An answer to a question that was asked otherwise says nothing about the new limits.
         sensors = {rule.sensor for rule in rules if _question(rule) in {_question(known) for known in self.rules}}
         board.samples = {sensor: sample for sensor, sample in self.samples.items() if sensor in sensors}
-        board.roster = self.roster
+        board.roster, board._home = self.roster, self._home
         board._missing_since = self._missing_since
         board._rested_at = self._rested_at
         board._acted_at = {name: at for name, at in self._acted_at.items() if name in kept}

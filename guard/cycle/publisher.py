@@ -49,6 +49,7 @@ class Publisher:
         self._mode = ""
         self._last_beat: float | None = None
         self._last_report: float | None = None
+        self._last_sign: float | None = None
 
     def led(self, leadership: Leadership) -> None:
         """The lead has been taken: everything must be said anew."""
@@ -56,7 +57,7 @@ class Publisher:
         self.epoch = max(self.epoch, leadership.epoch)
         self.last_event_id = max(self.last_event_id, leadership.last_event_id)
         self._kinds, self._mode = None, ""
-        self._last_beat = self._last_report = None
+        self._last_beat = self._last_report = self._last_sign = None
 
     async def publish(self, bulletin: Bulletin, ledger: Ledger) -> None:
         """Write what has changed, or a beat when it is time. A failure keeps everything for the next try."""
@@ -64,6 +65,7 @@ class Publisher:
         kinds = {name: order.kind for name, order in orders.items()}
         changed = kinds != self._kinds or bulletin.mode != self._mode or bool(ledger.events)
         if not self.leading or not (changed or self._beat_due(bulletin)):
+            await self._show_life(bulletin.now)
             return
         reporting = changed or self._last_report is None or bulletin.now - self._last_report >= REPORT_INTERVAL
         publication = Publication(
@@ -85,9 +87,22 @@ class Publisher:
         ledger.written(len(publication.events), len(publication.barred))
         self.epoch, self._kinds, self._mode = publication.epoch, kinds, bulletin.mode
         self.last_event_id = max(self.last_event_id, last)
-        self._last_beat = bulletin.now
+        self._last_beat = self._last_sign = bulletin.now
         self._last_report = bulletin.now if reporting else self._last_report
         self._hands.gate.want(frozenset(name for name, kind in kinds.items() if kind is OrderKind.PAUSE))
+
+    async def _show_life(self, now: float) -> None:
+        """While nothing is beaten, ask once a second whether this guard still leads.
+
+        So it learns by itself that its session has died, and another guard of its name that this one has not.
+        """
+        if not self.leading or (self._last_sign is not None and now - self._last_sign < BEAT_INTERVAL - _ROUNDING):
+            return
+        self._last_sign = now
+        try:
+            await self._hands.signal.still_leads()
+        except ServerError as error:
+            self.leading, self.trouble = False, str(error)
 
     async def release(self, states: Sequence[State], *, observing: bool) -> None:
         """The last word of a guard that stops. An observing one stays observing, so that its end stops nobody."""

@@ -19,7 +19,7 @@ from guard.cycle.trouble import Trouble
 from guard.cycle.values import Chore, Key, Options, Result, Step
 from guard.cycle.words import report
 from guard.decide import notices
-from guard.decide.decision import Decision, decide
+from guard.decide.decision import UNHEARD, Decision, decide
 from guard.decide.ladder import Circumstances, breached_before
 from guard.decide.machine import ENDINGS
 from guard.errors import NotInstalled, ServerError, WrongServer
@@ -90,6 +90,7 @@ class Guard:
     async def lead(self) -> None:
         """Take the lead and take up every run where it was left. Raises WorldError, Fenced, ServerError."""
         leadership = await self.hands.signal.lead()
+        self.board.moved_to(leadership.home)
         for state in leadership.states:
             self._restore(state, even=False)
         for state in self.hands.journal.states():
@@ -160,6 +161,7 @@ class Guard:
             self._ledger.notify(draft, wall)
 
     async def _lead_again(self, now: float) -> None:
+        self.publisher.leading &= self.hands.signal.usable
         if self.publisher.leading or now < self._next_lead:
             return
         self._next_lead = now + LEAD_AGAIN_AFTER
@@ -196,9 +198,7 @@ class Guard:
 
     def _newcomer(self, run: Run, now: float, wall: float) -> State:
         cancels = self._acting.cancels_of(run.migration, now)
-        return State(
-            run.migration, run.run_id, Phase.WAITING, "it waits until each rule has been read", wall, cancels=cancels
-        )
+        return State(run.migration, run.run_id, Phase.WAITING, UNHEARD, wall, cancels=cancels)
 
     def _begin(self, kind: str, state: State) -> None:
         self.states[_key(state)] = state

@@ -23,6 +23,9 @@ from guard.model import Ask, Finding, Level, Phase, State
 _CANNOT_ROLL_BACK = (Phase.WAITING, Phase.ROLLING_BACK, Phase.ABORTED, Phase.DONE)
 """Phases in which a run has not begun, is being rolled back, or is over: a due rollback is no question there."""
 
+UNHEARD = "it waits until each rule has been read"
+"""Why a run that has just come may not begin yet."""
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:
@@ -51,12 +54,24 @@ def decide(state: State, finding: Finding, facts: Circumstances) -> Decision:
     if phase is state.phase:
         effective = phase is Phase.PAUSED and not state.effective and facts.acknowledged
         after = dataclasses.replace(
-            state, effective=state.effective or effective, asked_human=state.asked_human or asks
+            state,
+            because=_why_waiting(state, finding),
+            effective=state.effective or effective,
+            asked_human=state.asked_human or asks,
         )
         return Decision(after, None, queues, refusal if asks else "", effective)
     return Decision(
         _enter(state, phase, move, finding, facts=facts, asks=asks), state.phase, queues, refusal if asks else ""
     )
+
+
+def _why_waiting(state: State, finding: Finding) -> str:
+    """A run that has not begun is told which breach keeps it waiting, in the words of its beginning."""
+    if state.phase is not Phase.WAITING:
+        return state.because
+    if finding.ask < Ask.PAUSE:
+        return UNHEARD
+    return finding.because if state.because == UNHEARD else state.because
 
 
 def _refusal(state: State, finding: Finding, facts: Circumstances) -> str:

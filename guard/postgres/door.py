@@ -16,17 +16,18 @@ import os
 import random
 import socket
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import psycopg
 from psycopg import pq
 from psycopg.abc import Params, QueryNoTemplate
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import class_row
 
-from guard.errors import DeadlineExceeded, ServerError, Unreachable, WorldError, WrongServer
-from guard.postgres.line import APPLICATION, LINE, SESSION
-from guard.postgres.trouble import Connection, Naming, bury, bury_connect
+from guard.errors import DeadlineExceeded, ServerError, Unreachable, WrongServer
+from guard.postgres.address import Address
+from guard.postgres.line import SESSION
+from guard.postgres.opening import Opening
+from guard.postgres.trouble import Connection, bury
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
@@ -35,11 +36,18 @@ Work = Callable[[Connection], Awaitable[T]]
 _FIRST_DELAY, _LONGEST_DELAY = 0.25, 30.0
 
 
+class Route(Protocol):
+    """Says to which of several hosts a door leads."""
+
+    async def choose(self, door: Door, end: float) -> Address:
+        """The host to connect to now, by the loop's time *end*. Raises Unreachable, WrongServer."""
+
+
 class Door:
     """One connection, opened when first needed and kept, with a hard deadline on every question.
 
     *deadline* is in seconds and covers all of a call: waiting for the call before it, connecting, asking. *settings*
-    are further settings of the session.
+    are further settings of the session. *route* chooses among several hosts, each time anew.
     Questions are sent unprepared: a probe's plan costs less than a cached one that breaks when the schema is upgraded.
 
     Raises WorldError where *conninfo* cannot be parsed.
@@ -54,27 +62,19 @@ class Door:
         statement_timeout_ms: int = 1500,
         lock_timeout_ms: int = 300,
         settings: Mapping[str, str] | None = None,
-        on_connect: Work[None] | None = None,
+        route: Route | None = None,
     ) -> None:
         self.purpose = purpose
         self.generation = 0
         """Grows with each new connection; what was true of a session is true of one generation."""
-        self.on_connect = on_connect
+        self.on_connect: Work[None] | None = None
         """Runs on each new connection before anything else is asked."""
         self._deadline = deadline
-        self._settings = {
-            **SESSION,
-            "statement_timeout": f"{statement_timeout_ms}ms",
-            "lock_timeout": f"{lock_timeout_ms}ms",
-            **(settings or {}),
-        }
-        try:
-            given = conninfo_to_dict(conninfo)
-        except psycopg.ProgrammingError:
-            raise WorldError(f"{purpose}: the connection string (dsn) cannot be parsed.") from None
-        self._naming = Naming(purpose, given)
-        own = {"application_name": APPLICATION + purpose, "client_encoding": "UTF8"}
-        self._conninfo = make_conninfo("", **{**LINE, **given, **own})
+        timeouts = {"statement_timeout": f"{statement_timeout_ms}ms", "lock_timeout": f"{lock_timeout_ms}ms"}
+        self._opening = Opening(conninfo, purpose, {**SESSION, **timeouts, **(settings or {})})
+        self._route = route
+        self._address: Address | None = None
+        self._wanted: Address | None = None
         self._connection: Connection | None = None
         self._turn = asyncio.Lock()
         self._failures = 0
@@ -154,6 +154,23 @@ class Door:
 
         return await self._ask(ask, wait + self._deadline)
 
+    def lead_to(self, address: Address) -> None:
+        """From now on lead to this host: let go of a connection to another one, and try at once.
+
+        What is being asked on it fails as on a line that broke, and the server ends the session with its locks.
+        """
+        self._failures, self._not_before = 0, 0.0
+        self._wanted, connection = address, self._connection
+        if connection is None or self._address == address:
+            return
+        self._connection = None
+        _shut(connection)
+        self._later(self._close_when_free(connection))
+
+    async def _close_when_free(self, connection: Connection) -> None:
+        async with self._turn:  # whoever asks on it reads from it still
+            await connection.close()
+
     async def close(self) -> None:
         """Close the connection. A later question opens a new one."""
         connection, self._connection = self._connection, None
@@ -203,7 +220,7 @@ class Door:
         try:
             return task.result()
         except psycopg.Error as error:
-            raise self._naming.wrapped(error, connection) from error
+            raise self._opening.naming.wrapped(error, connection) from error
         finally:
             if connection.pgconn.transaction_status != pq.TransactionStatus.IDLE:
                 self._connection = None
@@ -211,11 +228,7 @@ class Door:
 
     def _abandon(self, connection: Connection, task: asyncio.Future[Any]) -> None:
         self._connection = None
-        with contextlib.suppress(OSError, psycopg.Error):
-            # A duplicate, since closing the driver's own descriptor under its reader would confuse the event loop.
-            duplicate = socket.socket(fileno=os.dup(connection.fileno()))
-            with duplicate:
-                duplicate.shutdown(socket.SHUT_RDWR)
+        _shut(connection)
         self._later(bury(connection, task))
 
     def _later(self, work: Coroutine[Any, Any, None]) -> None:
@@ -230,8 +243,13 @@ class Door:
         if now < self._not_before:
             raise Unreachable(f"{self._last_failure} Trying again in {self._not_before - now:.1f} s.")
         try:
-            connection = await self._open(end)
+            self._address = await self._route.choose(self, end) if self._route else None
+            target = self._address.conninfo if self._address else None
+            connection = await self._opening.open(end, self._later, target)
             await self._greet_or_close(connection, end)
+            if self._wanted not in (None, self._address):
+                await connection.close()
+                raise Unreachable(f"{self.purpose}: another host leads since a moment ago.")
         except (ServerError, WrongServer) as error:
             self._last_failure = str(error)
             delay = min(_LONGEST_DELAY, _FIRST_DELAY * 2.0**self._failures) * random.uniform(0.5, 1.0)  # noqa: S311
@@ -243,23 +261,6 @@ class Door:
         self._connection = connection
         return connection
 
-    async def _open(self, end: float) -> Connection:
-        connect = psycopg.AsyncConnection.connect(self._conninfo, autocommit=True, prepare_threshold=None)
-        task = asyncio.ensure_future(connect)
-        try:
-            done, _ = await asyncio.wait({task}, timeout=max(0.0, end - asyncio.get_running_loop().time()))
-        except asyncio.CancelledError:
-            self._later(bury_connect(task))
-            raise
-        if not done:
-            self._later(bury_connect(task))
-            raise Unreachable(f"{self.purpose}: connecting to PostgreSQL took too long.")
-        try:
-            return task.result()
-        except psycopg.Error as error:
-            # No sqlstate: the driver has none for any failure to connect. No cause: its text is not redacted.
-            raise Unreachable(f"{self.purpose}: no connection to PostgreSQL: {self._naming.redacted(error)}") from None
-
     async def _greet_or_close(self, connection: Connection, end: float) -> None:
         try:
             await self._bounded(connection, self._greet, end)
@@ -270,16 +271,14 @@ class Door:
             raise
 
     async def _greet(self, connection: Connection) -> None:
-        cursor = await connection.execute("select pg_backend_pid()")
-        if await cursor.fetchone() != (connection.info.backend_pid,):
-            # Found out before anything is set: behind a pooler our timeouts would stay on the application's sessions.
-            raise WrongServer(
-                f"{self.purpose}: the connection leads through a connection pooler; "
-                "the guard needs one that leads straight to PostgreSQL."
-            )
-        await connection.execute(
-            "select set_config(s.name, s.value, false) from unnest(%s::text[], %s::text[]) as s (name, value)",
-            [list(self._settings), list(self._settings.values())],
-        )
+        await self._opening.greet(connection)
         if self.on_connect is not None:
             await self.on_connect(connection)
+
+
+def _shut(connection: Connection) -> None:
+    with contextlib.suppress(OSError, psycopg.Error):
+        # A duplicate, since closing the driver's own descriptor under its reader would confuse the event loop.
+        duplicate = socket.socket(fileno=os.dup(connection.fileno()))
+        with duplicate:
+            duplicate.shutdown(socket.SHUT_RDWR)

@@ -3,13 +3,14 @@
     reading    a path to TOML tables            lines      on which line a key stands
     tables     what each key allows by itself   rules      what the keys of a rule mean together
     problems   every mistake at once            loading    the sections, and what they mean together
-    environment, secret                         values     what comes out
+    environment, secret, dsn                    exposure   who could see the secrets
+    values     what comes out
 
 Whether a host answers or a credential exists is not asked here: a file is right or wrong on any machine alike.
 """
 
 from guard.settings.loading import load
-from guard.settings.rules import METRICS
+from guard.settings.rules import METRICS, ONE_PRIMARY_METRIC, one_primary
 from guard.settings.secret import Secret
 from guard.settings.values import (
     DatabaseSettings,
@@ -24,6 +25,7 @@ from guard.settings.values import (
 
 __all__ = [
     "METRICS",
+    "ONE_PRIMARY_METRIC",
     "DatabaseSettings",
     "GuardSettings",
     "MigrationSettings",
@@ -34,4 +36,5 @@ __all__ = [
     "Settings",
     "SlackSettings",
     "load",
+    "one_primary",
 ]

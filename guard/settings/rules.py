@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -12,8 +12,10 @@ from guard.model import Condition, Dimension, NoData, Rule
 from guard.settings.lines import Key
 from guard.settings.problems import Problems, did_you_mean
 from guard.settings.tables import RuleTable
+from guard.settings.values import GuardSettings
 
 METRICS: Final[Mapping[str, Dimension]] = {
+    "database.primaries": Dimension.COUNT,
     "replication.lag": Dimension.SECONDS,
     "replication.lag_bytes": Dimension.BYTES,
     "replication.retained_bytes": Dimension.BYTES,
@@ -22,6 +24,8 @@ METRICS: Final[Mapping[str, Dimension]] = {
     "locks.longest_wait": Dimension.SECONDS,
     "locks.idle_in_transaction": Dimension.SECONDS,
 }
+ONE_PRIMARY: Final = "one primary"
+ONE_PRIMARY_METRIC: Final = "database.primaries"
 COUNTING_WAITERS: Final = frozenset({"locks.queued_behind_migration", "locks.row_waits_behind_migration"})
 UNITS: Final[Mapping[str, tuple[Dimension, float]]] = {
     "s": (Dimension.SECONDS, 1.0),
@@ -60,8 +64,7 @@ class Frame:
 
     @property
     def stale_after(self) -> float:
-        """Five polls, at least 5 s: one slow probe does not make a value unknown; never longer than the lease."""
-        return min(max(5.0, 5 * self.poll_interval), self.lease)
+        return usual_stale_after(self.poll_interval, self.lease)
 
 
 @dataclass(slots=True)
@@ -232,3 +235,26 @@ def default_rules(frame: Frame, problems: Problems) -> tuple[Rule, ...]:
     tables = [RuleTable.model_validate(table) for table in ([lag, queue] if with_standbys else [queue])]
     read = (RuleReader(table, frozenset(), ("rule",), frame, problems).read() for table in tables)
     return tuple(rule for rule in read if rule is not None)
+
+
+def one_primary(guard: GuardSettings, taken: Collection[str]) -> Rule:
+    """What is watched where a database has several hosts: two that say they are the primary are a split brain.
+
+    Which of them the application writes to nobody here can know, so nothing is migrated until one is left. A host that
+    does not answer is not counted. *taken* are the names of the file's own rules.
+    """
+    return Rule(
+        name=ONE_PRIMARY if ONE_PRIMARY not in taken else ONE_PRIMARY_METRIC,
+        sensor=ONE_PRIMARY_METRIC,
+        metric=ONE_PRIMARY_METRIC,
+        dimension=Dimension.COUNT,
+        pause=parse_condition("> 1", Dimension.COUNT),
+        resume=parse_condition("<= 1 for 10s", Dimension.COUNT),
+        no_data=NoData.IGNORE,
+        stale_after=usual_stale_after(guard.poll_interval, guard.lease),
+    )
+
+
+def usual_stale_after(poll_interval: float, lease: float) -> float:
+    """Five polls, at least 5 s: one slow probe does not make a value unknown; never longer than the lease."""
+    return min(max(5.0, 5 * poll_interval), lease)

@@ -3,18 +3,22 @@
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 
 from guard.act.control_table import ControlTable
 from guard.act.install import install
+from guard.act.leading import STANDS_STILL
+from guard.act.own_term import OwnTerm
 from guard.errors import DeadlineExceeded, Fenced, HeldByAnother, NotInstalled, QueryFailed, Unreachable, WrongServer
 from guard.model import Event, Order, OrderKind, Phase, Run, State
 from guard.ports import Leadership, Publication, Signal
 from guard.postgres import Door
 from guard.records import state_to_dict
 from tests.contract import Contract
+from tests.fix_matrix import Took
 from tests.fix_postgres import Database, MakeCluster, MakeRole
 
 pytestmark = pytest.mark.integration
@@ -36,12 +40,14 @@ def contract(database: Database) -> Iterator[Contract]:
     contract.close()
 
 
-def play(*dsns: str, work: Callable[..., Awaitable[T]], guard_ids: tuple[str, ...] = ("g1", "g2")) -> T:
+def play(
+    *dsns: str, work: Callable[..., Awaitable[T]], guard_ids: tuple[str, ...] = ("g1", "g2"), own: OwnTerm | None = None
+) -> T:
     """Run *work* with a control table for each connection string."""
 
     async def act() -> T:
         tables = [
-            ControlTable(Door(dsn, purpose="signal"), guard_id=guard_id, lease_seconds=10)
+            ControlTable(Door(dsn, purpose="signal"), guard_id=guard_id, lease_seconds=10, own=own)
             for dsn, guard_id in zip(dsns, guard_ids, strict=False)
         ]
         try:
@@ -139,6 +145,7 @@ def test_standbys_get_wal_with_each_beat_but_not_from_a_dormant_guard(installed:
 # -- leading -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.fault(6)
 def test_a_second_guard_is_told_who_leads(installed: Database) -> None:
     async def work(first: Signal, second: Signal) -> str:
         await first.lead()
@@ -152,24 +159,98 @@ def test_a_second_guard_is_told_who_leads(installed: Database) -> None:
     assert "pid " in words
 
 
-def test_the_same_guard_come_back_ends_its_old_session_and_the_old_one_is_fenced(installed: Database) -> None:
-    async def work(old: Signal, new: Signal) -> tuple[Leadership, Leadership, float]:
+@pytest.mark.fault(6)
+def test_the_same_guard_come_back_ends_its_old_session_at_once_and_the_old_one_is_fenced(
+    installed: Database, tmp_path: Path, took: Took
+) -> None:
+    own = OwnTerm(tmp_path / "term")
+
+    async def work(old: Signal, new: Signal) -> None:
         before = await old.lead()
-        began = asyncio.get_running_loop().time()
-        after = await new.lead()
-        took = asyncio.get_running_loop().time() - began
-        with pytest.raises(Unreachable):
-            await old.publish(publication())
-        with pytest.raises(Unreachable):  # and it does not reconnect by itself to write with the old term
-            await old.publish(publication())
+        with took.within(2.0):
+            after = await new.lead()
+        assert after.term == before.term + 1 == own.last()
+        for _ in range(2):  # and it does not reconnect by itself to write with the old term
+            with pytest.raises(Unreachable):
+                await old.publish(publication())
         await new.publish(publication())
-        return before, after, took
 
-    before, after, took = play(installed.dsn(), installed.dsn(), work=work, guard_ids=("g1", "g1"))
-    assert after.term == before.term + 1
-    assert took < 2.0
+    play(installed.dsn(), installed.dsn(), work=work, guard_ids=("g1", "g1"), own=own)
 
 
+def test_one_of_the_same_name_from_elsewhere_is_ended_only_once_nobody_has_asked_for_a_while(
+    installed: Database,
+) -> None:
+    async def work(dead: Signal, new: Signal) -> float:
+        before = await dead.lead()
+        began = asyncio.get_running_loop().time()
+        assert (await new.lead()).term == before.term + 1
+        return asyncio.get_running_loop().time() - began
+
+    waited = play(installed.dsn(), installed.dsn(), work=work, guard_ids=("g1", "g1"))
+    assert STANDS_STILL < waited < STANDS_STILL + 2.0
+
+
+@pytest.mark.fault(6)
+@pytest.mark.parametrize("beating", [True, False])
+def test_one_of_the_same_name_that_is_at_work_keeps_the_lead_beating_or_dormant(
+    installed: Database, beating: bool
+) -> None:
+    async def work(alive: ControlTable, new: Signal) -> None:
+        before = await alive.lead()
+
+        async def live() -> None:
+            while True:
+                await (alive.publish(publication()) if beating else alive.still_leads())
+                await asyncio.sleep(1.0)
+
+        living = asyncio.create_task(live())
+        with pytest.raises(HeldByAnother, match="under the same id, and it is at work"):
+            await new.lead()
+        assert not living.done()
+        living.cancel()
+        await asyncio.wait({living})
+        assert installed.execute("select term from migration_guard.leader") == [(before.term,)]
+
+    play(installed.dsn(), installed.dsn(), work=work, guard_ids=("g1", "g1"))
+
+
+def test_a_dormant_guards_sign_of_life_writes_no_wal_and_tells_it_that_it_lost_the_lead(installed: Database) -> None:
+    async def work(table: ControlTable) -> None:
+        await table.lead()
+        written = "select pg_current_wal_insert_lsn() - '0/0'::pg_lsn"
+        installed.execute("checkpoint")
+        before = installed.execute(written)
+        for _ in range(20):
+            await table.still_leads()
+        assert installed.execute(written)[0][0] - before[0][0] < 20 * 50  # a row that is locked costs more
+        assert table.usable
+        installed.execute("update migration_guard.leader set term = term + 1, guard_id = 'g9'")
+        with pytest.raises(Unreachable, match="does not lead any more"):
+            await table.still_leads()
+        assert not table.usable
+
+    play(installed.dsn(), work=work)
+
+
+@pytest.mark.parametrize("mode", ["live", "dormant", "observing"])
+def test_the_last_word_to_a_server_that_is_left_pauses_whoever_is_still_there(contract: Contract, mode: str) -> None:
+    run = contract.run()
+
+    async def work(table: ControlTable) -> None:
+        await table.lead()
+        await table.publish(publication(mode=mode, admitted=(run,)))
+        await table.leave("db2 (timeline 2) leads now")
+        assert table.usable is (mode == "observing")
+
+    play(contract.database.dsn(), work=work)
+    kind, because = contract.read(run)
+    assert (kind, because) == {
+        "observing": ("proceed", "the guard only observes"),
+    }.get(mode, ("pause", "db2 (timeline 2) leads now"))
+
+
+@pytest.mark.fault(7)
 def test_a_guard_whose_term_was_passed_writes_nothing_more(contract: Contract) -> None:
     run = contract.run()
 

@@ -173,7 +173,8 @@ def test_a_connection_that_was_terminated_is_replaced_at_the_next_question(datab
         seen.append(connection.info.backend_pid)
 
     async def ask() -> None:
-        door = Door(database.dsn(), purpose="t", on_connect=remember)
+        door = Door(database.dsn(), purpose="t")
+        door.on_connect = remember
         await door.connect()
         database.execute("select pg_terminate_backend(%s, 5000)", [door.backend_pid])
         with pytest.raises(Unreachable, match="broke"):
@@ -280,7 +281,8 @@ def test_a_notification_is_heard_and_silence_is_no_error(database: Database) -> 
         await connection.execute("listen here")
 
     async def ask() -> None:
-        door = Door(database.dsn(), purpose="t", on_connect=listen)
+        door = Door(database.dsn(), purpose="t")
+        door.on_connect = listen
         assert await door.notified(0.05) == []
         database.execute("select pg_notify('here', 'run 7')")
         assert await door.notified(5.0) == ["run 7"]

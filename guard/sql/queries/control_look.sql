@@ -1,2 +1,6 @@
--- Where a guard is about to lead: is this a primary, and is the schema there? Touches no table of ours.
-select pg_is_in_recovery(), to_regclass('migration_guard.installation') is not null
+-- Where a guard is about to lead: is this a primary, is the schema there, and which server on which timeline is it?
+-- Touches no table of ours.
+select pg_is_in_recovery(), to_regclass('migration_guard.installation') is not null,
+       case when not pg_is_in_recovery()
+            then (select c.system_identifier from pg_control_system() c) || '/'
+                 || left(pg_walfile_name(pg_current_wal_lsn()), 8) end
