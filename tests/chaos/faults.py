@@ -144,8 +144,8 @@ def _wrong_file(scene: Scene) -> Iterator[None]:
 def _strict_file(scene: Scene) -> Iterator[None]:
     # A reload exchanges the probes, which connect anew.
     for place in scene.world.places:
-        place.load(1)
-    scene.world.configure(limit=0.5)
+        place.load(4)
+    scene.world.configure(limit=3)
     scene.world.guard.send(signal.SIGHUP)
     try:
         yield
