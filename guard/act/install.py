@@ -11,6 +11,7 @@ from typing import Any, LiteralString
 import psycopg
 
 from guard.errors import NotInstalled, NotPermitted, QueryFailed, ServerError, Unreachable, WorldError, WrongServer
+from guard.postgres.trouble import Naming
 from guard.sql import get, script
 
 __all__ = ["DBA_LINES", "PROTOCOL", "VERSION", "Installation", "install", "install_sql", "uninstall"]
@@ -154,9 +155,11 @@ def _connect(conninfo: str) -> Connection:
 
 
 def _safe(error: psycopg.Error, conninfo: str) -> str:
-    password = psycopg.conninfo.conninfo_to_dict(conninfo).get("password")
-    text = " ".join(str(error).split())
-    return text.replace(str(password), "***") if password else text
+    try:
+        known = psycopg.conninfo.conninfo_to_dict(conninfo)
+    except psycopg.ProgrammingError:
+        return "the connection string cannot be parsed"  # its own words may quote a password
+    return Naming("install", known).redacted(error)
 
 
 class _wrapped:  # noqa: N801 -- a context manager that reads as a word

@@ -1,6 +1,7 @@
 """Log lines that cannot stop the daemon: a pipe that nobody reads fills up, and a write to it blocks for ever.
 
 Lines go through a bounded queue to a thread of their own. When the queue is full, new lines are counted and dropped.
+Secrets are masked in whole lines, tracebacks and all: what a library puts into an error is not ours to choose.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import queue
 import sys
 import threading
 import time
+
+from guard.masking import mask
 
 KEPT = 1000
 
@@ -26,7 +29,7 @@ class _Bounded(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            self._lines.put_nowait(self.format(record))
+            self._lines.put_nowait(mask(self.format(record)))
         except queue.Full:
             self.dropped += 1
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
 
 import psycopg
 
 from guard.errors import NotPermitted, QueryFailed, ServerError, Unreachable
+from guard.masking import forms_of, without
 
 _SECRETS = ("password", "sslpassword", "oauth_client_secret")
 
@@ -21,7 +21,7 @@ class Naming:
 
     def __init__(self, purpose: str, conninfo: Mapping[str, Any]) -> None:
         self._purpose = purpose
-        self._secrets = [str(conninfo[key]) for key in _SECRETS if conninfo.get(key)]
+        self._secrets = {form for key in _SECRETS if conninfo.get(key) for form in forms_of(str(conninfo[key]))}
 
     def wrapped(self, error: psycopg.Error, connection: Connection) -> ServerError:
         """The driver's error as one of guard.errors, by what it means for the caller."""
@@ -35,11 +35,8 @@ class Naming:
 
     def redacted(self, error: object) -> str:
         """Its text in one line, without the secrets of the connection string, however they are written."""
-        text = " ".join(str(error).split())
-        for secret in self._secrets:
-            for form in (secret, quote(secret, safe="")):
-                text = text.replace(form, "***")
-        return text
+        # Both before and after the text is brought to one line, since a secret may hold more than one space.
+        return without(" ".join(without(str(error), self._secrets).split()), self._secrets)
 
 
 async def bury(connection: Connection, task: asyncio.Future[Any]) -> None:

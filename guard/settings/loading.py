@@ -8,14 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from psycopg.conninfo import conninfo_to_dict
-
 from guard.model import EVERYONE, Rule
 from guard.settings.environment import Environment, of_database, strays, variable_of
+from guard.settings.exposure import look_at_exposure
 from guard.settings.problems import Problems, did_you_mean
 from guard.settings.reading import Document, read
 from guard.settings.rules import Frame, RuleReader, default_rules
-from guard.settings.secret import Secret, readable_by_others
+from guard.settings.secret import Secret
 from guard.settings.tables import (
     SECTIONS,
     DatabaseTable,
@@ -88,7 +87,7 @@ class _Loader:
             prometheus=prometheus,
             slack=self._slack(),
         )
-        self._look_at_modes(settings)
+        look_at_exposure(settings, self.document, self.problems)
         for variable, known in strays(frame.databases):
             self.problems.warn(
                 ("database",), f"the variable {variable} belongs to none of them; {did_you_mean(variable, known)}"
@@ -253,38 +252,6 @@ class _Loader:
             if rule is not None:
                 rules.append(rule)
         return tuple(rules)
-
-    # -- secrets that others can read ----------------------------------------------------------------------------------
-
-    def _look_at_modes(self, settings: Settings) -> None:
-        secrets: list[tuple[tuple[str, ...], Secret | None]] = []
-        for database in settings.databases:
-            key = ("database", database.name)
-            secrets += [((*key, "dsn_file"), database.dsn), ((*key, "password_file"), database.password)]
-        secrets.append((("slack", "webhook_url_file"), settings.slack.webhook if settings.slack else None))
-        secrets.append(
-            (("prometheus", "bearer_token_file"), settings.prometheus.bearer if settings.prometheus else None)
-        )
-        for place, secret in secrets:
-            if secret is not None and secret.path is not None and (why := readable_by_others(secret.path)):
-                self.problems.warn(place, why)
-        self._look_at_own_mode()
-
-    def _look_at_own_mode(self) -> None:
-        tables = self._table("database")
-        for name, table in (tables if isinstance(tables, dict) else {}).items():
-            dsn = table.get("dsn") if isinstance(table, dict) else None
-            if not isinstance(dsn, str) or not _has_password(dsn):
-                continue
-            if why := readable_by_others(self.document.path):
-                self.problems.warn(("database", name, "dsn"), f"holds a password, and {why}; or use password_file")
-
-
-def _has_password(dsn: str) -> bool:
-    try:
-        return bool(conninfo_to_dict(dsn).get("password"))
-    except Exception:  # noqa: BLE001  whatever is wrong with it is told where it is read
-        return False
 
 
 def databases_known(document: Document, read_well: tuple[DatabaseSettings, ...]) -> dict[str, bool]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from guard.errors import WorldError
+from guard.masking import remember
 
 _MOST: Final = 64 * 1024
 _WIDE: Final = stat.S_IRWXG | stat.S_IRWXO
@@ -38,11 +39,12 @@ class Secret:
         return hash((self.source, self.path))
 
     def reveal(self) -> str:
-        """The secret; its file is read anew each time, so that a rotated one is found.
+        """The secret, which the log masks from now on; its file is read anew each time: a rotated one is found.
 
         Raises WorldError when it is nowhere, cannot be read, or is empty.
         """
         if self._value is not None:
+            remember(self._value)
             return self._value
         if self.path is None:
             raise WorldError(f"There is no secret: {self.source}.")
@@ -58,6 +60,7 @@ class Secret:
             raise WorldError(f"{self.path} is not UTF-8 text.") from None
         if not text or len(text) > _MOST:
             raise WorldError(f"{self.path} is {'too long for a secret' if text else 'empty'}.")
+        remember(text)
         return text
 
 

@@ -13,6 +13,7 @@ from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from guard.errors import Problem, WorldError
+from guard.masking import remember
 from guard.model import Rule
 from guard.settings.dsn import flaw_of
 from guard.settings.secret import Secret
@@ -56,6 +57,7 @@ class DatabaseSettings:
         text = self.dsn.reveal()
         if flaw := flaw_of(text):
             raise WorldError(f"{self.dsn.source} {flaw}.")
+        remember(str(conninfo_to_dict(text).get("password") or ""))
         if self.password is None:
             return text
         try:

@@ -1,0 +1,73 @@
+"""Who could see the secrets of a configuration: other accounts through a file's mode, and readers of the log.
+
+It refuses nothing: a guard that comes back in the middle of an incident must not stay away for the mode of a file.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from psycopg.conninfo import conninfo_to_dict
+
+from guard.masking import remember
+from guard.settings.problems import Problems
+from guard.settings.reading import Document
+from guard.settings.secret import Secret, readable_by_others
+from guard.settings.values import Settings
+
+_SECRET_HEADER: Final = re.compile("auth|cookie|key|secret|token", re.IGNORECASE)
+_PASSWORDS: Final = ("password", "sslpassword", "oauth_client_secret")
+
+
+def look_at_exposure(settings: Settings, document: Document, problems: Problems) -> None:
+    """Warn of secrets that other accounts can read, and have the log mask what the file itself holds."""
+    _files(settings, problems)
+    _own_file(document, problems)
+    prometheus = settings.prometheus
+    for name, value in prometheus.headers.items() if prometheus else ():
+        if _SECRET_HEADER.search(name):
+            remember(value)
+    for rule in settings.rules:
+        if rule.metric == "http":
+            remember(urlsplit(rule.query).query)
+
+
+def _files(settings: Settings, problems: Problems) -> None:
+    secrets: list[tuple[tuple[str, ...], Secret | None]] = []
+    for database in settings.databases:
+        key = ("database", database.name)
+        secrets += [((*key, "dsn_file"), database.dsn), ((*key, "password_file"), database.password)]
+    secrets.append((("slack", "webhook_url_file"), settings.slack.webhook if settings.slack else None))
+    secrets.append((("prometheus", "bearer_token_file"), settings.prometheus.bearer if settings.prometheus else None))
+    for place, secret in secrets:
+        if secret is not None and secret.path is not None and (why := readable_by_others(secret.path)):
+            problems.warn(place, why)
+
+
+def _own_file(document: Document, problems: Problems) -> None:
+    why = readable_by_others(document.path)
+    if why is None:
+        return
+    for name, table in _tables(document.tables.get("database")).items():
+        if _holds_password(_tables(table).get("dsn")):
+            problems.warn(("database", name, "dsn"), f"holds a password, and {why}; or use password_file")
+    headers = _tables(_tables(document.tables.get("prometheus")).get("headers"))
+    for name in headers:
+        if _SECRET_HEADER.search(name):
+            problems.warn(("prometheus", "headers", name), f"looks like a secret, and {why}; or use bearer_token_file")
+
+
+def _tables(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _holds_password(dsn: object) -> bool:
+    if not isinstance(dsn, str):
+        return False
+    try:
+        parts = conninfo_to_dict(dsn)
+    except Exception:  # noqa: BLE001  whatever is wrong with it is told where it is read
+        return False
+    return any(parts.get(name) for name in _PASSWORDS)
