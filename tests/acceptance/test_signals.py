@@ -12,6 +12,7 @@ from guard.demo.embedded import Cluster, Server
 from guard.demo.proxy import Proxy
 from tests.acceptance.house import FRESH_FOR, LAG, LEASE, LOAD, NOISE, House
 from tests.fix_http import Script, answer
+from tests.fix_matrix import Took
 from tests.fix_postgres import Database
 from tests.waiting import wait_for
 
@@ -25,14 +26,16 @@ def lagging(house: House, standby: Server) -> House:
     return house
 
 
+@pytest.mark.fault(39)
 def test_a_standby_that_stops_replaying_pauses_it_and_one_that_caught_up_lets_it_go_on(
-    lagging: House, cluster: Cluster
+    lagging: House, cluster: Cluster, took: Took
 ) -> None:
     lagging.serve()
     migrating = lagging.wait_migrating()
     cluster.lag_on()
     stopped = time.time()
     paused = lagging.wait_event("paused")
+    took(paused[1] - stopped)
     assert stopped + 0.9 < paused[1] < stopped + 3  # "> 1s" is reached one second after the last replayed write
     assert "replica1" in paused[2]
     cluster.lag_off()
@@ -42,19 +45,39 @@ def test_a_standby_that_stops_replaying_pauses_it_and_one_that_caught_up_lets_it
     lagging.assert_all_told()
 
 
-@pytest.mark.parametrize("how", ["frozen walreceiver", "killed standby"])
-def test_a_standby_that_falls_silent_pauses_it_within_six_seconds(lagging: House, standby: Server, how: str) -> None:
+def follow(standby: Server, change: str) -> None:
+    """Have a standby fetch its WAL from elsewhere; ALTER SYSTEM takes no transaction with another statement."""
+    standby.execute(f"alter system {change}".encode())
+    standby.execute("select pg_reload_conf()")
+
+
+@pytest.mark.fault(40)
+@pytest.mark.parametrize("how", ["frozen walreceiver", "killed", "removed", "renamed"])
+def test_a_standby_that_falls_silent_pauses_it_within_six_seconds(
+    lagging: House, standby: Server, took: Took, how: str
+) -> None:
     lagging.serve()
     migrating = lagging.wait_migrating()
     pid = standby.walreceiver_pid()
     with contextlib.ExitStack() as fault:
-        if how == "killed standby":
+        if how == "killed":
             standby.kill()
-        else:
+        elif how == "frozen walreceiver":
             fault.enter_context(standby.frozen(pid))
+        else:
+            fault.callback(follow, standby, "reset primary_conninfo")
+            [(upstream,)] = standby.execute("select current_setting('primary_conninfo')")
+            other = "" if how == "removed" else upstream.replace("replica1", "replica7")
+            follow(standby, f"set primary_conninfo = '{other}'")
         gone = time.time()
-        assert lagging.wait_event("paused")[1] < gone + 6
+        paused = lagging.wait_event("paused")
+        took(paused[1] - gone)
+        assert paused[1] < gone + 6
+        assert ("replica1" if how == "frozen walreceiver" else "replica1 is not connected") in paused[2]
         lagging.assert_kept_to_orders(migrating)
+    standby.start()
+    lagging.wait_event("resumed")
+    migrating.wait_starts()
 
 
 def test_a_frozen_session_of_one_probe_costs_that_rule_alone(lagging: House, primary: Server) -> None:

@@ -170,6 +170,7 @@ def ends(report: CancelReport) -> list[tuple[int, str, bool]]:
 # -- whom it ends ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.fault(33)
 def test_readers_behind_a_waiting_alter_are_released_and_neither_they_nor_the_holder_are_touched(stage: Stage) -> None:
     holder = stage.connect("shop", "web", "begin", READ)
     alter = stage.blocked(stage.migration(ALTER))
@@ -226,6 +227,7 @@ def test_the_one_that_waits_in_the_queue_is_ended_before_the_one_that_holds(stag
     assert holder.running
 
 
+@pytest.mark.fault(35)
 def test_a_swallowed_cancel_is_reported_and_terminating_helps(stage: Stage) -> None:
     stubborn = stage.migration(
         """do $$ begin
@@ -244,6 +246,7 @@ def test_a_swallowed_cancel_is_reported_and_terminating_helps(stage: Stage) -> N
         assert reader.error is None
 
 
+@pytest.mark.fault(34)
 def test_idle_in_transaction_is_terminated_at_once_since_a_cancel_would_do_nothing(stage: Stage) -> None:
     idle = stage.connect("migrator", "migration:x", "begin", "lock table t")
     readers = stage.readers()
@@ -368,6 +371,7 @@ def test_a_superusers_migration_is_refused_once_and_not_tried_again(stage: Stage
         ("share update exclusive", "create index concurrently i on t (n)", "lock table t in share mode", False),
     ],
 )
+@pytest.mark.fault(37)
 def test_what_stops_nobody_by_itself_is_left_to_finish(
     stage: Stage, held: str, statement: str, follower: str, ended: bool
 ) -> None:
@@ -386,6 +390,7 @@ def test_what_stops_nobody_by_itself_is_left_to_finish(
 # -- what it tells -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.fault(37)
 def test_a_cancelled_concurrent_index_is_named_with_the_statement_that_drops_it(stage: Stage) -> None:
     stage.admin.execute("create index old on t (id)")
     stage.admin.execute("update pg_index set indisvalid = false where indexrelid = 'old'::regclass")
@@ -414,6 +419,7 @@ def own_stage(make_cluster: MakeCluster, background: Callable[[str, str], Backgr
     yield from set_the_stage(Database("postgres", server), background)
 
 
+@pytest.mark.fault(36)
 def test_a_prepared_transaction_at_the_head_of_the_queue_is_named_and_left(own_stage: Stage) -> None:
     stage = own_stage
     stage.connect("shop", "web", "begin", READ, "prepare transaction 'order-17'").close()
@@ -426,6 +432,7 @@ def test_a_prepared_transaction_at_the_head_of_the_queue_is_named_and_left(own_s
     assert stage.admin.execute("select gid from pg_prepared_xacts").fetchall() == [("order-17",)]
 
 
+@pytest.mark.fault(36)
 def test_an_autovacuum_against_wraparound_at_the_head_of_the_queue_is_named_and_left(own_stage: Stage) -> None:
     stage = own_stage
     stage.admin.execute("insert into t select i, 0 from generate_series(1, 60000) i")

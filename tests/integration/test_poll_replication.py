@@ -79,6 +79,7 @@ def test_a_busy_standby_that_keeps_up_reads_next_to_nothing(standby: Server, pri
     asyncio.run(main())
 
 
+@pytest.mark.fault(39)
 def test_stopped_replay_reads_its_true_age_and_zero_again_once_caught_up(standby: Server, primary: Server) -> None:
     async def main() -> None:
         probe = probe_of(primary.dsn())
@@ -120,6 +121,7 @@ def test_a_guard_that_starts_beside_a_lagging_standby_does_not_take_the_part_it_
     asyncio.run(main())
 
 
+@pytest.mark.fault(40)
 def test_a_frozen_walreceiver_is_silence_long_before_the_primary_drops_it(standby: Server, primary: Server) -> None:
     async def main() -> None:
         probe = probe_of(primary.dsn())
@@ -138,6 +140,7 @@ def test_a_frozen_walreceiver_is_silence_long_before_the_primary_drops_it(standb
     asyncio.run(main())
 
 
+@pytest.mark.fault(40)
 def test_a_killed_standby_is_silence_and_the_other_ones_lag_is_kept(make_cluster: MakeCluster) -> None:
     cluster = make_cluster(standbys=2)
     primary, (first, second) = cluster.primary, cluster.standbys
@@ -166,6 +169,7 @@ def test_a_killed_standby_is_silence_and_the_other_ones_lag_is_kept(make_cluster
     asyncio.run(main())
 
 
+@pytest.mark.fault(40)
 def test_a_standby_of_another_name_is_not_the_expected_one(standby: Server, primary: Server) -> None:
     async def main() -> None:
         probe = probe_of(primary.dsn(), ("replica9",))
