@@ -8,25 +8,26 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
-from urllib.parse import quote
 
 from guard.act.advisory_lock import AdvisoryGate
 from guard.act.cancel import QueueCanceller
 from guard.act.control_table import ControlTable
-from guard.act.rollback_hook import RollbackHook
+from guard.act.own_term import OwnTerm
 from guard.cycle import Guard, Options
 from guard.errors import HeldByAnother, WorldError
 from guard.journal import Journal
 from guard.model import EVERYONE, Rule
+from guard.poll.hosts import HostsProbe
 from guard.poll.http import HttpProbe
 from guard.poll.listen import Listener
 from guard.poll.locks import LocksProbe
 from guard.poll.replication import ReplicationProbe
 from guard.poll.roster import RosterProbe
 from guard.poll.samples import Recognition
-from guard.ports import Hands, Hook, Probe
-from guard.postgres import Door
-from guard.settings import DatabaseSettings, RollbackSettings, Settings
+from guard.ports import Hands, Probe
+from guard.postgres import Door, Hosts
+from guard.rollbacks import hooks_of, verifiers_of
+from guard.settings import ONE_PRIMARY_METRIC, DatabaseSettings, Settings, one_primary
 from guard.tell.log import LogLines
 from guard.tell.outbox import Messenger, Outbox
 from guard.tell.slack import SlackWebhook
@@ -45,6 +46,7 @@ class Household:
     journal: Journal
     listeners: dict[str, Listener]
     cancellers: dict[str, QueueCanceller]
+    hosts: dict[str, Hosts]
     lock: TextIO
     """Held open while the daemon lives."""
 
@@ -69,22 +71,36 @@ def build(settings: Settings) -> Household:
     lock = _own(directory)
     journal = Journal(directory / "journal.sqlite", channels=[messenger.name for messenger in messengers])
     outbox = Outbox(journal, *messengers)
-    watches, listeners, cancellers = [], {}, {}
+    watches, listeners, cancellers, hosts = [], {}, {}, _hosts(settings)
     for database in settings.databases:
-        door = _doors(settings, database)
+        door = _doors(settings, hosts[database.name])
         cancellers[database.name] = _canceller(settings, door("cancel"))
+        signal = _signal(settings, door("signal"), database.name)
+        hosts[database.name].before_leaving.append(signal.leave)
         hands = Hands(
-            signal=ControlTable(door("signal"), guard_id=settings.guard.id, lease_seconds=settings.guard.lease),
+            signal=signal,
             canceller=cancellers[database.name],
             gate=AdvisoryGate(door("gate"), database.batch_limit),
             journal=journal.of(database.name),
-            hooks=_hooks(settings, database.name),
+            hooks=hooks_of(settings, database.name),
+            verifiers=verifiers_of(settings, database),
         )
-        guard = Guard(_options(settings, database.name), hands, lambda: uuid.uuid4().hex)
-        watch = Watch(guard, _probes(settings, database), _pace(settings), outbox.wake)
+        guard = Guard(_options(settings, hosts, database.name), hands, lambda: uuid.uuid4().hex)
+        watch = Watch(guard, _probes(settings, hosts, database), _pace(settings), outbox.wake)
         watches.append(watch)
         listeners[database.name] = Listener(door("listen"), _waking(watch))
-    return Household(tuple(watches), outbox, journal, listeners, cancellers, lock)
+    return Household(tuple(watches), outbox, journal, listeners, cancellers, hosts, lock)
+
+
+def _hosts(settings: Settings) -> dict[str, Hosts]:
+    deadline = settings.guard.probe_deadline
+    return {database.name: Hosts(database.conninfo(), deadline=deadline) for database in settings.databases}
+
+
+def _signal(settings: Settings, door: Door, database: str) -> ControlTable:
+    guard = settings.guard
+    own = OwnTerm(guard.state_directory / f"term-{database}")
+    return ControlTable(door, guard_id=guard.id, lease_seconds=guard.lease, own=own)
 
 
 def _own(directory: Path) -> TextIO:
@@ -107,10 +123,15 @@ def rewire(household: Household, old: Settings, settings: Settings) -> list[tupl
     if changed := _fixed_at_start(old, settings):
         raise WorldError(f"{', '.join(changed)} changed: that takes a restart.")
     known = {watch.name: watch for watch in household.watches}
-    ready = [(known[d.name], _options(settings, d.name), _probes(settings, d)) for d in settings.databases]
+    hosts = household.hosts
+    ready = [
+        (known[d.name], _options(settings, hosts, d.name), _probes(settings, hosts, d)) for d in settings.databases
+    ]
     steps: list[tuple[Watch, Exchange]] = []
+    databases = {database.name: database for database in settings.databases}
     for watch, options, probes in ready:
-        watch.guard.reconfigure(options, _hooks(settings, watch.name))
+        verifiers = verifiers_of(settings, databases[watch.name])
+        watch.guard.reconfigure(options, hooks_of(settings, watch.name), verifiers)
         # Whom the probes no longer take for a migration must not be cancelled as one.
         household.cancellers[watch.name].recognise(settings.recognition.roles, settings.recognition.application_names)
         steps.append((watch, _exchange(watch, probes, _pace(settings))))
@@ -134,11 +155,19 @@ def _exchange(watch: Watch, probes: list[Probe], pace: Pace) -> Exchange:
     return lambda: watch.exchange(probes, pace)
 
 
-def _options(settings: Settings, database: str) -> Options:
+def _rules(settings: Settings, hosts: dict[str, Hosts], database: str) -> tuple[Rule, ...]:
+    """The rules of the file, and where there are several hosts one that pauses while two say they are the primary."""
+    rules = settings.rules_of(database)
+    if not hosts[database].several or any(rule.metric == ONE_PRIMARY_METRIC for rule in rules):
+        return rules
+    return (*rules, one_primary(settings.guard, taken={rule.name for rule in rules}))
+
+
+def _options(settings: Settings, hosts: dict[str, Hosts], database: str) -> Options:
     soak = {name: migration.soak for name, migration in settings.migrations.items()}
     return Options(
         database=database,
-        rules=settings.rules_of(database),
+        rules=_rules(settings, hosts, database),
         observing=settings.guard.observe,
         soak={EVERYONE: settings.migration(EVERYONE).soak, **soak},
         auto_rollback=settings.rollback is not None and settings.rollback.auto_rollback,
@@ -149,8 +178,8 @@ def _pace(settings: Settings) -> Pace:
     return Pace(settings.guard.poll_interval, settings.guard.idle_interval, settings.guard.probe_deadline)
 
 
-def _doors(settings: Settings, database: DatabaseSettings) -> Callable[[str], Door]:
-    return lambda purpose: Door(database.conninfo(), purpose=purpose, deadline=settings.guard.probe_deadline)
+def _doors(settings: Settings, hosts: Hosts) -> Callable[[str], Door]:
+    return lambda purpose: hosts.door(purpose, deadline=settings.guard.probe_deadline)
 
 
 def _canceller(settings: Settings, door: Door) -> QueueCanceller:
@@ -158,25 +187,14 @@ def _canceller(settings: Settings, door: Door) -> QueueCanceller:
     return QueueCanceller(door, roles=known.roles, application_names=known.application_names)
 
 
-def _hooks(settings: Settings, database: str) -> dict[str, Hook]:
-    wanted: dict[str, RollbackSettings | None] = {EVERYONE: settings.rollback}
-    wanted |= {name: migration.rollback for name, migration in settings.migrations.items()}
-    # Run ids are counted in each database, and a hook is never run twice for one.
-    directory = settings.guard.state_directory / f"rollback-{quote(database, safe='')}"
-    return {
-        name: RollbackHook(
-            rollback.command, timeout=rollback.timeout, state_directory=directory, environment=rollback.environment
-        )
-        for name, rollback in wanted.items()
-        if rollback is not None
-    }
-
-
-def _probes(settings: Settings, database: DatabaseSettings) -> list[Probe]:
+def _probes(settings: Settings, hosts: dict[str, Hosts], database: DatabaseSettings) -> list[Probe]:
     """Probes for the sensors that some rule uses, and always for who is here."""
-    door, rules = _doors(settings, database), settings.rules_of(database.name)
+    mine = hosts[database.name]
+    door, rules = _doors(settings, mine), _rules(settings, hosts, database.name)
     known = Recognition(settings.recognition.roles, settings.recognition.application_names)
     probes: list[Probe] = [RosterProbe(door("roster"), known)]
+    if any(rule.metric == ONE_PRIMARY_METRIC for rule in rules):
+        probes.append(HostsProbe(mine))
     if any(rule.sensor.startswith("replication.") for rule in rules):
         probes.append(ReplicationProbe(door("replication"), database.standbys))
     waited = tuple(sorted({rule.waited for rule in rules if rule.sensor.startswith("locks.")}))
