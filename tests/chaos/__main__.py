@@ -26,9 +26,9 @@ def main(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     run: Callable[[], int]
     if wanted.kills:
-        from tests.chaos import kills
+        from tests.chaos.kills import run as run_kills
 
-        run = lambda: kills.run(seed, wanted.kills, wanted.only)  # noqa: E731
+        run = lambda: run_kills(seed, wanted.kills, wanted.only)  # noqa: E731
     else:
         run = lambda: soak.run(seed, wanted.minutes * 60, every=wanted.every, only=wanted.only, rows=wanted.rows)  # noqa: E731
     try:

@@ -19,8 +19,8 @@ import psycopg
 
 from guard.client import Aborted, AlreadyRunning, GuardLost, Migration
 
-CUT_OFF = 9
-"""Exit code where the database went away, or the batch was cancelled."""
+ABORTED, CUT_OFF = 4, 9
+"""Exit codes: told to abort; the database went away, or the batch was cancelled."""
 
 
 class Diary:
@@ -60,7 +60,7 @@ def _registered(
             time.sleep(0.2)  # the server has not noticed yet that our predecessor is dead
         except Aborted as error:
             diary.note("aborted", words=str(error))
-            return 4
+            return ABORTED
         except GuardLost as error:
             diary.note("lost", words=str(error))
             return 75

@@ -39,6 +39,13 @@ _ENDED = re.compile(
     re.MULTILINE,
 )
 _NOTICE = re.compile(r"notice=(\w+) .*? migration=(\S+)")
+_UNSAID = """
+select e.at::text from migration_guard.event e where e.kind = 'paused' and e.migration = %s
+   and not exists (select from record.lease l where l.at between e.at and e.at + interval '1 s'
+                   and l.orders -> e.migration ->> 'kind' in ('pause', 'abort'))
+   and not exists (select from migration_guard.event n where n.migration = e.migration and n.event_id > e.event_id
+                   and n.at < e.at + interval '300 ms')
+"""
 _UNFORESEEN = re.compile(r"Traceback|unforeseen|never awaited|Task exception")
 
 
@@ -202,14 +209,8 @@ class Oracle:
         return f"{len(self.world.slack.tried)} messages for {len(set(self.world.slack.taken))} notices" + extra
 
     def _trail(self, place: Place) -> None:
-        """Each pause in the audit trail is the pause that the lease said."""
-        rows = place.database.execute(
-            "select e.at::text from migration_guard.event e where e.kind = 'paused' and e.migration = %s"
-            " and not exists (select from record.lease l where l.at between e.at and e.at + interval '1 s'"
-            " and l.orders -> e.migration ->> 'kind' in ('pause', 'abort'))",
-            [NAME],
-        )
-        if rows:
+        """Each pause in the audit trail is the pause that the lease said, or was over before it could be written."""
+        if rows := place.database.execute(_UNSAID.encode(), [NAME]):
             raise Violation(f"{place.name}: the audit trail has a pause that no lease has said: {rows}")
 
     def _told(self) -> str:

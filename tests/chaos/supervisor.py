@@ -50,6 +50,10 @@ class Supervisor:
         self._thread = threading.Thread(target=self._keep, name=name, daemon=True)
         self._thread.start()
 
+    def restart_after(self, seconds: float) -> None:
+        """Have it there again sooner or later than was said at first."""
+        self._after = seconds
+
     @property
     def pid(self) -> int | None:
         """Of the living process; None between two lives."""
