@@ -11,7 +11,14 @@ from tests.choice import CHOICE, choose_binaries
 hypothesis.settings.register_profile("guard", deadline=None)
 hypothesis.settings.load_profile("guard")
 
-pytest_plugins = ["tests.fix_postgres", "tests.fix_sessions", "tests.fix_proxy", "tests.fix_http", "tests.fix_matrix"]
+pytest_plugins = [
+    "tests.fix_postgres",
+    "tests.fix_sessions",
+    "tests.fix_proxy",
+    "tests.fix_http",
+    "tests.fix_matrix",
+    "tests.fix_network",
+]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -6,6 +6,7 @@ the caller has to lead anew.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -14,13 +15,13 @@ from typing import Any
 from guard.act.leading import LeaderLock, check_world, explained
 from guard.act.own_term import OwnTerm
 from guard.errors import Fenced, QueryFailed, Unreachable
-from guard.model import Notice, Order, OrderKind, Run, State
+from guard.model import Notice, OperatorOrder, Order, OrderKind, Run, State
 from guard.ports import Leadership, Publication
 from guard.postgres import Door
 from guard.records import event_to_dict, notice_from_dict, state_from_dict
 from guard.sql import get
 
-_PASSED, _NOT_LEADING = "MG004", "MG005"
+_PASSED, _NOT_LEADING, _TOO_LATE = "MG004", "MG005", "MG006"
 _CLAIM_DEADLINE = 10.0
 """Seconds for the claim of a rollback, which waits for the standbys that commits have to wait for."""
 
@@ -42,6 +43,8 @@ class ControlTable:
         self._led_generation: int | None = None
         self._said: Publication | None = None
         """What was published last under this term."""
+        self._clock = (0.0, 0.0)
+        """What the server's clock said, in Unix seconds, and when by the loop's time it was asked."""
 
     @property
     def usable(self) -> bool:
@@ -59,7 +62,9 @@ class ControlTable:
         home = await check_world(self._door)
         term = await self._lock.take()
         self._term, self._led_generation = term, self._door.generation
-        [(epoch, last_event_id)] = await self._door.fetch(get("control_memory"))
+        asked = asyncio.get_running_loop().time()
+        [(epoch, last_event_id, clock)] = await self._door.fetch(get("control_memory"))
+        self._clock = (clock, asked)
         states = await self._door.fetch(get("control_states"))
         return Leadership(term, epoch, _readable(row[0] for row in states), last_event_id, home)
 
@@ -68,8 +73,12 @@ class ControlTable:
 
         Raises Fenced where the term was passed, Unreachable where the session that led is gone, else ServerError.
         """
-        [(last,)] = await self._write(
+        asked = asyncio.get_running_loop().time()
+        server, then = self._clock
+        [(last, clock)] = await self._write(
             "control_publish",
+            # By the server's clock. What was given up may be delivered yet, when the line or the server has thawed.
+            not_after=server + (asked - then) + self._door.deadline,
             mode=publication.mode,
             epoch=publication.epoch,
             orders=_dump({name: _order(order) for name, order in publication.orders.items()}),
@@ -82,7 +91,7 @@ class ControlTable:
             barred=_dump([list(entry) for entry in publication.barred]),
             report=None if publication.report is None else _dump(dict(publication.report)),
         )
-        self._said = publication
+        self._said, self._clock = publication, (clock, asked)
         return int(last)
 
     async def still_leads(self) -> None:
@@ -163,6 +172,10 @@ class ControlTable:
             if error.sqlstate == _NOT_LEADING:
                 self._led_generation = None
                 raise Unreachable("signal: this session does not lead.", error.sqlstate) from error
+            if error.sqlstate == _TOO_LATE:
+                # It was not held up, else nobody would hear this: the server's clock was set, or ours stood still.
+                self._led_generation = None
+                raise Unreachable("signal: the server's clock has run away; leading anew.", error.sqlstate) from error
             raise await explained(self._door, error) from error
 
 

@@ -93,6 +93,11 @@ class Door:
         return self._connection is not None and not self._connection.closed
 
     @property
+    def deadline(self) -> float:
+        """Seconds after which a question is given up, where it says nothing else."""
+        return self._deadline
+
+    @property
     def backend_pid(self) -> int | None:
         """The server process behind the connection; None while there is none."""
         return self._connection.info.backend_pid if self._connection is not None and self.connected else None

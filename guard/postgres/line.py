@@ -22,6 +22,12 @@ SESSION = {
     "idle_in_transaction_session_timeout": "5s",
     # A commit that waits for a lost synchronous standby is not ended by statement_timeout.
     "synchronous_commit": "local",
+    # The server's end of the line, which holds the leader's lock: by default it would believe in a guard that is cut off
+    # for two hours. On a Unix socket these do nothing.
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "2",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "10s",
     # Whoever may create in public could else make a function that fits a call of ours better than the server's own, and
     # have it run with the guard's rights.
     "search_path": "pg_catalog, pg_temp",

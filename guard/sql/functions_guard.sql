@@ -40,9 +40,12 @@ begin
 end $$;
 
 -- Beat, orders, events, admissions in one statement. `lease` and `rests_for` in seconds. Returns the last event's id, or 0.
+-- What a dead line or a frozen server held back is delivered when it heals, long after the guard has given it up; it must
+-- not be a lease then. So it raises MG006 after `not_after`.
 create or replace function migration_guard.guard_publish(
     guard_id text, term bigint, mode text, epoch bigint, orders jsonb, lease double precision, rests_for double precision,
-    events jsonb default '[]', admitted bigint[] default '{}', barred jsonb default '[]', report jsonb default null
+    events jsonb default '[]', admitted bigint[] default '{}', barred jsonb default '[]', report jsonb default null,
+    not_after timestamptz default null
 ) returns bigint language plpgsql volatile as $$
 #variable_conflict use_column
 declare
@@ -52,6 +55,9 @@ declare
 begin
     perform pg_catalog.set_config('synchronous_commit', 'local', true);
     perform migration_guard.guard_check_term(guard_publish.guard_id, guard_publish.term);
+    if pg_catalog.clock_timestamp() > guard_publish.not_after then
+        raise exception using errcode = 'MG006', message = 'this word of the guard comes too late: it was held up on its way';
+    end if;
     if pg_catalog.jsonb_array_length(guard_publish.events) > 0 then
         with written as (
             insert into migration_guard.event (kind, migration, run_id, because, phase, epoch, term, guard_id, payload)

@@ -36,7 +36,7 @@ grant execute on function
     to migration_guard_operator;
 grant execute on function
     migration_guard.guard_check_term(text, bigint), migration_guard.guard_lead(text),
-    migration_guard.guard_publish(text, bigint, text, bigint, jsonb, double precision, double precision, jsonb, bigint[], jsonb, jsonb),
+    migration_guard.guard_publish(text, bigint, text, bigint, jsonb, double precision, double precision, jsonb, bigint[], jsonb, jsonb, timestamptz),
     migration_guard.guard_claim_rollback(text, bigint, bigint, text, text, text[]),
     migration_guard.guard_finish_rollback(text, bigint, bigint, text, text), migration_guard.guard_prune(interval)
     to migration_guard_guard;

@@ -12,6 +12,7 @@ from guard.act.control_table import ControlTable
 from guard.act.install import install
 from guard.act.leading import STANDS_STILL
 from guard.act.own_term import OwnTerm
+from guard.demo.proxy import Proxy
 from guard.errors import DeadlineExceeded, Fenced, HeldByAnother, NotInstalled, QueryFailed, Unreachable, WrongServer
 from guard.model import Event, Order, OrderKind, Phase, Run, State
 from guard.ports import Leadership, Publication, Signal
@@ -20,6 +21,7 @@ from guard.records import state_to_dict
 from tests.contract import Contract
 from tests.fix_matrix import Took
 from tests.fix_postgres import Database, MakeCluster, MakeRole
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.integration
 T = TypeVar("T")
@@ -471,6 +473,36 @@ def test_a_leaders_row_that_was_deleted_by_hand_fences_nobody_and_no_term_comes_
         await table.publish(publication())
 
     play(installed.dsn(), work=work)
+
+
+@pytest.mark.fault(32)
+def test_a_beat_that_a_dead_line_held_back_is_no_lease_when_it_arrives_at_last(
+    installed: Database, make_proxy: Callable[[int], Proxy]
+) -> None:
+    line = make_proxy(installed.server.port)
+    sessions = "select from pg_stat_activity where application_name = 'migration_guard/signal' and datname = %s"
+    lease = b"select beat, lease_until from migration_guard.lease"
+
+    async def work() -> None:
+        table = ControlTable(
+            Door(line.dsn(installed.dsn()), purpose="signal", deadline=0.5), guard_id="g", lease_seconds=10
+        )
+        await table.lead()
+        await table.publish(publication())
+        before = installed.execute(lease)
+        line.freeze()
+        with pytest.raises(DeadlineExceeded):
+            await table.publish(publication(epoch=2))
+        await asyncio.sleep(0.3)  # a beat that is late by no more than its deadline still counts
+        line.heal()
+        await asyncio.to_thread(wait_for, lambda: not installed.execute(sessions, [installed.name]))
+        assert "comes too late" in installed.server.log_text()
+        assert installed.execute(lease) == before
+        await table.lead()
+        await table.publish(publication())
+        await table.close()
+
+    asyncio.run(work())
 
 
 # -- the one rollback --------------------------------------------------------------------------------------------------
