@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from guard.model import Event, Notice, Order, Roster, Rule, Run, Sample, Session, State
+from guard.model import Event, Notice, OperatorOrder, Order, Roster, Rule, Run, Sample, Session, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +85,9 @@ class Signal(Protocol):
 
     async def notices_since(self, event_id: int) -> tuple[Notice, ...]:
         """Notices that events after this one carry, oldest first: what a killed guard may not have queued."""
+
+    async def told_orders(self) -> tuple[OperatorOrder, ...]:
+        """Operators' orders that were in force when the guard before last reported, and that it has told."""
 
     async def claim_rollback(self, run: Run, because: str, command: Sequence[str]) -> bool:
         """Durably (synchronous_commit = on) claim the one rollback of a run. False: it was claimed before."""

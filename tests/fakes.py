@@ -49,6 +49,7 @@ class FakeSignal:
     claims: list[tuple[int, str, tuple[str, ...]]] = field(default_factory=list)
     finished: list[tuple[int, str, str]] = field(default_factory=list)
     missed: tuple[Notice, ...] = ()
+    told: tuple[OperatorOrder, ...] = ()
     asked_since: list[int] = field(default_factory=list)
     pruned: list[float] = field(default_factory=list)
     events: int = 0
@@ -81,6 +82,9 @@ class FakeSignal:
     async def notices_since(self, event_id: int) -> tuple[Notice, ...]:
         self.asked_since.append(event_id)
         return self.missed
+
+    async def told_orders(self) -> tuple[OperatorOrder, ...]:
+        return self.told
 
     async def claim_rollback(self, run: Run, because: str, command: Sequence[str]) -> bool:
         if self.fails is not None:

@@ -128,6 +128,16 @@ class ControlTable:
                 continue
         return tuple(found)
 
+    async def told_orders(self) -> tuple[OperatorOrder, ...]:
+        """Operators' orders in the last report; one of a version that nobody can read is told once more."""
+        found = []
+        for (record,) in await self._door.fetch(get("control_told")):
+            try:
+                found.append(OperatorOrder(**record))
+            except TypeError:
+                continue
+        return tuple(found)
+
     async def claim_rollback(self, run: Run, because: str, command: Sequence[str]) -> bool:
         """Claim the one rollback of *run*, as durably as the server can; False where it was claimed before.
 

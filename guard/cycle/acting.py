@@ -50,6 +50,8 @@ class Acting:
         self._asked: dict[str, State] = {}
         self._cancelled: dict[str, tuple[int, float]] = {}
         """By migration: how often of late, and when last. A cancelled migration that comes back is a new run."""
+        self._released = False
+        """The queue behind the unregistered was cleared and that was told, since they were last told of."""
 
     def chores(self, decision: Decision, duty: Duty) -> list[Chore]:
         """What to start for one run."""
@@ -134,6 +136,14 @@ class Acting:
         if draft is not None:
             # The same refusal, or patience, at each poll is one piece of news.
             self._ledger.tell(draft, state, wall, once=draft.kind != "cancelled")
+            self._released |= state.migration == EVERYONE and draft.kind == "cancelled"
+
+    def needless(self, state: State) -> bool:
+        """Whether what happened to the unregistered was said already, by the word of how their queue was cleared."""
+        if state.migration != EVERYONE:
+            return False
+        told, self._released = self._released, False
+        return told and state.phase is not Phase.PAUSED
 
     def forgive(self, migration: str) -> None:
         """A human has forgotten the migration, and its cancels with it."""

@@ -28,11 +28,13 @@ class Ledger:
     def record(self, kind: str, state: State, draft: Draft | None = None, *, wall: float = 0.0) -> None:
         """Write down one event, with a notice where people are to know."""
         payload: dict[str, object] = {"state": state_to_dict(state)}
+        because = state.because
         if draft is not None:
+            because = draft.because or draft.headline  # the same words as people are told
             notice = notices.address(draft, state, notice_id=self._new_id(), database=self._database, wall=wall)
             self.notices.append(notice)
             payload["notice"] = notice_to_dict(notice)
-        self.events.append(Event(kind, state.migration, state.run_id, state.because, state.phase.value, payload))
+        self.events.append(Event(kind, state.migration, state.run_id, because, state.phase.value, payload))
         del self.events[:-EVENTS_KEPT]
 
     def tell(self, draft: Draft, state: State, wall: float, *, once: bool = False) -> None:

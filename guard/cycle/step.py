@@ -17,7 +17,7 @@ from guard.cycle.operators import Operators
 from guard.cycle.publisher import Bulletin, Publisher
 from guard.cycle.trouble import Trouble
 from guard.cycle.values import Chore, Key, Options, Result, Step
-from guard.cycle.words import report
+from guard.cycle.words import looking_back, report
 from guard.decide import notices
 from guard.decide.decision import UNHEARD, Decision, decide
 from guard.decide.ladder import Circumstances, breached_before
@@ -97,6 +97,7 @@ class Guard:
             self._restore(state, even=not self._taken_up)  # it is written at each step, an event at some
         # Written with its order in the database, perhaps not in the journal: a kill may fall between the two.
         self.hands.journal.add_missing(await self.hands.signal.notices_since(self.hands.journal.last_event_id()))
+        self._operators.remember(await self.hands.signal.told_orders())
         self.publisher.led(leadership)
         self._taken_up = True
 
@@ -214,9 +215,8 @@ class Guard:
 
     def _hear_operators(self, wall: float) -> None:
         """Tell when a human's order came into force or ended."""
-        if self.board.roster is None:
-            return
-        for migration, draft in self._operators.news(self.board.roster.operator_orders, wall):
+        roster = self.board.roster
+        for migration, draft in self._operators.news(roster.operator_orders, roster.server_wall) if roster else ():
             named = [state for state in self.states.values() if state.migration == migration]
             # A state that is done is not taken up again by a restarted guard.
             nobody = State(migration, None, Phase.DONE, draft.because, wall)
@@ -239,14 +239,14 @@ class Guard:
         return facts
 
     def _bulletin(self, now: float, wall: float) -> Bulletin:
-        states, mode = tuple(self.states.values()), self.mode
+        states, mode, orders = tuple(self.states.values()), self.mode, self._operators.known
         return Bulletin(
             now=now,
             mode=mode,
             beating=not self.dormant,
             states=states,
             rests_for=self.board.rests_on(now),
-            report=lambda: report(states, self.board.finding, mode=mode, now=now, wall=wall),
+            report=lambda: report(states, self.board.finding, orders, mode=mode, now=now, wall=wall),
         )
 
     # -- what follows --------------------------------------------------------------------------------------------------
@@ -259,7 +259,13 @@ class Guard:
             if self.options.observing and draft is not None and state.phase in _ORDERED:
                 self._only_imagine(decision, draft, wall)
                 return
-            self._ledger.record(draft.kind if draft else state.phase.value, state, draft, wall=wall)
+            kind = draft.kind if draft else state.phase.value
+            told = (
+                None
+                if draft is None or self._acting.needless(state)
+                else looking_back(draft, self.states[_key(state)], wall)
+            )
+            self._ledger.record(kind, state, told, wall=wall)
             if state.phase in _ORDERED:
                 # A rollback goes on without the guard, and an override suspends its orders: neither may let it go on.
                 due = "a rollback is due: " if state.phase is Phase.ROLLING_BACK else ""

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 
 from guard.decide import notices
 from guard.decide.machine import ORDERS
-from guard.model import Finding, Session, Severity, State
+from guard.judge.quantities import say_seconds
+from guard.model import Finding, OperatorOrder, Session, Severity, State
 from guard.ports import CancelReport
 
 
 def report(
-    states: Sequence[State], finding: Callable[[str], Finding], *, mode: str, now: float, wall: float
+    states: Sequence[State],
+    finding: Callable[[str], Finding],
+    orders: Sequence[OperatorOrder],
+    *,
+    mode: str,
+    now: float,
+    wall: float,
 ) -> dict[str, object]:
-    """Everything that a person may ask of this guard, as a JSON object. Times are Unix seconds."""
+    """Everything that a person may ask of this guard, as a JSON object. Times are Unix seconds.
+
+    `orders` are those of operators that people have been told of: the next guard tells the others.
+    """
     return {
         "mode": mode,
         "at": wall,
         "runs": [_run(state, finding(state.migration), now, wall) for state in states],
         "rules": [_verdicts(finding, now, wall)] if not states else [],
+        "told_orders": [dataclasses.asdict(order) for order in orders],
     }
 
 
@@ -51,6 +63,14 @@ def _listed(finding: Finding, now: float, wall: float) -> list[dict[str, object]
         }
         for verdict in finding.verdicts
     ]
+
+
+def looking_back(draft: notices.Draft, before: State, wall: float) -> notices.Draft:
+    """Who goes on is told with how long it had been paused, and why: the two messages may lie hours apart."""
+    if draft.kind != "resumed":
+        return draft
+    past = {"paused for": say_seconds(max(0.0, round(wall - before.since_wall, 1))), "paused because": before.because}
+    return dataclasses.replace(draft, fields={**draft.fields, **past})
 
 
 def queue_cleared(outcome: CancelReport, because: str) -> notices.Draft | None:

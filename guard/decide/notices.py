@@ -5,6 +5,7 @@ Only changes speak: began, ended, acted, failed, a human is needed. What merely 
 
 from __future__ import annotations
 
+import datetime as dt
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -33,7 +34,7 @@ _WORDS: dict[Phase, tuple[str, Severity, str]] = {
     Phase.STRAINED: ("warned", Severity.INFO, "goes on, with a warning"),
     Phase.ROLLING_BACK: ("rolling_back", Severity.CRITICAL, "is being rolled back"),
     Phase.ABORTED: ("aborted", Severity.CRITICAL, "aborted"),
-    Phase.SOAKING: ("soaking", Severity.INFO, "ended; its rules stay in force for the soak"),
+    Phase.SOAKING: ("soaking", Severity.INFO, "ended; its rules stay in force for a while"),
     Phase.DONE: ("ended", Severity.INFO, "ended"),
 }
 
@@ -41,12 +42,19 @@ _NEXT: dict[Phase, str] = {
     Phase.PAUSED: "It goes on by itself once every rule has been well for its time: {resume}.",
     Phase.ROLLING_BACK: "The migration is told to abort; when its sessions are gone the rollback hook runs, once.",
     Phase.ABORTED: "It stays so until a human forgets it.",
+    Phase.SOAKING: "That lasts until {soak}.",
 }
 
 
 _NEVER_ASKS = (
     "It goes on, since it has not registered and cannot be told to wait. "
     "It is cancelled only where a rule says so, when others queue behind it."
+)
+_CLEARING = (
+    "Its statement is cancelled at once, unless it is one that is left to finish; what came of that is told next."
+)
+_VANISHED = (
+    "Nothing holds its locks any more. Its own log says why; started again it waits for the guard as each new run does."
 )
 _OURSELVES = "migration-guard"
 _AFTER_COLON = ("rollback_due", "operator")
@@ -57,7 +65,10 @@ def for_decision(decision: Decision, resume: str, *, observing: bool) -> Draft |
     """Draft the notice of a step, or None where nothing that people must know has changed."""
     if decision.moved_from is None:
         return None
-    draft = _of_phase(decision.moved_from, decision.state, resume)
+    if decision.state.migration == EVERYONE:
+        draft = _of_unregistered(decision.moved_from, decision.state, queue=bool(decision.clear_queue), resume=resume)
+    else:
+        draft = _of_phase(decision.moved_from, decision.state, resume)
     return in_observe_mode(draft) if observing and draft else draft
 
 
@@ -74,15 +85,22 @@ def in_observe_mode(draft: Draft) -> Draft:
     )
 
 
+def _of_unregistered(before: Phase, state: State, *, queue: bool, resume: str) -> Draft | None:
+    """Of sessions that never ask, so that no order reaches them."""
+    if state.phase is Phase.DONE and before is Phase.RUNNING:
+        return None  # nobody was told that it began
+    commands = commands_for(state.phase, state.migration)
+    if state.phase is Phase.PAUSED and queue:
+        return Draft("paused", Severity.WARNING, "holds up a queue", state.because, _CLEARING, commands)
+    if state.phase is Phase.PAUSED:
+        return Draft("paused", Severity.WARNING, "should pause, but does not ask", state.because, _NEVER_ASKS, commands)
+    if before is Phase.PAUSED and state.phase is Phase.RUNNING:
+        return Draft("resumed", Severity.INFO, "need not pause any more", state.because)
+    return _of_phase(before, state, resume)
+
+
 def _of_phase(before: Phase, state: State, resume: str) -> Draft | None:
     commands = commands_for(state.phase, state.migration)
-    if state.migration == EVERYONE and state.phase is Phase.DONE and before is Phase.RUNNING:
-        # Nobody was told that it began; and each migration is one for a moment, before it registers and after its end.
-        return None
-    if state.migration == EVERYONE and state.phase is Phase.PAUSED:
-        return Draft("paused", Severity.WARNING, "should pause, but does not ask", state.because, _NEVER_ASKS, commands)
-    if state.migration == EVERYONE and before is Phase.PAUSED and state.phase is Phase.RUNNING:
-        return Draft("resumed", Severity.INFO, "need not pause any more", state.because)
     if state.phase is Phase.RUNNING:
         if before is Phase.STRAINED:
             return None
@@ -90,9 +108,11 @@ def _of_phase(before: Phase, state: State, resume: str) -> Draft | None:
         headline = "may start" if before is Phase.WAITING else "resumed"
         return Draft(kind, Severity.INFO, headline, state.because)
     if state.phase is Phase.DONE and "without saying" in state.because:
-        return Draft("gone", Severity.WARNING, "vanished", state.because)
+        runs = (f"migration-guard runs {shlex.quote(state.migration)}",)
+        return Draft("gone", Severity.WARNING, "vanished", state.because, _VANISHED, runs)
     kind, severity, headline = _WORDS[state.phase]
-    next_step = _NEXT.get(state.phase, "").format(resume=resume or "see explain")
+    soak = dt.datetime.fromtimestamp(state.soak_until_wall or 0.0, dt.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    next_step = _NEXT.get(state.phase, "").format(resume=resume or "see explain", soak=soak)
     return Draft(kind, severity, headline, state.because, next_step, commands)
 
 
@@ -109,6 +129,8 @@ def commands_for(phase: Phase, migration: str) -> tuple[str, ...]:
         )
     if phase is Phase.ABORTED:
         return (f"migration-guard explain {name}", f"migration-guard forget {name}")
+    if phase in (Phase.ROLLING_BACK, Phase.STRAINED):
+        return (f"migration-guard explain {name}",)
     return ()
 
 

@@ -118,7 +118,7 @@ class Scenario:
         rolled_back = self._await_event("rolled_back", self.staged.flag_on)
         if rolled_back is None:
             return
-        self._say(f"The rollback hook has run; {rolled_back.because}")
+        self._say(f"The rollback hook has run, because of this: {rolled_back.because}")
         try:
             wait_for(lambda: self._world.shop_health()["error_rate"] == 0, within=_PATIENCE, every=0.1)
         except TimeoutError:

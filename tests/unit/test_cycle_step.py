@@ -242,12 +242,6 @@ def test_news_of_an_order_for_nobody_leaves_no_ghost_behind_a_restart() -> None:
     assert (event.kind, event.phase) == ("operator", "done")
 
 
-def test_orders_that_were_there_before_the_guard_are_no_news() -> None:
-    world = World(RULE)
-    world.orders = [an_order("pause")]
-    world.tick(2)
-    assert world.told() == []
-
 
 # -- trouble -----------------------------------------------------------------------------------------------------------
 
