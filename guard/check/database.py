@@ -69,7 +69,7 @@ async def check_database(settings: Settings, database: DatabaseSettings) -> list
 async def _without_password(place: str, database: DatabaseSettings) -> list[Remark]:
     """Whether the server is there at all, so that a missing credential hides nothing else."""
     try:
-        door = Door(database.dsn.reveal(), purpose="check", deadline=8.0)
+        door = Door(database.conninfo(with_password=False), purpose="check", deadline=8.0)
     except WorldError:
         return []
     try:

@@ -72,6 +72,8 @@ def targets(config: Path | None, database: str | None, dsn: str | None) -> list[
     """Every database that the options speak of. Raises ConfigError, WorldError."""
     # A file that was asked for on the command line wins over a DSN from the environment.
     if dsn is not None and not (config is not None and dsn == os.environ.get(DSN)):
+        if dsn != os.environ.get(DSN):
+            _warn_of_password(dsn)
         return [Target(_name_of(dsn), dsn)]
     settings = settings_of(config)
     known = [each.name for each in settings.databases]
@@ -144,10 +146,19 @@ def _bare(error: Exception) -> str:
 
 
 def _name_of(dsn: str) -> str:
-    from psycopg import ProgrammingError
     from psycopg.conninfo import conninfo_to_dict
 
-    try:
-        return str(conninfo_to_dict(dsn).get("dbname") or "the default database")
-    except ProgrammingError:
-        raise typer.BadParameter("--dsn is no connection string; write it like host=db1 dbname=app user=me") from None
+    from guard.postgres.dsn import flaw_of
+
+    if flaw := flaw_of(dsn):
+        raise typer.BadParameter(f"--dsn {flaw}")
+    return str(conninfo_to_dict(dsn).get("dbname") or "the default database")
+
+
+def _warn_of_password(dsn: str) -> None:
+    from psycopg.conninfo import conninfo_to_dict
+
+    from guard.postgres.dsn import flaw_of
+
+    if flaw_of(dsn) is None and conninfo_to_dict(dsn).get("password"):
+        typer.echo(f"Every account of this machine can see the password in --dsn: use ~/.pgpass or {DSN}.", err=True)

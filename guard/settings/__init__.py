@@ -3,7 +3,7 @@
     reading    a path to TOML tables            lines      on which line a key stands
     tables     what each key allows by itself   rules      what the keys of a rule mean together
     problems   every mistake at once            loading    the sections, and what they mean together
-    environment, secret, dsn                    exposure   who could see the secrets
+    environment, secret                         exposure   who could see the secrets
     values     what comes out
 
 Whether a host answers or a credential exists is not asked here: a file is right or wrong on any machine alike.

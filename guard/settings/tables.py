@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from guard.judge.conditions import parse_condition
 from guard.judge.quantities import parse_duration, say_seconds
-from guard.settings.dsn import flaw_of
+from guard.postgres.dsn import flaw_of
 
 _DURATION: Final = 'a duration such as "250ms", "5s" or "1m30s"'
 _MOST_ENTRIES: Final = 1000

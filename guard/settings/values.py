@@ -15,7 +15,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from guard.errors import Problem, WorldError
 from guard.masking import remember
 from guard.model import Rule
-from guard.settings.dsn import flaw_of
+from guard.postgres.dsn import flaw_of
 from guard.settings.secret import Secret
 
 SOAK = 600.0
@@ -52,13 +52,16 @@ class DatabaseSettings:
     def expects_standbys(self) -> bool:
         return self.standbys > 0 if isinstance(self.standbys, int) else bool(self.standbys)
 
-    def conninfo(self) -> str:
-        """The connection string with its password: a secret. Raises WorldError when a credential cannot be had."""
+    def conninfo(self, *, with_password: bool = True) -> str:
+        """The connection string: a secret. Raises WorldError when a credential cannot be had.
+
+        *with_password* False leaves out the password that is kept apart from it.
+        """
         text = self.dsn.reveal()
         if flaw := flaw_of(text):
             raise WorldError(f"{self.dsn.source} {flaw}.")
         remember(str(conninfo_to_dict(text).get("password") or ""))
-        if self.password is None:
+        if self.password is None or not with_password:
             return text
         try:
             return make_conninfo(text, password=self.password.reveal())

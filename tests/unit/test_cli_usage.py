@@ -16,7 +16,7 @@ from tests.command import command
         (["pause", "x", "--reason", "y", "--for", "5", "--dsn", "dbname=x"], "a bare number has no unit"),
         (["override", "x", "--dsn", "dbname=x"], "say why"),
         (["status", "-c", "/nonexistent/config.toml"], "/nonexistent/config.toml"),
-        (["status", "--dsn", "no connection string"], "--dsn is no connection string"),
+        (["status", "--dsn", "no connection string"], "--dsn must be a connection string"),
         (["alert"], "--test"),
         (["frobnicate"], "No such command"),
     ],
