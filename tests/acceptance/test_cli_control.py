@@ -1,6 +1,7 @@
 """What people order by the command line, with and without a guard, and what they are shown."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -139,7 +140,7 @@ def test_explain_names_rule_limit_resume_blocked_and_the_commands(
     run: Run, database: Database, migration: psycopg.Connection[Any], background: Callable[[str, str], Any]
 ) -> None:
     lease(database, order="pause")
-    verdict = {"rule": "replica lag", "level": "pause", "because": "7.4 s > 5 s for 3 s", "since": 1, "well": False,
+    verdict = {"rule": "replica lag", "level": "pause", "because": "9.1 s > 5 s for 3 s", "since": 1, "well": False,
                "resume": "< 2s for 15s"}  # fmt: skip
     run_id = database.execute("select max(run_id) from migration_guard.run")[0][0]
     reported = {
@@ -158,15 +159,18 @@ def test_explain_names_rule_limit_resume_blocked_and_the_commands(
         waiter.wait_blocked(observer)
         out = run("explain", NAME).out
     for words in (
-        "because replica lag 7.4 s > 5 s (says the guard)",
+        "because replica lag 7.4 s > 5 s (says the guard, ",
         "the guard's phase: paused for",
-        ", and it holds",
+        ", and it holds (reported ",
         'rule "replica lag": pause, for',
         "goes on when: < 2s for 15s",
         f"blocked: pid {waiter.pid} (postgres, web)",
         "migration-guard override 'orders backfill' --reason WHY",
     ):
         assert words in out, out
+    lines = [line.strip() for line in run("status").out.splitlines()]
+    assert lines[-2].endswith(" ago: replica lag 7.4 s > 5 s")  # as it was when that was decided
+    assert re.fullmatch(r"now \(reported [0-9.]+ m?s ago\): 9.1 s > 5 s for 3 s", lines[-1])
     run("override", NAME, "--reason", "known")
     overridden = run("explain", NAME).out
     assert "told to proceed" in overridden
@@ -248,8 +252,9 @@ def test_the_printed_sql_installs_and_uninstall_removes_it(run: Run, database: D
     assert "migration-guard install" in run("status").out
 
 
-def test_a_server_that_is_not_there_is_one_sentence_without_the_password() -> None:
+def test_a_server_that_is_not_there_is_one_sentence_without_the_password_that_all_can_see_in_the_command() -> None:
     ended = command("status", "--dsn", "host=127.0.0.1 port=9 dbname=x user=y password=hush-hush")
     assert ended.code == 3
-    assert len(ended.said.splitlines()) == 1
+    assert len(ended.out.splitlines()) == 1
+    assert ended.err.startswith("Every account of this machine can see the password in --dsn")
     assert "hush-hush" not in ended.said
