@@ -4,6 +4,7 @@ door.py     class Door: one connection, kept open
 hosts.py    class Hosts: which of several hosts leads; makes the doors of a database
 address.py  the hosts of a connection string
 opening.py  one connection, opened and greeted
+backoff.py  how long a door waits between two tries to connect
 line.py     what every session of the guard is like
 trouble.py  errors named once and without secrets; the end of what was given up
 """

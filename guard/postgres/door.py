@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import random
 import socket
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Protocol, TypeVar
@@ -25,6 +24,7 @@ from psycopg.rows import class_row
 
 from guard.errors import DeadlineExceeded, ServerError, Unreachable, WrongServer
 from guard.postgres.address import Address
+from guard.postgres.backoff import Arrivals, Backoff
 from guard.postgres.line import SESSION
 from guard.postgres.opening import Opening
 from guard.postgres.trouble import Connection, bury
@@ -32,8 +32,6 @@ from guard.postgres.trouble import Connection, bury
 T = TypeVar("T")
 Row = tuple[Any, ...]
 Work = Callable[[Connection], Awaitable[T]]
-
-_FIRST_DELAY, _LONGEST_DELAY = 0.25, 30.0
 
 
 class Route(Protocol):
@@ -47,7 +45,8 @@ class Door:
     """One connection, opened when first needed and kept, with a hard deadline on every question.
 
     *deadline* is in seconds and covers all of a call: waiting for the call before it, connecting, asking. *settings*
-    are further settings of the session. *route* chooses among several hosts, each time anew.
+    are further settings of the session. *route* chooses among several hosts, each time anew. *arrivals* is shared by
+    the doors of one database.
     Questions are sent unprepared: a probe's plan costs less than a cached one that breaks when the schema is upgraded.
 
     Raises WorldError where *conninfo* cannot be parsed.
@@ -63,6 +62,7 @@ class Door:
         lock_timeout_ms: int = 300,
         settings: Mapping[str, str] | None = None,
         route: Route | None = None,
+        arrivals: Arrivals | None = None,
     ) -> None:
         self.purpose = purpose
         self.generation = 0
@@ -77,9 +77,7 @@ class Door:
         self._wanted: Address | None = None
         self._connection: Connection | None = None
         self._turn = asyncio.Lock()
-        self._failures = 0
-        self._not_before = 0.0
-        self._last_failure = ""
+        self._backoff = Backoff(arrivals or Arrivals())
         self._burials: set[asyncio.Task[None]] = set()
 
     def __repr__(self) -> str:
@@ -107,7 +105,7 @@ class Door:
 
         Raises WrongServer behind a connection pooler, else ServerError.
         """
-        self._not_before = 0.0
+        self._backoff.hurry()
 
         async def nothing(_: Connection) -> None:
             return None
@@ -164,7 +162,7 @@ class Door:
 
         What is being asked on it fails as on a line that broke, and the server ends the session with its locks.
         """
-        self._failures, self._not_before = 0, 0.0
+        self._backoff.forget()
         self._wanted, connection = address, self._connection
         if connection is None or self._address == address:
             return
@@ -244,9 +242,9 @@ class Door:
     # -- connecting ------------------------------------------------------------------------------------
 
     async def _reconnect(self, end: float) -> Connection:
-        now = asyncio.get_running_loop().time()
-        if now < self._not_before:
-            raise Unreachable(f"{self._last_failure} Trying again in {self._not_before - now:.1f} s.")
+        clock = asyncio.get_running_loop().time
+        if left := self._backoff.left(clock()):
+            raise Unreachable(f"{self._backoff.why} Trying again in {left:.1f} s.")
         try:
             self._address = await self._route.choose(self, end) if self._route else None
             target = self._address.conninfo if self._address else None
@@ -256,12 +254,9 @@ class Door:
                 await connection.close()
                 raise Unreachable(f"{self.purpose}: another host leads since a moment ago.")
         except (ServerError, WrongServer) as error:
-            self._last_failure = str(error)
-            delay = min(_LONGEST_DELAY, _FIRST_DELAY * 2.0**self._failures) * random.uniform(0.5, 1.0)  # noqa: S311
-            self._failures += 1
-            self._not_before = asyncio.get_running_loop().time() + delay
+            self._backoff.failed(clock(), str(error))
             raise
-        self._failures = 0
+        self._backoff.arrived(clock())
         self.generation += 1
         self._connection = connection
         return connection

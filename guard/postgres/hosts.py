@@ -15,6 +15,7 @@ from typing import Any
 
 from guard.errors import GuardError, ServerError, Unreachable, WrongServer
 from guard.postgres.address import Address, addresses
+from guard.postgres.backoff import Arrivals
 from guard.postgres.door import Door
 from guard.sql import get
 
@@ -75,6 +76,7 @@ class Hosts:
         self._leader: Seen | None = None
         self._missed = False
         """No host led when they were asked last: doors have begun to wait longer and longer."""
+        self._arrivals = Arrivals()
         self._led_to: weakref.WeakSet[Door] = weakref.WeakSet()
         self.before_leaving: list[Leave] = []
         """Called with the reason, each for a second at most, before the doors turn from one host to another."""
@@ -86,7 +88,9 @@ class Hosts:
 
     def door(self, purpose: str, **options: Any) -> Door:
         """A door of this database: it leads to the host that leads, and turns with it. *options* as of Door."""
-        return Door(self._conninfo, purpose=purpose, route=self if self.several else None, **options)
+        return Door(
+            self._conninfo, purpose=purpose, route=self if self.several else None, arrivals=self._arrivals, **options
+        )
 
     async def choose(self, door: Door, end: float) -> Address:
         """The host that leads. Raises Unreachable while there is none, WrongServer where none can ever be."""

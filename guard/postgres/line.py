@@ -22,8 +22,8 @@ SESSION = {
     "idle_in_transaction_session_timeout": "5s",
     # A commit that waits for a lost synchronous standby is not ended by statement_timeout.
     "synchronous_commit": "local",
-    # The server's end of the line, which holds the leader's lock: by default it would believe in a guard that is cut off
-    # for two hours. On a Unix socket these do nothing.
+    # The server's end of the line, which holds the leader's lock: by default it would believe for two hours in a guard
+    # that is cut off. On a Unix socket these do nothing.
     "tcp_keepalives_idle": "5",
     "tcp_keepalives_interval": "2",
     "tcp_keepalives_count": "3",
