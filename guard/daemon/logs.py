@@ -6,15 +6,17 @@ Secrets are masked in whole lines, tracebacks and all: what a library puts into 
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import queue
-import sys
 import threading
 import time
 
 from guard.masking import mask
 
 KEPT = 1000
+_STDERR = 2
 
 
 class _Bounded(logging.Handler):
@@ -38,11 +40,9 @@ class _Bounded(logging.Handler):
             missed, self.dropped = self.dropped, 0
             if missed:
                 line = f"{line}\n({missed} log lines were dropped: standard error was not read)"
-            try:
-                sys.stderr.write(line + "\n")
-                sys.stderr.flush()
-            except (OSError, ValueError):
-                continue
+            # Not by sys.stderr: whoever waits in it holds its lock, and the end of Python would wait for that lock.
+            with contextlib.suppress(OSError):
+                _write_whole(line.encode(errors="backslashreplace") + b"\n")
 
     def finish(self, within: float) -> None:
         """Write what is left, as far as it can be written in time."""
@@ -51,6 +51,11 @@ class _Bounded(logging.Handler):
         except queue.Full:
             return
         self._writer.join(within)
+
+
+def _write_whole(text: bytes) -> None:
+    while text:
+        text = text[os.write(_STDERR, text) :]
 
 
 def begin(level: int = logging.INFO) -> _Bounded:

@@ -11,7 +11,6 @@ import contextlib
 import logging
 import os
 import signal
-import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -61,6 +60,8 @@ class _Service:
         self._exchanging = asyncio.Lock()
         self._trouble: str | None = None
         """What was told of the journal."""
+        self._refused = ""
+        """What was told of a reload; the same refusal again and again is one piece of news."""
 
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
@@ -212,7 +213,12 @@ class _Service:
         except (ConfigError, WorldError) as error:
             self._refuse_reload(str(error))
             return
-        self._settings = settings
+        except Exception as error:
+            # Out of memory, say: systemd must not be left with a reload that never ends.
+            log.exception("a reload failed in an unforeseen way")
+            self._refuse_reload(f"it failed unforeseen: {type(error).__name__}")
+            return
+        self._settings, self._refused = settings, ""
         for watch, exchange in steps:
             self._tasks.append(asyncio.create_task(self._exchange(watch, exchange)))
         log.info("configuration reloaded")
@@ -222,7 +228,9 @@ class _Service:
         for line in problems.splitlines():
             log.error("reload refused: %s", line)
         log.error("the configuration stays as it was")
-        self._tell(notices.reload_refused(problems))
+        if problems != self._refused:
+            self._refused = problems
+            self._tell(notices.reload_refused(problems))
         systemd.tell(READY="1", STATUS="reload refused, the configuration stays as it was; " + self._status())
 
     async def _exchange(self, watch: Watch, exchange: Exchange) -> None:
@@ -242,5 +250,4 @@ class _Service:
 
 
 def _exit_at_once() -> None:
-    sys.stderr.flush()
     os._exit(0)

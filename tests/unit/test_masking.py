@@ -52,7 +52,7 @@ def test_of_an_address_its_path_is_masked_too() -> None:
     assert mask("POST /services/T0/B0/xyz of hooks.example") == "POST *** of hooks.example"
 
 
-def test_a_traceback_in_the_log_holds_no_secret_that_was_looked_at(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_traceback_in_the_log_holds_no_secret_that_was_looked_at(capfd: pytest.CaptureFixture[str]) -> None:
     secret = Secret("a test", value="s3cr3t canary%/").reveal()
     root = logging.getLogger()
     before, level = root.handlers[:], root.level
@@ -66,7 +66,7 @@ def test_a_traceback_in_the_log_holds_no_secret_that_was_looked_at(capsys: pytes
         lines.finish(5)
         root.handlers[:] = before
         root.setLevel(level)
-    said = capsys.readouterr().err
+    said = capfd.readouterr().err
     assert "RuntimeError: GET https://db1/*** failed: '***'" in said
     assert "unforeseen, with ***" in said
     assert "canary" not in said
