@@ -15,9 +15,6 @@ from guard.judge.quantities import say_seconds
 from guard.model import EVERYONE
 from guard.sql import get
 
-STALE = 30.0
-"""Seconds; a guard at work reports each ten."""
-
 
 def without_guard(name: str) -> None:
     """What a person can do by hand while there is no guard."""
@@ -41,13 +38,26 @@ def standing_orders(orders: Iterable[OrderSeen], now: float) -> None:
         )
 
 
+def standing(found: View, reported: Mapping[str, Any]) -> str:
+    """How the rules stand by the newest report: the breached ones, or that all are well. Empty without a report."""
+    verdicts = list(reported.get("verdicts", []))
+    breached = [verdict for verdict in verdicts if verdict.get("level") != "fine" or not verdict.get("well")]
+    words = "; ".join(str(verdict.get("because")) for verdict in breached or verdicts)
+    return f"now ({_reported_ago(found)}): {'' if breached else 'all is well: '}{words}" if words else ""
+
+
+def _reported_ago(found: View) -> str:
+    return f"reported {say_seconds(round(max(0.0, found.guard.report_age or 0.0), 1))} ago"
+
+
 def explain_run(where: Target, found: View, run: RunSeen) -> None:
     """All that is known of why this run is told what it is told."""
     reported = found.reported(run)
     typer.echo(f"\n{run.migration} (run {run.run_id}, pid {run.pid}, {run.usename}): told to {_told(run)}")
     if run.because:
         # What the server finds out by itself, such as that the guard is silent, nobody says.
-        by = {"operator": " (says an operator)", "guard": " (says the guard)"}.get(run.source or "", "")
+        since = f", {ago(reported['since'], found.guard.now_wall)} ago" if "since" in reported else ""
+        by = {"operator": " (says an operator)", "guard": f" (says the guard{since})"}.get(run.source or "", "")
         typer.echo(f"  because {run.because}{'' if run.told == 'lost' else by}")
     if reported:
         _reported(found, reported, paused=run.told == "pause")
@@ -80,12 +90,12 @@ def rules(found: View) -> None:
 
 
 def _reported(found: View, reported: Mapping[str, Any], *, paused: bool = False, with_rules: bool = True) -> None:
-    now, age = found.guard.now_wall, found.guard.report_age or 0.0
+    now = found.guard.now_wall
     effect = ", and it holds" if reported.get("effective") else ", not acknowledged yet"
     # An override lets a migration go on that the guard has paused.
     effect = effect if paused and reported.get("phase") == "paused" else ""
-    stale = f" (reported {say_seconds(age)} ago)" if age > STALE or not found.guard.works else ""
-    typer.echo(f"  the guard's phase: {reported.get('phase')} for {ago(reported.get('since'), now)}{effect}{stale}")
+    age = _reported_ago(found)
+    typer.echo(f"  the guard's phase: {reported.get('phase')} for {ago(reported.get('since'), now)}{effect} ({age})")
     for verdict in reported.get("verdicts", []) if with_rules else ():
         _verdict(verdict, now)
 

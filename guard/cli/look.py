@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from guard.cli.explaining import explain_other, explain_run, named, rules, standing_orders, without_guard
+from guard.cli.explaining import explain_other, explain_run, named, rules, standing, standing_orders, without_guard
 from guard.cli.seen import RunSeen, View, runs, view
 from guard.cli.where import AsJson, Config, Database, Dsn, Target, ask, target, targets
 from guard.cli.words import ago, at, print_json, table, table_with_reasons
@@ -145,7 +145,12 @@ def _line(found: View, run: RunSeen, now: float) -> tuple[tuple[str, ...], str]:
         str(run.rows_done),
         f"{ago(run.last_seen_wall, now)} ago",
     )
-    return columns, run.because or str(reported.get("because", ""))
+    # A reason is that of the moment of the decision, with the ages of then; how things stand is a line of its own.
+    since = f"{ago(reported['since'], now)} ago: " if run.source == "guard" and "since" in reported else ""
+    present = standing(found, reported)
+    return columns, "\n  ".join(
+        [since + (run.because or str(reported.get("because", ""))), *([present] if present else [])]
+    )
 
 
 def _other_line(reported: Mapping[str, Any], now: float) -> tuple[tuple[str, ...], str]:
