@@ -42,6 +42,8 @@ class _Duty:
     task: asyncio.Task[Observation] | None = None
     last: float = float("-inf")
     """When it was asked last."""
+    offered: float = float("-inf")
+    """When it was asked last, or found still busy with the question before."""
     heard: float = float("-inf")
     """When it was asked for what was heard of it last."""
 
@@ -106,6 +108,11 @@ class Watch:
         """Names of the probes, in their order."""
         return tuple(duty.probe.name for duty in self._duties)
 
+    @property
+    def asked(self) -> float:
+        """When the probe that has waited longest was asked: a sign of life of the scheduler, whatever comes back."""
+        return min((duty.offered for duty in self._duties), default=float("inf"))
+
     async def look(self, name: str) -> None:
         """Poll one probe, unless it is still busy or has its rest while nobody migrates."""
         for duty in self._duties:
@@ -115,11 +122,12 @@ class Watch:
     async def _look(self, duty: _Duty) -> None:
         now = time.monotonic()
         if duty.task is not None and not duty.task.done():
+            duty.offered = now
             return
         # A tick that comes a little early must not make the rest twice as long.
         if self.guard.dormant and not duty.probe.cheap and now - duty.last < self.pace.idle - self.pace.poll / 2:
             return
-        duty.last = now
+        duty.last = duty.offered = now
         duty.task = asyncio.create_task(duty.probe.poll(), name=f"{self.name} {duty.probe.name}")
         await asyncio.wait({duty.task}, timeout=self.pace.deadline + OVERDUE)
         if duty not in self._duties:

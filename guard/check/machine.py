@@ -7,12 +7,12 @@ from pathlib import Path
 
 from guard.act.rollback_hook import RollbackHook
 from guard.check.remarks import Remark, fine, problem, warning
-from guard.settings import RollbackSettings, Settings
+from guard.settings import WATCHDOG, RollbackSettings, Settings
 
 
 def check_machine(settings: Settings) -> list[Remark]:
     """What can be said without asking anybody."""
-    remarks = [_state_directory(settings.guard.state_directory)]
+    remarks = [_state_directory(settings.guard.state_directory), *_watchdog(settings)]
     if settings.rollback:
         remarks += _hook("rollback", settings.rollback, settings)
     for name, migration in settings.migrations.items():
@@ -36,6 +36,15 @@ def _state_directory(directory: Path) -> Remark:
         todo = f"install -d -m 700 -o USER {directory}, with the user that the guard runs as"
         return problem(place, f"{directory} cannot be written to by this user", todo)
     return fine(place, f"{directory} " + ("is writable" if standing == directory else "will be made"))
+
+
+def _watchdog(settings: Settings) -> list[Remark]:
+    idle = settings.guard.idle_interval
+    if 2 * idle < WATCHDOG:
+        return []
+    what = f"idle_interval is {idle:g}s; two of them are not below WatchdogSec={WATCHDOG:g}s of the shipped unit"
+    todo = "shorten it, or raise WatchdogSec (systemctl edit migration-guard); until then the daemon asks for more time"
+    return [warning("systemd", what, todo)]
 
 
 def _hook(place: str, hook: RollbackSettings, settings: Settings) -> list[Remark]:

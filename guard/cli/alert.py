@@ -1,4 +1,4 @@
-"""alert --test: does a message get through?"""
+"""alert --test: does a message get through? alert --died: the guard itself has died (guard.cli.died)."""
 
 from __future__ import annotations
 
@@ -13,9 +13,18 @@ from guard.errors import WorldError
 
 def alert(
     test: Annotated[bool, typer.Option("--test", help="Send one message that says it is a test.")] = False,
+    died: Annotated[
+        str | None,
+        typer.Option(
+            "--died", metavar="UNIT", help="Say that this unit of systemd has died; its failure unit calls it."
+        ),
+    ] = None,
     config: Config = None,
 ) -> None:
     """Send a test message to Slack, as the guard would send an alert."""
+    if died is not None:
+        _say_died(died)
+        return
     if not test:
         raise typer.BadParameter("there is only --test: the guard sends the real ones")
     import asyncio
@@ -49,6 +58,17 @@ def alert(
 
     asyncio.run(send())
     typer.echo("The test message was sent.")
+
+
+def _say_died(instance: str) -> None:
+    import asyncio
+
+    from guard.cli.died import death_of, notice_of, state, tell
+
+    shown = state()
+    notice = notice_of(death_of(instance, shown), shown)
+    typer.echo(f"{notice.headline}: {notice.because}. {notice.next_step}")
+    asyncio.run(tell(notice))
 
 
 COMMANDS: dict[str, Callable[..., Any]] = {"alert": alert}

@@ -18,8 +18,10 @@ from pathlib import Path
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from guard.daemon import logs, systemd
+from guard.daemon.health import Health
 from guard.decide import notices
 from guard.errors import ConfigError, GuardError, HeldByAnother, ServerError, WorldError
+from guard.rollbacks import problems_of_hooks
 from guard.settings import Settings, load
 from guard.watch import Watch
 from guard.wiring import Exchange, Household, build, rewire
@@ -43,6 +45,7 @@ def serve(path: Path) -> int:
     """
     settings = load(path)
     lines = logs.begin()
+    _say_warnings(settings)
     try:
         return asyncio.run(_Service(path, settings).run())
     finally:
@@ -58,6 +61,7 @@ class _Service:
         self._household: Household | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._exchanging = asyncio.Lock()
+        self._health = Health()
         self._trouble: str | None = None
         """What was told of the journal."""
         self._refused = ""
@@ -73,7 +77,10 @@ class _Service:
             await self._take_the_lead(household)
             household.outbox.start()
             self._start(household)
-            systemd.tell(READY="1", STATUS=self._status())
+            self._health.fits(self._settings)
+            self._health.ready(household.watches)
+            for words in problems_of_hooks(self._settings):
+                log.error("%s; a rollback that is due will be told to people and not be run", words)
             log.info("guarding %s", ", ".join(watch.name for watch in household.watches))
             await self._until_the_end(household)
         finally:
@@ -143,7 +150,7 @@ class _Service:
                     job.modify(next_run_time=datetime.now(UTC))
             offset = now
             self._say_journal()
-            self._feed_watchdog()
+            self._health.report(self._watches())
 
     def _say_journal(self) -> None:
         """A disk that fails is told once: what is only in memory would be lost with the process."""
@@ -159,21 +166,8 @@ class _Service:
                 watch.guard.tell(draft, time.time())
                 return
 
-    def _feed_watchdog(self) -> None:
-        watches = [watch for watch in self._watches() if not watch.ended.is_set()]
-        if all(time.monotonic() - watch.judged < watch.pace.deadline + 2 * watch.pace.poll + 5 for watch in watches):
-            systemd.tell(WATCHDOG="1", STATUS=self._status())
-
     def _watches(self) -> tuple[Watch, ...]:
         return self._household.watches if self._household else ()
-
-    def _status(self) -> str:
-        said = []
-        for watch in self._watches():
-            phases = [f"{state.migration} {state.phase.value}" for state in watch.guard.states.values()]
-            word = watch.ended_because or watch.guard.publisher.trouble or ", ".join(phases) or watch.guard.mode
-            said.append(f"{watch.name}: {word}")
-        return "; ".join(said)
 
     async def _until_the_end(self, household: Household) -> None:
         """Wait for a signal, or until no database is left to guard."""
@@ -221,8 +215,10 @@ class _Service:
         self._settings, self._refused = settings, ""
         for watch, exchange in steps:
             self._tasks.append(asyncio.create_task(self._exchange(watch, exchange)))
+        _say_warnings(settings)
         log.info("configuration reloaded")
-        systemd.tell(READY="1", STATUS=self._status())
+        self._health.fits(settings)
+        self._health.ready(self._watches())
 
     def _refuse_reload(self, problems: str) -> None:
         for line in problems.splitlines():
@@ -231,7 +227,7 @@ class _Service:
         if problems != self._refused:
             self._refused = problems
             self._tell(notices.reload_refused(problems))
-        systemd.tell(READY="1", STATUS="reload refused, the configuration stays as it was; " + self._status())
+        self._health.reload_refused(self._watches())
 
     async def _exchange(self, watch: Watch, exchange: Exchange) -> None:
         # One at a time: a second reload may come while the probes of the first are still being exchanged.
@@ -247,6 +243,11 @@ class _Service:
         if self._household is None:
             raise WorldError("The daemon is still starting.")
         return self._household
+
+
+def _say_warnings(settings: Settings) -> None:
+    for warning in settings.warnings:
+        log.warning("%s", warning)
 
 
 def _exit_at_once() -> None:

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
+
+_UNSEEN = re.compile(r"[\x00-\x1f\x7f]+")
+_LONGEST = 1000
+"""Characters of a value; the datagram has to fit, and `systemctl status` is one line."""
 
 
 def tell(**words: str) -> None:
@@ -13,9 +18,10 @@ def tell(**words: str) -> None:
         return
     # A leading @ stands for the abstract namespace.
     target = "\0" + address[1:] if address.startswith("@") else address
-    message = "\n".join(f"{key}={value}" for key, value in words.items())
+    # A line feed in a migration's name would begin a message of its own.
+    message = "\n".join(f"{key}={_UNSEEN.sub(' ', value)[:_LONGEST]}" for key, value in words.items())
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as channel:
-            channel.sendto(message.encode(), target)
+            channel.sendto(message.encode(errors="replace"), target)
     except OSError:
         pass

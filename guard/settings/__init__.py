@@ -13,6 +13,7 @@ from guard.settings.loading import load
 from guard.settings.rules import METRICS, ONE_PRIMARY_METRIC, one_primary
 from guard.settings.secret import Secret
 from guard.settings.values import (
+    WATCHDOG,
     DatabaseSettings,
     GuardSettings,
     MigrationSettings,
@@ -26,6 +27,7 @@ from guard.settings.values import (
 __all__ = [
     "METRICS",
     "ONE_PRIMARY_METRIC",
+    "WATCHDOG",
     "DatabaseSettings",
     "GuardSettings",
     "MigrationSettings",

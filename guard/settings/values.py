@@ -18,6 +18,8 @@ from guard.model import Rule
 from guard.postgres.dsn import flaw_of
 from guard.settings.secret import Secret
 
+WATCHDOG = 30.0
+"""WatchdogSec of the units that are shipped, in seconds; it has to be above two idle intervals."""
 SOAK = 600.0
 """Ten minutes: an error rate over some minutes has then seen nothing but the time after the run."""
 

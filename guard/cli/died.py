@@ -1,0 +1,121 @@
+"""alert --died: tell people that the guard itself has died. It needs no configuration file: that may be the cause."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from guard.errors import TellError, WorldError
+from guard.model import EVERYONE, Notice, Severity
+
+_TRIES = 4
+_CODES = {"1": "exited", "2": "killed", "3": "dumped"}
+"""ExecMainCode is a CLD_ number of waitid()."""
+_RESULTS = {
+    "watchdog": "it judged no more, and systemd's watchdog ended it",
+    "timeout": "it did not start or stop in time",
+    "oom-kill": "the machine had no memory left",
+    "exit-code": "it ended by itself",
+    "signal": "a signal ended it",
+    "core-dump": "it crashed",
+    "start-limit-hit": "it died too often, and systemd has given up",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """What systemd knows of the end of a unit: words as in $SERVICE_RESULT, $EXIT_CODE, $EXIT_STATUS; "" unknown."""
+
+    unit: str
+    result: str = ""
+    code: str = ""
+    status: str = ""
+
+    @property
+    def words(self) -> str:
+        """The end as a sentence without its full stop."""
+        told = _RESULTS.get(self.result, f"systemd says: {self.result}" if self.result else "systemd does not say why")
+        how = {"exited": f"exit code {self.status}", "killed": f"SIG{self.status}", "dumped": f"SIG{self.status}"}
+        return f"{told} ({how[self.code]})" if self.code in how and self.status else told
+
+
+def death_of(instance: str, shown: Mapping[str, str]) -> Death:
+    """What the instance of the failure unit says, or systemd's own variables, or else what was noted."""
+    unit, *rest = instance.split(":")
+    if len(rest) == 3:
+        return Death(unit, *rest)
+    # Given to units that OnFailure= starts, by systemd 251 and later.
+    if result := os.environ.get("MONITOR_SERVICE_RESULT"):
+        return Death(unit, result, os.environ.get("MONITOR_EXIT_CODE", ""), os.environ.get("MONITOR_EXIT_STATUS", ""))
+    code = _CODES.get(shown.get("ExecMainCode", ""), "")
+    return Death(unit, shown.get("Result", ""), code, shown.get("ExecMainStatus", "") if code == "exited" else "")
+
+
+def state() -> dict[str, str]:
+    """How the unit stands some seconds later, as the failure unit has noted it; {} where it has not."""
+    try:
+        text = (Path(os.environ["RUNTIME_DIRECTORY"]) / "state").read_text()
+    except (KeyError, OSError):
+        return {}
+    return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+
+
+def notice_of(death: Death, shown: Mapping[str, str]) -> Notice:
+    """What people are told."""
+    host, restarts = socket.gethostname(), shown.get("NRestarts", "")
+    match shown.get("ActiveState"):
+        case "active":
+            back, severity = "systemd has started it again, and it guards", Severity.WARNING
+        case "failed":
+            back, severity = "It is NOT running, and systemd does not start it again", Severity.CRITICAL
+        case None:
+            back, severity = "Whether it runs again is not known", Severity.CRITICAL
+        case _:
+            back, severity = "It is NOT running yet; systemd starts it again and again", Severity.CRITICAL
+    means = (
+        "Meanwhile migrations that ask hold by themselves once the lease has ended, and nothing is cancelled or rolled "
+        "back"
+    )
+    return Notice(
+        notice_id=f"died-{uuid.uuid4().hex}",
+        at_wall=time.time(),
+        database="all that it guards",
+        migration=EVERYONE,
+        run_id=None,
+        kind="guard_died",
+        severity=severity,
+        headline=f"the guard itself has died on {host}",
+        because=f"{death.unit}: {death.words}",
+        next_step=f"{back}. {means}.",
+        commands=(f"systemctl status '{death.unit}'", f"journalctl -u '{death.unit}' -n 100"),
+        fields={"Unit": death.unit, "Host": host} | ({"Restarts": restarts} if restarts not in {"", "0"} else {}),
+    )
+
+
+async def tell(notice: Notice) -> None:
+    """Send it, and try again where that can help. Raises TellError, WorldError."""
+    import asyncio
+
+    from guard.settings.environment import Environment
+    from guard.tell.slack import SlackWebhook
+
+    environment = Environment()
+    secret = environment.slack() or environment.slack_credential()
+    if secret is None:
+        raise WorldError("Nobody is told that the guard has died: there is no systemd credential slack-webhook.")
+    webhook = SlackWebhook(secret.reveal())
+    try:
+        for tries_left in reversed(range(_TRIES)):
+            try:
+                return await webhook.send(notice)
+            except TellError as wrong:
+                if not (wrong.again and tries_left):
+                    raise
+                await asyncio.sleep(min(wrong.after or 3.0, 20.0))
+    finally:
+        await webhook.close()
