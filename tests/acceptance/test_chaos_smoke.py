@@ -15,6 +15,7 @@ from guard.demo.embedded import Binaries
 from tests.acceptance.house import ROOT
 from tests.acceptance.test_demo import left_in, said
 from tests.chaos.database_faults import FAULTS
+from tests.chaos.faults import together
 from tests.chaos.permission import SLACK, Lease, Permission, Told
 from tests.chaos.plan import plan
 from tests.waiting import wait_for
@@ -24,7 +25,7 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(180)]
 
 def test_the_same_seed_gives_the_same_faults_at_the_same_times_and_each_kind_before_any_comes_twice() -> None:
     lengths = {name: fault.lengths for name, fault in FAULTS.items()}
-    first, again, other = (plan(seed, 3000, 20, lengths) for seed in (1, 1, 2))
+    first, again, other = (plan(seed, 3000, 20, lengths, together) for seed in (1, 1, 2))
     assert first == again
     assert [slot.name for slot in first] != [slot.name for slot in other]
     assert {slot.name for slot in first[: len(FAULTS)]} == FAULTS.keys()

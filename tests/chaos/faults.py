@@ -60,6 +60,11 @@ class Fault:
     flows: bool = False
     """Nobody may be held up by it."""
 
+    def within(self, other: Fault) -> Fault:
+        """Both at once: what either may do is allowed, and nothing is asked for that only one alone must keep."""
+        breaks, cancels, mute = self.breaks or other.breaks, self.cancels or other.cancels, self.mute or other.mute
+        return Fault(other.act, other.lengths, breaks=breaks, cancels=cancels, mute=mute)
+
 
 BREACH = POLL + FRESH_FOR + 0.3
 """Seen at the next poll, judged and written at once, believed for `fresh_for`; and a moment for the web server."""
@@ -94,6 +99,26 @@ def fault(
         return act
 
     return enter
+
+
+_GROUPS = {
+    "server": ("primary", "backend"),
+    "rows": ("lease", "lock", "operator", "pg_monitor"),
+    "source": ("metric", "Slack", "reload of a stricter"),
+    "guard": ("guard", "reload of a wrong", "session", "line of the guard"),
+    "migration": ("migration", "line of the migration"),
+    "standby": ("standby", "walreceiver", "replay"),
+}
+
+
+def together(name: str, other: str) -> bool:
+    """Whether one can happen within the other: not two of a thing, nor a crash within what holds a session open."""
+    groups = {_group(name), _group(other)}
+    return len(groups) == 2 and groups != {"server", "rows"} and not any("override" in each for each in (name, other))
+
+
+def _group(name: str) -> str:
+    return next(group for group, beginnings in _GROUPS.items() if name.startswith(beginnings))
 
 
 # -- the guard ---------------------------------------------------------------------------------------------------------
@@ -172,6 +197,7 @@ def _migration_frozen(scene: Scene) -> Iterator[None]:
         yield
     finally:
         scene.world.migrations[scene.index].send(signal.SIGCONT)
+        scene.place.thawed.append(time.time())
 
 
 # -- lines -------------------------------------------------------------------------------------------------------------

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from tests.chaos.faults import Fault
 from tests.chaos.plan import Slot
 
+TWO = "two at once"
+
 
 @dataclass
 class Happened:
@@ -35,9 +37,14 @@ class Happened:
         over = time.time() if self.healed is None else self.healed
         return began <= over + margin and ended >= self.at - 0.2
 
+    @property
+    def name(self) -> str:
+        """Of the fault, or of both."""
+        return self.slot.name + (f" + {self.slot.second.name}" if self.slot.second else "")
+
     def line(self, zero: float) -> str:
         """One line for people."""
-        words = [f"{_clock(self.at - zero)}  #{self.slot.number:<3} {self.slot.name}"]
+        words = [f"{_clock(self.at - zero)}  #{self.slot.number:<3} {self.name}"]
         words += [f"({self.place})"] if self.fault.alone else []
         words += [f"{self.healed - self.at:.1f} s"] if self.healed else ["..."]
         words += [f"paused after {self.paused_after:.2f} s"] if self.paused_after is not None else []
@@ -66,8 +73,9 @@ class History:
         """Fault, how often, time to pause and to resume (median, maximum), worst request of the application."""
         head = f"{'fault':<46} {'times':>5}  {'to pause, s':>13}  {'to resume, s':>13}  {'worst request, ms':>17}"
         lines = [head, f"{'':<46} {'':>5}  {'median    max':>13}  {'median    max':>13}"]
-        for name in sorted({each.slot.name for each in self.faults}):
-            same = [each for each in self.faults if each.slot.name == name]
+        names = sorted({each.slot.name for each in self.faults if not each.slot.second})
+        for name in [*names, *([TWO] if any(each.slot.second for each in self.faults) else [])]:
+            same = [each for each in self.faults if (TWO if each.slot.second else each.slot.name) == name]
             paused = _pair(each.paused_after for each in same)
             resumed = _pair(each.resumed - each.healed for each in same if each.resumed and each.healed)
             worst = f"{max(each.worst for each in same) * 1000:>10.0f}"

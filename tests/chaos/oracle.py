@@ -139,20 +139,14 @@ class Oracle:
         with place.database.connect() as connection:
             permission = Permission.read(connection, since - 30, self.world.crashes)
         for start in starts:
-            if not permission.allowed(start) and not self._thawed(place, start):
+            # Stopped between its answer and its batch, nobody can ask again.
+            thawed = any(0 <= start - at < NOISE for at in place.thawed)
+            if not permission.allowed(start) and not thawed:
                 clock = start - self.history.zero
                 raise Violation(
                     f"{place.name}: a batch was begun at {clock:.2f} s without permission; {permission.words(start)}"
                 )
         self._checked[place.name] = horizon
-
-    def _thawed(self, place: Place, start: float) -> bool:
-        """Whether the migration was stopped between its question and its batch: nobody can ask in that instant."""
-        return any(
-            each.slot.name == "migration frozen" and each.place == place.name
-            and each.healed is not None and 0 <= start - each.healed < NOISE
-            for each in self.history.faults
-        )  # fmt: skip
 
     # -- after each fault ----------------------------------------------------------------------------------------------
 

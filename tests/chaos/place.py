@@ -77,6 +77,8 @@ class Place:
     generation: int = 1
     renewals: list[float] = field(default_factory=list)
     """Wall times at which a migration had come to its end, and the next began."""
+    thawed: list[float] = field(default_factory=list)
+    """Wall times at which its migration went on after SIGSTOP."""
     may_abort: bool = False
     """A migration that is told to abort is no surprise."""
     wrong: list[str] = field(default_factory=list)

@@ -6,13 +6,17 @@ It does not know what a fault does.
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 LEAD_IN = 3.0
 """Seconds of calm before the first fault."""
 RECOVERY = 0.55
 """At most this part of the time between two faults is fault; the rest is for the world to recover."""
+
+
+DOUBLE = 4
+"""Each so many faults a second one happens within the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +31,20 @@ class Slot:
     """Seconds."""
     key: int
     """Seed of everything that the fault draws by itself."""
+    second: Slot | None = None
+    """Another one, `at` so many seconds after this one, and over before it."""
 
 
-def plan(seed: int, seconds: float, every: float, lengths: Mapping[str, tuple[float, float]]) -> list[Slot]:
-    """Faults for *seconds*, one each *every*; each kind once before any comes again. *lengths* are by name."""
+Together = Callable[[str, str], bool]
+
+
+def plan(
+    seed: int, seconds: float, every: float, lengths: Mapping[str, tuple[float, float]], together: Together
+) -> list[Slot]:
+    """Faults for *seconds*, one each *every*; each kind once before any comes again.
+
+    *lengths* are by name; *together* says of two names whether one may happen within the other.
+    """
     dice = random.Random(seed)  # noqa: S311 -- not a secret
     bag: list[str] = []
     slots: list[Slot] = []
@@ -40,5 +54,15 @@ def plan(seed: int, seconds: float, every: float, lengths: Mapping[str, tuple[fl
             dice.shuffle(bag)
         name = bag.pop()
         length = min(dice.uniform(*lengths[name]), every * RECOVERY)
-        slots.append(Slot(len(slots) + 1, at, name, length, dice.randrange(2**32)))
+        slot = Slot(len(slots) + 1, at, name, length, dice.randrange(2**32))
+        others = [other for other in sorted(lengths) if together(name, other)]
+        if slot.number % DOUBLE == 0 and others:
+            slot = replace(slot, second=_within(slot, dice.choice(others), lengths, dice))
+        slots.append(slot)
     return slots
+
+
+def _within(slot: Slot, name: str, lengths: Mapping[str, tuple[float, float]], dice: random.Random) -> Slot:
+    delay = dice.uniform(0.0, slot.length / 2)
+    length = min(dice.uniform(*lengths[name]), slot.length - delay)
+    return Slot(slot.number, delay, name, length, dice.randrange(2**32))

@@ -6,7 +6,7 @@ import random
 import time
 
 from tests.chaos import database_faults
-from tests.chaos.faults import Scene
+from tests.chaos.faults import Scene, together
 from tests.chaos.history import Happened, History
 from tests.chaos.oracle import Oracle, Violation
 from tests.chaos.plan import Slot, plan
@@ -23,7 +23,7 @@ KINDS = database_faults.FAULTS
 def run(seed: int, seconds: float, *, every: float, only: str = "", rows: int) -> int:
     """Chaos for so many seconds; the exit code."""
     chosen = {name: each for name, each in KINDS.items() if any(word.strip() in name for word in only.split(","))}
-    slots = plan(seed, seconds, every, {name: each.lengths for name, each in chosen.items()})
+    slots = plan(seed, seconds, every, {name: each.lengths for name, each in chosen.items()}, together)
     say(f"chaos: seed {seed}, {len(slots)} faults of {len(chosen)} kinds, one each {every:g} s")
     with World(PLACES, standbys=2, rows=rows) as world:
         say(f"logs in {world.directory} (kept where something is wrong)")
@@ -62,17 +62,30 @@ class _Soak:
     def play(self, slot: Slot) -> None:
         """One fault: wait for its time, let it begin, last, be healed, and the world recover."""
         self._look_until(self.history.zero + slot.at)
-        dice = random.Random(slot.key)  # noqa: S311 -- not a secret
-        index = dice.randrange(len(self.world.places))
-        place = self.world.places[index]
-        fault = KINDS[slot.name]
-        happened = Happened(slot, fault, place.name, at=time.time())
+        fault, scene = KINDS[slot.name], self._scene(slot)
+        if slot.second is not None:
+            fault = fault.within(KINDS[slot.second.name])
+        happened = Happened(slot, fault, scene.place.name, at=time.time())
         self.history.faults.append(happened)
-        with fault.act(Scene(self.world, place, index, dice=dice, length=slot.length)):
-            self._look_until(time.time() + slot.length)
+        with KINDS[slot.name].act(scene):
+            self._last(slot)
         happened.healed = time.time()
         self.oracle.settle(happened, CONVERGED_WITHIN)
         say(happened.line(self.history.zero))
+
+    def _last(self, slot: Slot) -> None:
+        """The time of a fault, and what happens within it."""
+        until = time.time() + slot.length
+        if slot.second is not None:
+            self._look_until(time.time() + slot.second.at)
+            with KINDS[slot.second.name].act(self._scene(slot.second)):
+                self._last(slot.second)
+        self._look_until(until)
+
+    def _scene(self, slot: Slot) -> Scene:
+        dice = random.Random(slot.key)  # noqa: S311 -- not a secret
+        index = dice.randrange(len(self.world.places))
+        return Scene(self.world, self.world.places[index], index, dice=dice, length=slot.length)
 
     def end(self) -> None:
         """All is healed: the books must be right."""
