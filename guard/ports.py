@@ -6,7 +6,7 @@ them. That an adapter fits its protocol is proved by the type checker where it i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -206,3 +206,5 @@ class Hands:
     """By migration; `*` for those without one of their own."""
     verifiers: Mapping[str, Verifier] = field(default_factory=dict)
     """By migration as `hooks`; not every hook has one."""
+    troubles: Callable[[], Mapping[str, str]] = dict
+    """Why people are not reached at the moment, by channel; a channel that works is not in it."""

@@ -84,6 +84,7 @@ def build(settings: Settings) -> Household:
             journal=journal.of(database.name),
             hooks=hooks_of(settings, database.name),
             verifiers=verifiers_of(settings, database),
+            troubles=lambda: outbox.troubles,
         )
         guard = Guard(_options(settings, hosts, database.name), hands, lambda: uuid.uuid4().hex)
         watch = Watch(guard, _probes(settings, hosts, database), _pace(settings), outbox.wake)

@@ -25,6 +25,12 @@ def without_guard(name: str) -> None:
     typer.echo(f"  abort:   select migration_guard.order_abort('{quoted}', 'YOUR NAME', 'REASON');")
 
 
+def channel_troubles(found: View) -> None:
+    """One line a way to people that does not work: whoever waits for a message there waits in vain."""
+    for channel, trouble in (found.guard.report or {}).get("troubles", {}).items():
+        typer.echo(f"  {channel} does not get through ({_reported_ago(found)}): {trouble}")
+
+
 def standing_orders(orders: Iterable[OrderSeen], now: float) -> None:
     """One line an order that stands."""
     for order in orders:

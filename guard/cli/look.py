@@ -8,7 +8,16 @@ from typing import Annotated, Any
 
 import typer
 
-from guard.cli.explaining import explain_other, explain_run, named, rules, standing, standing_orders, without_guard
+from guard.cli.explaining import (
+    channel_troubles,
+    explain_other,
+    explain_run,
+    named,
+    rules,
+    standing,
+    standing_orders,
+    without_guard,
+)
 from guard.cli.seen import RunSeen, View, runs, view
 from guard.cli.where import AsJson, Config, Database, Dsn, Target, ask, target, targets
 from guard.cli.words import ago, at, print_json, table, table_with_reasons
@@ -121,6 +130,7 @@ def _show(name: str, found: View | str) -> None:
         typer.echo(f"{name}: {found}")
         return
     typer.echo(f"{name}: {found.guard.words}.")
+    channel_troubles(found)
     if not found.guard.works:
         without_guard("NAME")
     standing_orders(found.orders, found.guard.now_wall)

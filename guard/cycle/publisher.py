@@ -6,7 +6,7 @@ A guard that cannot write its order cannot beat, so a migration never goes on un
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from guard.cycle.ledger import Ledger
 from guard.decide.machine import ORDERS
@@ -32,6 +32,8 @@ class Bulletin:
     states: Sequence[State]
     rests_for: float
     report: Callable[[], Mapping[str, object]]
+    troubles: Mapping[str, str] = field(default_factory=dict)
+    """Of the channels to people; where they cannot be told, `status` must tell."""
 
 
 class Publisher:
@@ -47,6 +49,7 @@ class Publisher:
         self._kinds: dict[str, OrderKind] | None = None
         """Of the orders in force; None where another guard may have written others, so that the next are new ones."""
         self._mode = ""
+        self._troubles: Mapping[str, str] = {}
         self._last_beat: float | None = None
         self._last_report: float | None = None
         self._last_sign: float | None = None
@@ -64,6 +67,7 @@ class Publisher:
         orders = orders_of(bulletin.states, observing=bulletin.mode == "observing")
         kinds = {name: order.kind for name, order in orders.items()}
         changed = kinds != self._kinds or bulletin.mode != self._mode or bool(ledger.events)
+        changed = changed or bulletin.troubles != self._troubles
         if not self.leading or not (changed or self._beat_due(bulletin)):
             await self._show_life(bulletin.now)
             return
@@ -88,6 +92,7 @@ class Publisher:
         self.epoch, self._kinds, self._mode = publication.epoch, kinds, bulletin.mode
         self.last_event_id = max(self.last_event_id, last)
         self._last_beat = self._last_sign = bulletin.now
+        self._troubles = bulletin.troubles
         self._last_report = bulletin.now if reporting else self._last_report
         self._hands.gate.want(frozenset(name for name, kind in kinds.items() if kind is OrderKind.PAUSE))
 

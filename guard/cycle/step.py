@@ -240,13 +240,15 @@ class Guard:
 
     def _bulletin(self, now: float, wall: float) -> Bulletin:
         states, mode, orders = tuple(self.states.values()), self.mode, self._operators.known
+        troubles = dict(self.hands.troubles())
         return Bulletin(
             now=now,
             mode=mode,
             beating=not self.dormant,
             states=states,
             rests_for=self.board.rests_on(now),
-            report=lambda: report(states, self.board.finding, orders, mode=mode, now=now, wall=wall),
+            report=lambda: report(states, self.board.finding, orders, troubles, mode=mode, now=now, wall=wall),
+            troubles=troubles,
         )
 
     # -- what follows --------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from guard.decide import notices
 from guard.decide.machine import ORDERS
@@ -16,6 +16,7 @@ def report(
     states: Sequence[State],
     finding: Callable[[str], Finding],
     orders: Sequence[OperatorOrder],
+    troubles: Mapping[str, str],
     *,
     mode: str,
     now: float,
@@ -23,13 +24,15 @@ def report(
 ) -> dict[str, object]:
     """Everything that a person may ask of this guard, as a JSON object. Times are Unix seconds.
 
-    `orders` are those of operators that people have been told of: the next guard tells the others.
+    `orders` are those of operators that people have been told of: the next guard tells the others. `troubles` say why
+    people are not reached.
     """
     return {
         "mode": mode,
         "at": wall,
         "runs": [_run(state, finding(state.migration), now, wall) for state in states],
         "rules": [_verdicts(finding, now, wall)] if not states else [],
+        "troubles": dict(troubles),
         "told_orders": [dataclasses.asdict(order) for order in orders],
     }
 

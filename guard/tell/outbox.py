@@ -83,6 +83,11 @@ class Outbox:
             for line in self._lines
         }
 
+    @property
+    def troubles(self) -> Mapping[str, str]:
+        """Why the last attempt failed, by channel; empty where all is well. Cheap enough for each judgement."""
+        return {line.messenger.name: line.trouble for line in self._lines if line.trouble is not None}
+
     def start(self) -> None:
         """Begin with what was left over from the last time."""
         self._tasks = [asyncio.create_task(line.run(), name=f"tell {line.messenger.name}") for line in self._lines]
