@@ -6,6 +6,7 @@ ledger.py    events and notices that wait to be written
 publisher.py orders and beat in one write
 acting.py    what a decision has the guard do, and what came of it
 chores.py    acts that take their time: clearing a queue, rolling a run back
+flapping.py  what comes and goes, so that people are told a few times only
 trouble.py   whether orders can be given at all, as news
 operators.py what humans ordered, as news
 values.py    what crosses between the cycle and its caller

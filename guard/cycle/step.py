@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from guard.cycle.acting import Acting, Duty, hook_of
 from guard.cycle.board import Board
+from guard.cycle.flapping import Flapping
 from guard.cycle.lasting import Clocks, is_newer, shifted
 from guard.cycle.ledger import Ledger
 from guard.cycle.operators import Operators
@@ -48,6 +49,7 @@ class Guard:
         self._operators = Operators()
         self._trouble = Trouble()
         self._clocks = Clocks()
+        self._flapping = Flapping()
         self._taken_up = False
         self._saved: tuple[dict[Key, State], int] = ({}, 0)
         self._next_lead = 0.0
@@ -137,6 +139,9 @@ class Guard:
             return Step(self._next_lead, ())
         self._meet(now, wall)
         self._hear_operators(wall)
+        for key, draft in self._flapping.overdue(now):
+            if key in self.states:
+                self._ledger.record("lasts", self.states[key], draft, wall=wall)
         decisions, due = [], None
         for state in tuple(self.states.values()):
             finding = self.board.finding(state.migration)
@@ -267,7 +272,7 @@ class Guard:
                 if draft is None or self._acting.needless(state)
                 else looking_back(draft, self.states[_key(state)], wall)
             )
-            self._ledger.record(kind, state, told, wall=wall)
+            self._ledger.record(kind, state, self._flapping.damped(told, state), wall=wall)
             if state.phase in _ORDERED:
                 # A rollback goes on without the guard, and an override suspends its orders: neither may let it go on.
                 due = "a rollback is due: " if state.phase is Phase.ROLLING_BACK else ""
