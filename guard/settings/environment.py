@@ -41,7 +41,12 @@ class Environment(BaseSettings):
         if self.credentials_directory is None:
             return None
         path = Path(self.credentials_directory) / CREDENTIAL
-        return Secret(str(path), path=path) if path.exists() else None
+        try:
+            there = path.exists()
+        except OSError:
+            # Commands beside the daemon (ExecReload=) may not look into its credentials; who needs it will be told.
+            there = True
+        return Secret(str(path), path=path) if there else None
 
     def state(self) -> Path:
         """$STATE_DIRECTORY (of several, the first), or the user's own state folder."""

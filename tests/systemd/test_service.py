@@ -4,8 +4,11 @@ import time
 
 import pytest
 
-from tests.acceptance.house import NOISE
+from guard.demo.proxy import Proxy
+from tests.acceptance.house import NOISE, House
 from tests.fix_matrix import Took
+from tests.slack_server import HANG
+from tests.systemd.machine import Machine
 from tests.systemd.service import Service
 from tests.waiting import wait_for
 
@@ -40,3 +43,70 @@ def test_a_wedged_daemon_is_killed_and_started_again_and_what_was_paused_stays_p
     house.load(0)
     house.wait_event("resumed")
     migrating.wait_starts()
+
+
+@pytest.mark.fault(9)
+def test_a_wrong_file_fails_the_reload_leaves_the_old_one_in_force_and_is_in_the_status_until_it_is_mended(
+    service: Service,
+) -> None:
+    service.configure()
+    service.start()
+    machine, house, right = service.machine, service.house, service.text()
+    migrating = house.wait_migrating()
+    wrong = right.replace('"> 5"', '"> 5 furlongs"')
+    line = 1 + wrong.splitlines().index('pause   = "> 5 furlongs"')
+    machine.write(service.file, wrong)
+    assert machine.code("systemctl", "reload", service.unit) != 0
+    assert f"{service.file}:{line}: " in service.log(), service.log()
+    # Who sends the signal by hand hears of it as well, and not for a moment only.
+    service.send("HUP")
+    service.wait_status("reload refused at ")
+    house.load(4)
+    migrating.wait_starts(10)
+    assert "reload refused at " in service.status
+    assert "backfill running" in service.status
+    machine.write(service.file, right.replace('"> 5"', '"> 3"'))
+    machine.run("systemctl", "reload", service.unit)
+    assert "> 3" in house.wait_event("paused", within=5)[2]
+    assert "reload refused" not in service.status
+
+
+def test_a_daemon_that_cannot_start_for_its_file_is_not_tried_again_and_people_are_told(service: Service) -> None:
+    service.configure()
+    service.machine.write(service.file, "nonsense = 1\n")
+    assert service.machine.code("systemctl", "start", service.unit) != 0
+    service.machine.wait_shown(service.unit, ActiveState="failed", Result="exit-code", NRestarts="0")
+    wait_for(lambda: "it ended by itself (exit code 2)" in service.told(), within=20, message=service.told)
+    assert "It is NOT running, and systemd does not start it again" in service.told()
+    assert len(service.house.slack.requests) == 1
+
+
+@pytest.mark.fault(4)
+def test_it_stops_in_time_with_exit_0_although_everything_hangs(service: Service, proxy: Proxy, took: Took) -> None:
+    house = service.house
+    house.dsn = proxy.dsn(house.database.dsn("guard_login"))
+    house.slack.script += [HANG] * 20
+    service.configure()
+    service.start()
+    house.wait_migrating()
+    wait_for(lambda: house.slack.tried, message="Slack to be told of the start")
+    proxy.freeze()
+    with took.within(5 + NOISE):
+        service.machine.run("systemctl", "stop", service.unit)
+    shown = {name: service.machine.shown(service.unit, name) for name in ("ActiveState", "Result", "ExecMainStatus")}
+    assert shown == {"ActiveState": "inactive", "Result": "success", "ExecMainStatus": "0"}
+
+
+def test_an_instance_has_its_own_file_state_and_credentials(machine: Machine, house: House) -> None:
+    service = Service(machine, house, "shop")
+    try:
+        service.configure()
+        service.start()
+        house.wait_migrating()
+        house.load(9)
+        service.wait_status("main: backfill paused since ")
+        wait_for(lambda: "paused" in service.told(), message=service.told)
+        user = machine.run("stat", "-c", "%U %a", "/var/lib/private/migration-guard-shop/journal.sqlite")
+        assert user in {"migration-guard-shop 600", "UNKNOWN 600"}, user
+    finally:
+        service.close()
