@@ -8,12 +8,28 @@ from collections.abc import Sequence
 from guard.decide.ladder import Circumstances
 from guard.judge.findings import concerns, find
 from guard.judge.verdicts import Streak, judge
-from guard.model import EVERYONE, Ask, Finding, OperatorOrder, Phase, Reading, Roster, Rule, Run, Sample, State, Verdict
+from guard.model import (
+    EVERYONE,
+    Ask,
+    Finding,
+    OperatorOrder,
+    Phase,
+    Reading,
+    Roster,
+    Rule,
+    Run,
+    Sample,
+    Silence,
+    State,
+    Verdict,
+)
 from guard.ports import Observation
 
 _AT_WORK = (Phase.RUNNING, Phase.STRAINED, Phase.PAUSED, Phase.SOAKING, Phase.ROLLING_BACK)
 OF_ALL_HOSTS = "database."
 """How sensors begin that do not depend on which host leads."""
+ROSTER = "roster"
+"""The sensor that holds the reason while the roster cannot be read."""
 GONE_AFTER = 3.0
 """Seconds that a registered session must be missing before its migration counts as vanished."""
 POOLED_GONE_AFTER = 900.0
@@ -42,6 +58,7 @@ class Board:
                 self.samples[sample.sensor] = sample
         if observation.roster is not None:
             self.roster = observation.roster
+            self.samples.pop(ROSTER, None)
 
     def moved_to(self, home: str) -> None:
         """The guard leads on this server and timeline now: what was read on another one says nothing about it.
@@ -52,6 +69,12 @@ class Board:
             self.samples = {name: sample for name, sample in self.samples.items() if name.startswith(OF_ALL_HOSTS)}
             self.roster, self._missing_since, self._rested_at = None, {}, None
         self._home = home
+
+    @property
+    def blind(self) -> str:
+        """Why nobody can see who is here; empty where one can."""
+        sample = self.samples.get(ROSTER)
+        return sample.why if isinstance(sample, Silence) else ""
 
     def acted(self, rule: str, now: float) -> None:
         """A queue was cleared by this rule: what was read before says nothing about a need to act again."""

@@ -16,7 +16,7 @@ from guard.cycle.lasting import Clocks, is_newer, shifted
 from guard.cycle.ledger import Ledger
 from guard.cycle.operators import Operators
 from guard.cycle.publisher import Bulletin, Publisher
-from guard.cycle.trouble import Trouble
+from guard.cycle.trouble import SIGHT, SIGNAL, Trouble
 from guard.cycle.values import Chore, Key, Options, Result, Step
 from guard.cycle.words import looking_back, report
 from guard.decide import notices
@@ -28,7 +28,8 @@ from guard.judge.findings import what_would_resume
 from guard.model import EVERYONE, Finding, Phase, Run, State
 from guard.ports import Hands, Hook, Observation, Verifier
 
-LEAD_AGAIN_AFTER = 1.0
+LEAD_AGAIN_AFTER, LEAD_SELDOM_AFTER, SELDOM_AFTER = 1.0, 5.0, 30.0
+"""Seconds between two tries to take the lead: at first, and once it has been in vain for so long."""
 
 _ORDERED = (Phase.ROLLING_BACK, Phase.ABORTED)
 """Phases that a guard which only observes does not enter."""
@@ -47,7 +48,7 @@ class Guard:
         self._closed: set[int] = set()
         self._acting = Acting(self.states, self._ledger)
         self._operators = Operators()
-        self._trouble = Trouble()
+        self._mute, self._blind = Trouble(SIGNAL), Trouble(SIGHT)
         self._clocks = Clocks()
         self._flapping = Flapping()
         self._taken_up = False
@@ -162,15 +163,22 @@ class Guard:
         return tuple(chore for decision in decisions for chore in self._acting.chores(decision, duty))
 
     def _say_trouble(self, now: float, wall: float) -> None:
-        draft = self._trouble.news(self.publisher.trouble, now, awake=not self.dormant)
-        if draft is not None:
-            self._ledger.notify(draft, wall)
+        awake, trouble = not self.dormant, self.publisher.trouble
+        news = [self._mute.news(trouble, now, awake=awake)]
+        if not trouble:
+            # A server that cannot be reached shows nobody either: one piece of news, and not two.
+            news.append(self._blind.news(self.board.blind, now, awake=awake))
+        for draft in news:
+            if draft is not None:
+                self._ledger.notify(draft, wall)
 
     async def _lead_again(self, now: float) -> None:
         self.publisher.leading &= self.hands.signal.usable
         if self.publisher.leading or now < self._next_lead:
             return
-        self._next_lead = now + LEAD_AGAIN_AFTER
+        # A server that restarts is back in a moment; one that refuses a password would write down each try.
+        lasting = self._mute.lasted(now) >= SELDOM_AFTER
+        self._next_lead = now + (LEAD_SELDOM_AFTER if lasting else LEAD_AGAIN_AFTER)
         try:
             await self.lead()
         except (ServerError, WrongServer, NotInstalled) as error:

@@ -1,34 +1,70 @@
-"""Whether the guard can give orders at all, as news: told once it has lasted, and again once it is over.
+"""Whether the guard can give orders at all, and see who is here, as news: told once it has lasted, and when it is over.
 
-While it cannot, it cannot beat either, and every migration holds by itself when the lease ends.
+While it cannot give orders it cannot beat either, and every migration holds by itself when the lease ends.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from guard.decide.notices import Draft
 from guard.model import Severity
 
 LASTS = 3.0
 """Seconds: a server that restarts is back before, and one notice is enough for a night."""
-_NEXT = "Migrations hold by themselves when the lease ends. The guard tries again each second."
+ASLEEP = 60.0
+"""The same while nobody is known to migrate, where that is just what cannot be known."""
 _ABOUT = "migration-guard"
 
 
-class Trouble:
-    """Remembers since when nothing could be published, and whether people know."""
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """What people are told of one kind of trouble."""
 
-    def __init__(self) -> None:
+    kind: str
+    headline: str
+    next_step: str
+    over: Draft
+    asleep: float
+    """Seconds that it must last where nobody migrates, before anybody is woken."""
+
+
+SIGNAL = Wording(
+    "cannot_signal",
+    "cannot signal",
+    "Migrations hold by themselves when the lease ends. The guard goes on trying.",
+    Draft("can_signal", Severity.INFO, "can signal again", "orders are written", about=_ABOUT),
+    asleep=float("inf"),
+)
+SIGHT = Wording(
+    "cannot_see",
+    "cannot see who migrates",
+    "Those that run are judged as before, new ones wait, and no end of one is noticed. The guard goes on trying.",
+    Draft("can_see", Severity.INFO, "can see who migrates again", "runs and sessions are read", about=_ABOUT),
+    asleep=ASLEEP,
+)
+
+
+class Trouble:
+    """Remembers since when it lasts, and whether people know."""
+
+    def __init__(self, wording: Wording) -> None:
+        self._wording = wording
         self._since: float | None = None
         self._told = False
 
+    def lasted(self, now: float) -> float:
+        """For how many seconds by now; 0 where all is well."""
+        return 0.0 if self._since is None else now - self._since
+
     def news(self, trouble: str, now: float, *, awake: bool) -> Draft | None:
         """What people must be told now. Nobody is woken for a database in which nobody migrates."""
+        words = self._wording
         if not trouble:
             told, self._since, self._told = self._told, None, False
-            over = Draft("can_signal", Severity.INFO, "can signal again", "orders are written", about=_ABOUT)
-            return over if told else None
+            return words.over if told else None
         self._since = now if self._since is None else self._since
-        if self._told or not awake or now - self._since < LASTS:
+        if self._told or self.lasted(now) < (LASTS if awake else words.asleep):
             return None
         self._told = True
-        return Draft("cannot_signal", Severity.CRITICAL, "cannot signal", trouble, _NEXT, about=_ABOUT)
+        return Draft(words.kind, Severity.CRITICAL, words.headline, trouble, words.next_step, about=_ABOUT)
