@@ -1,10 +1,12 @@
 """A standby is promoted and the guard knows both hosts: it leads on the new primary, and the old side stands still."""
 
 import time
+from collections.abc import Callable
 
 import pytest
 
 from guard.demo.embedded import Cluster, Server
+from guard.demo.proxy import Proxy
 from tests.acceptance.conftest import Alone
 from tests.acceptance.house import FRESH_FOR, LEASE, NOISE, House
 from tests.fix_matrix import Took
@@ -85,3 +87,59 @@ def test_a_standby_promoted_beside_the_living_primary_is_followed_and_the_old_si
     on_the_new_side.wait_starts()
     assert max(left_behind.starts) < promoted + LEASE + FRESH_FOR + NOISE
     assert "Traceback" not in daemon.text()
+
+
+@pytest.mark.fault(19)
+def test_after_the_primary_died_the_guard_leads_on_the_promoted_one_and_pauses_there_when_the_old_one_comes_back(
+    pair: Pair, took: Took
+) -> None:
+    house = pair.house
+    daemon = house.serve()
+    migrating = house.wait_migrating()
+    term = house.lease()["term"]
+    pair.cluster.wait_replayed()
+    pair.old.kill()
+    assert migrating.wait() == 1  # its connection is gone
+    pair.new.promote()
+    promoted = time.time()
+    # No word of before counts on the new timeline; a quick guard may have led there already.
+    assert pair.term(pair.new) == 0 or pair.term(pair.new) > term
+    pair.wait_led(term)
+    took(time.time() - promoted)
+    assert time.time() - promoted < 5 + NOISE
+    pair.look_at(pair.new)
+    again = house.wait_migrating()
+    assert min(at for at in again.starts if at > promoted) > house.wait_event("started", 2)[1]
+
+    # Nobody told the old one, and it takes itself for the primary still.
+    pair.old.start()
+    back = time.time()
+    _, paused, because = house.wait_event("paused", within=5)
+    assert "two primaries: 127.0.0.1:" in because
+    assert "(timeline 1)" in because
+    assert "(timeline 2)" in because
+    assert paused < back + 2 + NOISE
+    assert pair.term(pair.old) == 0
+    pair.old.stop("immediate")
+    house.wait_event("resumed")
+    again.wait_starts()
+    house.assert_kept_to_orders(again)
+    again.kill()
+    house.assert_each_row_once(again)
+    assert "Traceback" not in daemon.text()
+
+
+@pytest.mark.fault(19)
+def test_a_first_host_that_swallows_every_packet_keeps_neither_the_start_nor_the_beat_waiting(
+    pair: Pair, make_proxy: Callable[[int], Proxy]
+) -> None:
+    black_hole = make_proxy(pair.new.port)
+    black_hole.freeze()
+    pair.knows(black_hole.port, pair.old.port)
+    daemon = pair.house.serve()
+    migrating = pair.house.wait_migrating()
+    migrating.wait_starts(20)
+    assert pair.house.events("paused") == []
+    beats = pair.house.lease()["beat"]
+    wait_for(lambda: pair.house.lease()["beat"] >= beats + 2, within=3 + NOISE)
+    assert "cannot signal" not in daemon.text()
