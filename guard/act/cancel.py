@@ -95,10 +95,10 @@ class QueueCanceller:
         holding_up = [c for c in seen if measure.waiters([c])]
         gentle = [c for c in holding_up if self._let_finish and c.gentle and c.state in ACTIVE]
         spared = tuple(f"{c.gentle} of {c.words}" for c in gentle)
-        targets, nothing = self._choose([c for c in holding_up if c not in gentle], measure)
+        targets, others = self._choose([c for c in holding_up if c not in gentle], measure)
         root = await self._root(holding_up)
         if not targets:
-            nothing = "; ".join([*(f"{words} is left to finish" for words in spared), *nothing])
+            nothing = "; ".join([*(f"{words} is left to finish" for words in spared), *others])
             return CancelReport(queued=queued, nothing_because=nothing, root=root, spared=spared)
         relations = sorted({relation for c in targets for relation in c.relations})
         before = await self._leftovers(relations)

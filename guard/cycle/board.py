@@ -153,6 +153,7 @@ class Board:
         # Under an override the client has read the epoch and goes on all the same.
         keeps_to_it = run is not None and run.acknowledged_epoch >= state.epoch > 0 and not overridden
         return Circumstances(
+            pid=run.session.pid if run is not None and run.session is not None else None,
             wall=base.wall,
             hook=base.hook,
             auto_rollback=base.auto_rollback,

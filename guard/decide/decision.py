@@ -94,7 +94,7 @@ def _move(state: State, finding: Finding, facts: Circumstances, refusal: str) ->
     if facts.outcome is not None:
         # Where auto_rollback allows it, a run that failed while its rollback was due is rolled back all the same.
         return move if move is Move.ROLLBACK else Move.ENDED
-    if move is Move.CANCEL and came_back_too_often(state, facts):
+    if move is Move.CANCEL and came_back_too_often(state, finding, facts):
         return Move.ABORT
     if facts.gone and move is not Move.ROLLBACK:
         return Move.GONE

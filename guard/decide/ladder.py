@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from guard.model import Finding, Phase, State, Verdict
+from guard.model import Ask, Finding, Phase, State, Verdict
 
 CANCELS_ALLOWED = 2
 """A migration that comes back a third time within FORGIVEN_AFTER does not understand the hint."""
@@ -36,6 +36,8 @@ class Circumstances:
     """Its session has vanished without such a word."""
     soak: float = 0.0
     epoch: int = 0
+    pid: int | None = None
+    """Process id of its registered session, while that exists."""
     acknowledged: bool = False
     """The client has seen the present order, or was seen to do nothing."""
 
@@ -89,8 +91,9 @@ def ran_for(state: State, wall: float) -> float:
     return state.ran + (max(0.0, wall - state.since_wall) if at_work else 0.0)
 
 
-def came_back_too_often(state: State, facts: Circumstances) -> bool:
-    """Whether a lock queue behind this run is one too many."""
-    if state.run_id is None:
+def came_back_too_often(state: State, finding: Finding, facts: Circumstances) -> bool:
+    """Whether the lock queue that was found is this run's, and one too many."""
+    blamed = frozenset[int]().union(*(verdict.caused_by for verdict in finding.asking(Ask.CANCEL)))
+    if state.run_id is None or (blamed and facts.pid not in blamed):
         return False
     return state.cancels >= CANCELS_ALLOWED and ran_for(state, facts.wall) <= FORGIVEN_AFTER

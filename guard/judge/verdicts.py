@@ -89,6 +89,7 @@ def _judge_reading(rule: Rule, streak: Streak, reading: Reading, now: float) -> 
         harms=breaches[_LADDER.index(Level.ROLLBACK)] is not None,
         taken_at=reading.taken_at,
         resume=_resume_words(rule, well_since, now),
+        caused_by=reading.caused_by,
     )
     return verdict, after
 

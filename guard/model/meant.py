@@ -52,6 +52,8 @@ class Verdict:
     """Of the sample that it rests on; bounds the lease."""
     resume: str = ""
     """What would let the migration go on, in words."""
+    caused_by: frozenset[int] = frozenset()
+    """Process ids of the sessions whose doing it is; empty where nobody can tell."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,8 @@ class Reading:
     taken_at: float
     detail: str = ""
     """Words that say where the value comes from, such as the standby that is slowest."""
+    caused_by: frozenset[int] = frozenset()
+    """Process ids of the sessions whose doing it is, where the source can tell."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,14 +75,15 @@ class LocksProbe:
     def _readings(self, queue: Queue, now: float) -> list[Reading]:
         def counted(metric: str, what: str, waited: float) -> Reading:
             waits = queue.waiting(what, waited)
-            return Reading(sensor(metric, waited), float(len(waits)), now, _detail(queue, waits))
+            return Reading(sensor(metric, waited), float(len(waits)), now, _detail(queue, waits), queue.causing(waits))
 
-        idle, who = queue.idle_in_transaction()
+        idle, who, causing = queue.idle_in_transaction()
+        waits = queue.waiting("table", 0.0)
         return [
             *(counted(QUEUED, "table", waited) for waited in self._waited),
             *(counted(ROW_WAITS, "row", waited) for waited in self._waited),
-            Reading(LONGEST, queue.longest("table"), now, _detail(queue, queue.waiting("table", 0.0))),
-            Reading(IDLE, idle, now, who),
+            Reading(LONGEST, queue.longest("table"), now, _detail(queue, waits), queue.causing(waits)),
+            Reading(IDLE, idle, now, who, causing),
         ]
 
     def silence(self, why: str, now: float) -> Observation:

@@ -84,19 +84,25 @@ class Queue:
         """The longest wait behind a migration, in seconds; 0 where nobody waits."""
         return max((wait.waited for wait in self.behind if wait.what == what), default=0.0)
 
-    def idle_in_transaction(self) -> tuple[float, str]:
-        """How long a migration has been idle in a transaction while somebody waits for it, and which."""
+    def idle_in_transaction(self) -> tuple[float, str, frozenset[int]]:
+        """How long a migration has been idle in a transaction while somebody waits for it, which, and all that are."""
         blocking = {pid for waiter in self._waiters.values() if self._counts(waiter.pid) for pid in waiter.blockers}
         idle = [
-            (party.in_state or 0.0, party.name)
+            (party.in_state or 0.0, party.name, party.pid)
             for party in self._parties.values()
             if party.migration and party.pid in blocking and party.state == "idle in transaction"
         ]
-        return max(idle, default=(0.0, ""))
+        seconds, name, _ = max(idle, default=(0.0, "", 0))
+        return seconds, name, frozenset(pid for _, _, pid in idle)
+
+    def causing(self, waits: Sequence[Behind]) -> frozenset[int]:
+        """The migrations' sessions that a cancel should end: those that queue themselves, or else those that hold."""
+        behind = frozenset[int]().union(*(wait.migrations for wait in waits))
+        return frozenset(pid for pid in behind if pid in self._waiters) or behind
 
     def explain(self, waits: Sequence[Behind]) -> str:
         """Whom they wait behind (the middle of the queue), and whom that one waits for in the end (its root)."""
-        middle = sorted(set().union(*(wait.migrations for wait in waits)))
+        middle = sorted(frozenset[int]().union(*(wait.migrations for wait in waits)))
         return "; ".join(self._explain(pid) for pid in middle)
 
     def _explain(self, pid: int) -> str:

@@ -56,6 +56,10 @@ class Stage:
     def migration(self, name: str, statement: str) -> Background:
         """A registered migration that executes a statement and waits for a lock."""
         session = self._start(self.house.database.dsn("migrator"), f"select migration_guard.register('{name}')")
+        return self.again(session, statement)
+
+    def again(self, session: Background, statement: str) -> Background:
+        """The same session executes something else and waits for a lock."""
         session.wait()
         session.restart(statement)
         with self.house.database.connect() as eye:
@@ -108,6 +112,30 @@ def test_an_application_queued_behind_a_waiting_alter_is_released_and_the_root_i
         assert holder.execute("select 1").fetchone() == (1,)
         house.assert_all_told()
         assert f"pg_terminate_backend({pid})" in str([request.payload for request in house.slack.requests])
+
+
+@pytest.mark.fault(35)
+def test_a_third_queue_that_is_another_migrations_does_not_abort_the_one_that_was_cancelled_twice(
+    house: House, shop: str, background: Start
+) -> None:
+    house.rules = QUEUE
+    stage = Stage(house, background)
+    house.serve()
+    alter = "alter table t add column c int"
+    first: Background | None = None
+    for count in (1, 2, 3):
+        with begin(house.database, "shop", "web", "select count(*) from t"):
+            if count == 3:
+                session = stage.migration("second", alter)
+            else:
+                session = first = stage.migration("first", alter) if first is None else stage.again(first, alter)
+            for reader in stage.application("select count(*) from t", 2):
+                reader.wait(5)
+                assert reader.error is None
+            house.wait_event("cancelled", count)
+        session.wait()
+    assert house.events("aborted") == []
+    assert house.order("first")["kind"] in {"pause", "proceed"}
 
 
 @pytest.mark.fault(36)

@@ -103,6 +103,9 @@ def test_a_queue_behind_a_waiting_alter_is_counted_and_its_root_and_middle_named
         for reader in readers:
             reader.wait_blocked(eye)
         samples = see(shop, lambda found: found[QUEUED] == 3)
+        for counted in (samples[QUEUED], samples[LONGEST]):
+            assert isinstance(counted, Reading)
+            assert counted.caused_by == {alter.pid}
         text = detail(samples[QUEUED])
         assert f"behind the migration, pid {alter.pid} (postgres, migration:add-column)" in text
         assert f"which waits for pid {holder.info.backend_pid} (postgres, web), idle in transaction for" in text

@@ -7,8 +7,8 @@ import dataclasses
 import pytest
 
 from guard.errors import ServerError, Unreachable
-from guard.model import EVERYONE, OperatorOrder, Phase, Severity, Silence, State
-from guard.ports import CancelReport, Ended, HookOutcome, Leadership
+from guard.model import EVERYONE, OperatorOrder, Phase, Reading, Severity, Silence, State
+from guard.ports import CancelReport, Ended, HookOutcome, Leadership, Observation
 from tests.fakes import WALL, FakeHook, World, a_run, a_session, an_order, make_rule
 
 QUEUE = make_rule("queue", pause="", cancel="> 3s", resume="<= 0s for 5s")
@@ -95,6 +95,24 @@ def test_a_migration_that_comes_back_a_third_time_is_aborted() -> None:
     assert (len(world.canceller.cleared), world.word()) == (3, "abort")
     world.tick(5)
     assert world.phases == {"m": "aborted"}
+
+
+def test_a_third_queue_that_is_another_migrations_pauses_a_cancelled_one_and_does_not_abort_it() -> None:
+    world = queued()
+    world.canceller.reports = [CancelReport((ended(),))]
+    world.tick(2)
+    assert world.guard.states["m", 1].cancels == 2
+    world.runs.append(a_run(2, "other"))
+    other = world.runs[-1].session
+    assert other is not None
+    world.values["queue sensor"] = None
+    for _ in range(2):
+        world.guard.put(Observation((Reading("queue sensor", 4.0, world.now, caused_by=frozenset({other.pid})),)))
+        world.tick()
+    assert world.phases["m"] == "paused"
+    world.values["queue sensor"] = 4.0  # and where nobody can tell whose it is, as before
+    world.tick(2)
+    assert world.phases["m"] == "aborted"
 
 
 def come_back(world: World, run_id: int) -> None:

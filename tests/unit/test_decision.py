@@ -140,6 +140,14 @@ def test_a_migration_that_comes_back_a_third_time_is_aborted_and_its_queue_clear
     assert third.state.because == "cancelled 2 times and came back: rule 0 asks to CANCEL"
 
 
+@pytest.mark.parametrize(("pid", "phase"), [(7, Phase.ABORTED), (8, Phase.PAUSED), (None, Phase.PAUSED)])
+def test_a_queue_behind_another_migration_is_not_held_against_one_that_was_cancelled(
+    pid: int | None, phase: Phase
+) -> None:
+    others = find([verdict(Ask.CANCEL, caused_by=frozenset({6, 7})), verdict(Ask.PAUSE, caused_by=frozenset({8}))])
+    assert decided(state(cancels=2), others, pid=pid).state.phase is phase
+
+
 def test_a_long_time_without_a_cancel_is_forgiven() -> None:
     well_behaved = dataclasses.replace(state(cancels=2), since_wall=AT - FORGIVEN_AFTER - 1)
     after = decided(well_behaved, found(Ask.CANCEL)).state

@@ -51,6 +51,16 @@ def test_who_waits_behind_a_waiter_of_the_migration_waits_for_the_migration() ->
     assert [wait.pid for wait in queue.waiting("table", 2.0)] == [1, 2]
 
 
+def test_a_queue_is_the_doing_of_the_migration_that_queues_itself_rather_than_of_one_that_holds() -> None:
+    batch = party(HOLDER, migration=True)
+    behind_both = [table(1, 9.0, MIGRATION), table(MIGRATION, 9.0, HOLDER)]
+    queue = Queue(behind_both, [migration(), batch, party(1)])
+    assert queue.causing(queue.waiting("table", 2.0)) == {MIGRATION}
+    held = Queue([table(1, 9.0, HOLDER)], [batch, party(1)])
+    assert held.causing(held.waiting("table", 2.0)) == {HOLDER}
+    assert held.causing([]) == frozenset()
+
+
 def test_a_wait_for_another_does_not_count_though_the_migration_waits_too() -> None:
     queue = Queue([table(1, 9.0, HOLDER), table(MIGRATION, 9.0, HOLDER)], [migration(), party(1), party(HOLDER)])
     assert queue.behind == ()
@@ -108,8 +118,12 @@ def test_idling_in_a_transaction_counts_only_while_somebody_waits_for_it() -> No
     idle = migration(state="idle in transaction", in_state=7.0)
     assert Queue([table(1, 9.0, MIGRATION)], [idle, party(1)]).idle_in_transaction()[0] == 7.0
     assert Queue([Waiter(1, "row", 9.0, [MIGRATION])], [idle, party(1)]).idle_in_transaction()[0] == 7.0
-    assert Queue([table(1, 9.0, HOLDER)], [idle, party(1), party(HOLDER)]).idle_in_transaction() == (0.0, "")
-    assert Queue([table(1, 9.0, MIGRATION)], [idle, party(1, own=True)]).idle_in_transaction() == (0.0, "")
+    assert Queue([table(1, 9.0, HOLDER)], [idle, party(1), party(HOLDER)]).idle_in_transaction() == (
+        0.0,
+        "",
+        frozenset(),
+    )
+    assert Queue([table(1, 9.0, MIGRATION)], [idle, party(1, own=True)]).idle_in_transaction() == (0.0, "", frozenset())
 
 
 def test_a_circle_of_waits_is_walked_once() -> None:
