@@ -70,6 +70,8 @@ class SlackServer:
     url: str = ""
     script: list[Answer] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
+    knocks: list[Answer] = field(default_factory=list)
+    """Answers to messages without anything in them."""
     lock: threading.Lock = field(default_factory=threading.Lock)
     closing: threading.Event = field(default_factory=threading.Event)
 
@@ -79,6 +81,9 @@ class SlackServer:
             answer = self.script.pop(0) if self.script else OK
             if answer == OK and (problem := problem_of(payload)):
                 answer = Answer(400, problem)
+            if payload == {}:
+                self.knocks.append(answer)
+                return answer
             self.requests.append(Request(time.monotonic(), payload, answer))
             return answer
 

@@ -17,6 +17,7 @@ async def examine(settings: Settings) -> list[Remark]:
     remarks += [warning(f"{each.file}:{each.line}", f"{each.key}: {each.message}", "") for each in settings.warnings]
     asked = [check_database(settings, database) for database in settings.databases]
     asked += [check_rule(settings, rule) for rule in settings.rules if rule.query]
+    asked.append(check_slack(settings))
     for answer in await asyncio.gather(*asked):
         remarks += answer
-    return remarks + check_slack(settings)
+    return remarks

@@ -1,15 +1,19 @@
-"""Prometheus, HTTP endpoints and Slack's credential: each rule asks once, as it will later; Slack is sent nothing."""
+"""Prometheus, HTTP endpoints and Slack: each rule asks once, as it will later; in Slack nothing is to be seen of it."""
 
 from __future__ import annotations
 
 from urllib.parse import urlsplit
 
 from guard.check.remarks import Remark, fine, problem, warning
-from guard.errors import WorldError
+from guard.errors import TellError, WorldError
 from guard.judge.quantities import say
 from guard.model import Reading, Rule
 from guard.settings import Settings
+from guard.tell.slack import SlackWebhook
 from guard.wiring import application_probe
+
+_KNOCK_WITHIN = 5.0
+"""Seconds."""
 
 
 async def check_rule(settings: Settings, rule: Rule) -> list[Remark]:
@@ -30,8 +34,8 @@ async def check_rule(settings: Settings, rule: Rule) -> list[Remark]:
     return [problem(place, f"no number: {sample.why}", todo)]
 
 
-def check_slack(settings: Settings) -> list[Remark]:
-    """Whether the credential can be read; that it is taken shows `migration-guard alert --test`."""
+async def check_slack(settings: Settings) -> list[Remark]:
+    """Whether the credential can be read, and is taken; that the message looks well shows `alert --test`."""
     if settings.slack is None:
         todo = "add [slack] webhook_url_file; without it nobody is told of a pause who does not read the log"
         return [warning("slack", "there is no [slack], so notices go to the log alone", todo)]
@@ -47,4 +51,18 @@ def check_slack(settings: Settings) -> list[Remark]:
     if parts.scheme not in {"https", "http"} or not parts.hostname:
         what = f"{settings.slack.webhook.source} holds no URL"
         return [problem("slack", what, "copy the webhook's from the app's page in Slack")]
-    return [fine("slack", f"a webhook at {parts.hostname} (try it: migration-guard alert --test)")]
+    return [await _knock(url, f"a webhook at {parts.hostname}")]
+
+
+async def _knock(url: str, what: str) -> Remark:
+    webhook = SlackWebhook(url, timeout=_KNOCK_WITHIN)
+    try:
+        await webhook.knock()
+    except TellError as wrong:
+        if wrong.again:
+            todo = "look whether this machine may reach it; until then notices wait, and nobody is told"
+            return warning("slack", f"{what} does not answer as it should: {wrong}", todo)
+        return problem("slack", f"{what} is refused: {wrong}", "make a new one on the app's page in Slack")
+    finally:
+        await webhook.close()
+    return fine("slack", f"{what} is taken (see it: migration-guard alert --test)")

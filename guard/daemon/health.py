@@ -68,7 +68,11 @@ class Health:
             systemd.tell(WATCHDOG="1")
 
     def _status(self, watches: Sequence[Watch]) -> str:
-        return self._refused + "; ".join(f"{watch.name}: {_words(watch)}" for watch in watches)
+        said = [f"{watch.name}: {_words(watch)}" for watch in watches]
+        # Every guard of a daemon tells through the same channels.
+        troubles = watches[0].guard.hands.troubles() if watches else {}
+        said += [f"{channel} does not get through: {trouble}" for channel, trouble in troubles.items()]
+        return self._refused + "; ".join(said)
 
 
 def _words(watch: Watch) -> str:

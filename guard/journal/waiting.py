@@ -69,13 +69,16 @@ def add(db: sqlite3.Connection, channels: Sequence[str], notices: Sequence[Notic
 def shed(db: sqlite3.Connection, channel: str, bound: int) -> None:
     """Give up the oldest news that nobody will miss where more than `bound` wait, and forget what was settled long ago.
 
-    Pauses, cancels, rollbacks and ends stay, even beyond the bound.
+    Pauses, cancels, rollbacks and ends stay, even beyond the bound; so does the last word on each run, whatever it is:
+    after a "paused" that stays, a "resumed" that is missing would be believed.
     """
     (count,) = db.execute("SELECT count(*) FROM waiting WHERE channel = ?", (channel,)).fetchone()
     if count > bound:
         db.execute(
             "UPDATE outbox SET dead_reason = 'dropped: too many were waiting' WHERE seq IN "
-            "(SELECT seq FROM waiting WHERE channel = ? AND expendable ORDER BY seq LIMIT ?)",
+            "(SELECT seq FROM waiting WHERE channel = ?1 AND expendable AND seq NOT IN "
+            "(SELECT max(seq) FROM waiting WHERE channel = ?1 GROUP BY database, migration, run_id) "
+            "ORDER BY seq LIMIT ?2)",
             (channel, count - bound),
         )
     db.execute(

@@ -54,18 +54,30 @@ class SlackWebhook:
 
     async def send(self, notice: Notice) -> None:
         """Post the notice. Raises TellError; after a timeout the message may have arrived all the same."""
+        response = await self._post(blocks(notice))
+        judge(response.status_code, response.headers.get("Retry-After"), response.text)
+
+    async def knock(self) -> None:
+        """Ask whether the webhook is valid, and have nothing shown: a message without text is refused as such (400).
+
+        Raises TellError; one that may be tried again says that nobody knows.
+        """
+        response = await self._post({})
+        if response.status_code != 400:
+            judge(response.status_code, response.headers.get("Retry-After"), response.text)
+
+    async def _post(self, payload: Json) -> httpx.Response:
         if not _is_url(self._url):
             raise TellError("The URL of the Slack webhook is not one of https:// or http://.", again=False)
         try:
             # httpx bounds each step, but not their sum.
             async with asyncio.timeout(self._timeout):
-                response = await self._client.post(self._url, json=blocks(notice))
+                return await self._client.post(self._url, json=payload)
         except TimeoutError:
             raise TellError(f"Slack did not answer within {self._timeout:g} s.", again=True) from None
         except httpx.HTTPError as error:
             # From None, and the type only: the message and the request of the original hold the URL.
             raise TellError(f"Slack could not be reached ({type(error).__name__}).", again=True) from None
-        judge(response.status_code, response.headers.get("Retry-After"), response.text)
 
     async def close(self) -> None:
         """Close the connections."""

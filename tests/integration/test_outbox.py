@@ -1,62 +1,22 @@
 """Notices on their way to a server that misbehaves as Slack and networks do: all arrive, in order, all the same."""
 
 import asyncio
-import gc
+import dataclasses
 import itertools
 import logging
-import os
-import signal
 import socket
-import subprocess
-import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from guard.errors import TellError
 from guard.journal import Journal
 from guard.model import Notice, Severity
-from guard.tell.outbox import Messenger, Outbox, Patience
+from guard.tell.outbox import Outbox, Patience
 from guard.tell.slack import SlackWebhook
-from tests.slack_server import HANG, RESET, SECRET, SLOW, Answer, SlackServer, limited, slack_server
-
-IMPATIENT = Patience(first=0.02, longest=0.3)
-
-
-class FastSlack(SlackWebhook):
-    pace = 0.0
-
-
-@dataclass
-class Recorder:
-    """A messenger that notes what it is given, and fails as told."""
-
-    name: str = "other"
-    pace: float = 0.0
-    sent: list[str] = field(default_factory=list)
-    failures: list[Exception] = field(default_factory=list)
-
-    async def send(self, notice: Notice) -> None:
-        if self.failures:
-            raise self.failures.pop(0)
-        self.sent.append(notice.notice_id)
-
-    async def close(self) -> None:
-        self.name += " closed"
-
-
-def notices(*numbers: int) -> list[Notice]:
-    return [
-        Notice(f"main:{n}", 1.0, "main", "m", 1, "paused", Severity.WARNING, f"headline {n}", "because")
-        for n in numbers
-    ]
-
-
-def ids(*numbers: int) -> list[str]:
-    return [f"main:{n}" for n in numbers]
+from tests.outboxes import FastSlack, Recorder, deliver, ids, nothing_waits, notices, until
+from tests.slack_server import HANG, RESET, SECRET, SLOW, Answer, limited, slack_server
 
 
 @pytest.fixture
@@ -71,43 +31,10 @@ def journal(path: Path) -> Iterator[Journal]:
     journal.close()
 
 
-async def until(condition: Callable[[], object], within: float = 10.0) -> None:
-    deadline = time.monotonic() + within
-    while not condition():
-        assert time.monotonic() < deadline, "not in time"
-        await asyncio.sleep(0.005)
-
-
-def deliver(
-    journal: Journal,
-    *messengers: Messenger,
-    until_: Callable[[Outbox], Awaitable[None]],
-    patience: Patience = IMPATIENT,
-) -> Outbox:
-    """Run an outbox over what the journal holds until a condition holds, and then stop it."""
-
-    async def run() -> Outbox:
-        outbox = Outbox(journal, *messengers, patience=patience)
-        outbox.start()
-        try:
-            await until_(outbox)
-        finally:
-            await outbox.stop(within=0.2)
-        return outbox
-
-    return asyncio.run(run())
-
-
-def nothing_waits(journal: Journal, channel: str = "slack") -> Callable[[Outbox], Awaitable[None]]:
-    async def wait(_: Outbox) -> None:
-        await until(lambda: journal.backlog(channel).waiting == 0)
-
-    return wait
-
-
 # -- a service that asks for patience ----------------------------------------------------------------------------------
 
 
+@pytest.mark.fault(50)
 @pytest.mark.parametrize(
     ("retry_after", "at_least", "at_most"),
     [
@@ -129,6 +56,7 @@ def test_429_waits_as_asked_but_not_for_ever_and_keeps_the_order(
         assert at_least <= slack.requests[1].at - slack.requests[0].at <= at_most
 
 
+@pytest.mark.fault(50)
 def test_messages_keep_their_pace(journal: Journal) -> None:
     with slack_server() as slack:
         messenger = FastSlack(slack.url)
@@ -163,6 +91,7 @@ def test_a_clock_that_was_set_back_does_not_silence_for_long(journal: Journal) -
 # -- a service or a line that fails ------------------------------------------------------------------------------------
 
 
+@pytest.mark.fault(51)
 @pytest.mark.parametrize(
     "answer",
     [Answer(500, "oops"), Answer(503, "", "0"), HANG, RESET, SLOW],
@@ -176,6 +105,7 @@ def test_a_passing_failure_loses_nothing_and_keeps_the_order(journal: Journal, a
         assert slack.tried == ids(1, 1, 1, 2)
 
 
+@pytest.mark.fault(51)
 def test_a_service_that_is_not_there_yet_gets_all_once_it_is(journal: Journal) -> None:
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))
@@ -194,6 +124,7 @@ def test_a_service_that_is_not_there_yet_gets_all_once_it_is(journal: Journal) -
         assert outbox.status["slack"].trouble is None
 
 
+@pytest.mark.fault(52)
 @pytest.mark.parametrize("status", [400, 403, 404, 410])
 def test_a_dead_webhook_gets_one_try_a_notice_and_is_loud_about_it(
     journal: Journal, status: int, caplog: pytest.LogCaptureFixture
@@ -209,6 +140,7 @@ def test_a_dead_webhook_gets_one_try_a_notice_and_is_loud_about_it(
         assert len([record for record in caplog.records if record.levelno == logging.ERROR]) == 2
 
 
+@pytest.mark.fault(51)
 def test_a_hanging_channel_holds_up_neither_the_other_nor_who_decides(journal: Journal) -> None:
     with slack_server(*[HANG] * 9) as slack:
         other = Recorder()
@@ -241,6 +173,7 @@ def test_a_notice_that_a_messenger_trips_over_does_not_hold_up_the_rest(
     assert SECRET not in caplog.text
 
 
+@pytest.mark.fault(51)
 def test_an_unforeseen_failure_that_passes_loses_nothing(journal: Journal) -> None:
     other = Recorder(failures=[ExceptionGroup("network", [OSError()])] * 4)
     journal.save("main", [], notices(1, 2), 1)
@@ -248,170 +181,54 @@ def test_an_unforeseen_failure_that_passes_loses_nothing(journal: Journal) -> No
     assert other.sent == ids(1, 2)
 
 
-# -- the end and the beginning of a daemon -----------------------------------------------------------------------------
+@pytest.mark.fault(51)
+def test_a_name_that_cannot_be_resolved_is_tried_again(journal: Journal) -> None:
+    journal.save("main", [], notices(1), 1)
+
+    async def two_tries(outbox: Outbox) -> None:
+        await until(lambda: journal.pending("slack")[0].tries >= 2)
+        assert (outbox.troubles["slack"]).startswith("Slack could not be reached")
+
+    deliver(journal, FastSlack(f"http://no.such.host.invalid/services/{SECRET}", timeout=2.0), until_=two_tries)
+    assert journal.backlog("slack").dead == 0
 
 
-def test_what_is_saved_while_it_sleeps_is_sent_once_it_is_woken(journal: Journal) -> None:
-    with slack_server() as slack:
+@pytest.mark.fault(51)
+@pytest.mark.parametrize(("bound", "waits"), [(40, 40), (20, 34 + 1)])
+def test_a_long_outage_costs_the_oldest_small_news_alone_and_the_rest_comes_in_order_after_a_restart(
+    path: Path, bound: int, waits: int
+) -> None:
+    journal = Journal(path, channels=("slack",), bound=bound)
+    kinds = ["paused", "resumed", "operator", "warned"] * 30 + ["paused", "cancelled", "aborted", "ended", "resumed"]
+    with slack_server(*[Answer(503)] * 30) as slack:
 
-        async def three_times(outbox: Outbox) -> None:
-            for number in (1, 2, 3):
-                journal.save("main", [], notices(number), number)
+        async def while_it_is_down(outbox: Outbox) -> None:
+            for number, kind in enumerate(kinds, 1):
+                journal.save("main", [], [small(number, kind)], number)
                 outbox.wake()
-                await until(lambda count=number: len(slack.taken) == count)  # type: ignore[misc]
+                if number % 20 == 0:
+                    await asyncio.sleep(0.01)
+            await until(lambda: len(slack.tried) >= 5)
 
-        deliver(journal, FastSlack(slack.url), until_=three_times)
-        assert slack.taken == ids(1, 2, 3)
-
-
-async def _at_once(_: Outbox) -> None:
-    await asyncio.sleep(0)
-
-
-def test_the_last_words_are_sent_without_pace_when_the_daemon_stops(journal: Journal) -> None:
-    with slack_server() as slack:
-        messenger = SlackWebhook(slack.url)
-
-        async def run() -> float:
-            outbox = Outbox(journal, messenger)
-            outbox.start()
-            journal.save("main", [], notices(1), 1)
-            outbox.wake()
-            await until(lambda: slack.taken)
-            journal.save("main", [], notices(2, 3), 1)
-            outbox.wake()
-            began = time.monotonic()
-            await outbox.stop(within=5.0)
-            return time.monotonic() - began
-
-        assert asyncio.run(run()) < 0.9
-        assert slack.taken == ids(1, 2, 3)
-
-
-def test_stopping_is_bounded_and_leaves_the_rest_for_the_next_start(path: Path, journal: Journal) -> None:
-    with slack_server(HANG) as slack:
-        journal.save("main", [], notices(1, 2), 1)
-
-        async def once_it_hangs(_: Outbox) -> None:
-            await until(lambda: slack.tried)
-
-        began = time.monotonic()
-        deliver(journal, FastSlack(slack.url, timeout=30.0), until_=once_it_hangs)
-        assert time.monotonic() - began < 3.0
+        deliver(journal, FastSlack(slack.url), until_=while_it_is_down)
+        assert slack.taken == []
         journal.close()
-        reopened = Journal(path, channels=("slack",))
+        slack.script.clear()
+        reopened = Journal(path, channels=("slack",), bound=bound)
+        waiting = reopened.backlog("slack").waiting
+        kept = [f"main:{n}" for n, kind in enumerate(kinds, 1) if kind in {"paused", "cancelled", "aborted", "ended"}]
+        assert waiting == waits
         deliver(reopened, FastSlack(slack.url), until_=nothing_waits(reopened))
         reopened.close()
-        assert slack.tried == ids(1, 1, 2), "the same id tells a reader that it is the same notice"
+    numbers = [int(name.removeprefix("main:")) for name in slack.taken]
+    assert numbers == sorted(numbers)
+    assert set(kept) <= set(slack.taken)
+    assert slack.taken[-1] == f"main:{len(kinds)}", "the last word on a run is no small news"
+    small_news = [n for n in numbers if f"main:{n}" not in kept]
+    assert small_news == [n for n, _ in enumerate(kinds, 1) if f"main:{n}" not in kept][-len(small_news) :]
 
 
-def test_stopping_does_not_wait_for_who_asked_to_wait(journal: Journal) -> None:
-    with slack_server(limited("50")) as slack:
-        journal.save("main", [], notices(1, 2), 1)
-
-        async def once_it_waits(_: Outbox) -> None:
-            await until(lambda: journal.pending("slack")[0].tries)
-
-        began = time.monotonic()
-        deliver(journal, FastSlack(slack.url), until_=once_it_waits, patience=Patience(1.0, 60.0))
-        assert time.monotonic() - began < 3.0
-        assert slack.tried == ids(1)
-        assert journal.backlog("slack").waiting == 2
-
-
-_DAEMON = """
-import asyncio, sys
-from pathlib import Path
-from guard.journal import Journal
-from guard.model import Notice, Severity
-from guard.tell.outbox import Outbox, Patience
-from guard.tell.slack import SlackWebhook
-
-async def main():
-    journal = Journal(Path(sys.argv[1]), channels=("slack",))
-    messenger = SlackWebhook(sys.argv[2])
-    messenger.pace = 0.0
-    outbox = Outbox(journal, messenger, patience=Patience(0.01, 0.05))
-    outbox.start()
-    number = journal.last_event_id("main")
-    while True:
-        await asyncio.sleep(0.002)
-        if journal.backlog("slack").waiting > 10:
-            continue
-        number += 1
-        notice = Notice(f"main:{number}", 1.0, "main", "m", 1, "paused", Severity.WARNING, "h", "b")
-        journal.save("main", [], [notice], number)
-        outbox.wake()
-
-asyncio.run(main())
-"""
-
-
-def test_kills_in_the_middle_of_sending_lose_nothing_and_keep_the_order(path: Path) -> None:
-    with slack_server(*[Answer(500), Answer(), RESET, Answer(), Answer()] * 8) as slack:
-        for _ in range(4):
-            before = len(slack.tried)
-            daemon = subprocess.Popen([sys.executable, "-c", _DAEMON, str(path), slack.url])
-            asyncio.run(until(lambda count=before: len(slack.tried) >= count + 15))  # type: ignore[misc]
-            os.kill(daemon.pid, signal.SIGKILL)
-            daemon.wait()
-        journal = Journal(path, channels=("slack",))
-        last = journal.last_event_id("main")
-        deliver(journal, FastSlack(slack.url), until_=nothing_waits(journal))
-        journal.close()
-        assert list(dict.fromkeys(slack.taken)) == ids(*range(1, last + 1)), "each once or twice, never none"
-        assert len(slack.taken) - last <= 4, "at most one twice for each kill"
-
-
-# -- the secret --------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("answer", [Answer(), Answer(500), Answer(404), Answer(302), HANG, RESET])
-def test_the_webhook_is_in_no_log_and_no_error(answer: Answer, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG)
-    with slack_server(answer) as slack:
-        errors = told_off(SlackWebhook(slack.url, timeout=0.3))
-    assert bool(errors) == (answer != Answer())
-    for error in errors:
-        assert "CANARY" not in f"{error!r} {error.__cause__!r}"
-        assert error.__suppress_context__ or error.__context__ is None
-    assert "CANARY" not in caplog.text
-    gc.collect()
-
-
-@pytest.mark.parametrize("url", ["ftp://CANARY/x", "CANARY", "http://[CANARY", "http://127.0.0.1:99999/CANARY"])
-def test_what_is_no_url_is_refused_for_good_and_not_repeated(url: str) -> None:
-    (error,) = told_off(SlackWebhook(url))
-    assert not error.again
-    assert "CANARY" not in str(error)
-    assert "CANARY" not in repr(SlackWebhook(url))
-
-
-def told_off(messenger: SlackWebhook) -> list[TellError]:
-    async def run() -> list[TellError]:
-        try:
-            await messenger.send(notices(1)[0])
-        except TellError as error:
-            return [error]
-        finally:
-            await messenger.close()
-        return []
-
-    return asyncio.run(run())
-
-
-def test_a_redirect_is_not_followed() -> None:
-    with slack_server() as elsewhere:
-        with slack_server(Answer(307, location=elsewhere.url)) as slack:
-            (error,) = told_off(SlackWebhook(slack.url))
-        assert not error.again
-        assert elsewhere.requests == []
-
-
-def test_settings_of_the_environment_do_not_reroute_alerts(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
-        monkeypatch.setenv(name, "http://127.0.0.1:1")
-    with slack_server() as slack:
-        assert told_off(SlackWebhook(slack.url)) == []
-        assert isinstance(slack, SlackServer)
-        assert slack.taken == ids(1)
+def small(number: int, kind: str) -> Notice:
+    """A notice of this kind, with the severity that the guard gives it."""
+    severity = Severity.WARNING if kind in {"paused", "cancelled"} else Severity.INFO
+    return dataclasses.replace(notices(number)[0], kind=kind, severity=severity)
