@@ -14,8 +14,8 @@ import pytest
 from guard.demo.embedded import Binaries
 from tests.acceptance.house import ROOT
 from tests.acceptance.test_demo import left_in, said
-from tests.chaos.database_faults import FAULTS
 from tests.chaos.faults import together
+from tests.chaos.kinds import FAULTS
 from tests.chaos.permission import SLACK, Lease, Permission, Told
 from tests.chaos.plan import plan
 from tests.waiting import wait_for

@@ -1,6 +1,6 @@
 """The faults of the database: servers, standbys, backends, privileges, locks.
 
-They enter themselves into tests.chaos.faults.FAULTS; as there, a fault checks nothing.
+They enter themselves into tests.chaos.faults.FAULTS.
 """
 
 from __future__ import annotations
@@ -14,10 +14,8 @@ from collections.abc import Iterator
 import psycopg
 
 from guard.demo.embedded import Server
-from tests.chaos.faults import BREACH, FAULTS, LOST, Scene, fault
+from tests.chaos.faults import BREACH, LOST, Scene, fault
 from tests.waiting import wait_for
-
-__all__ = ["FAULTS"]
 
 MISSING = 0.5 + BREACH
 """A standby's row is gone: `no_data = "pause for 500ms"`, then as a breach."""

@@ -10,7 +10,13 @@ from dataclasses import dataclass, field
 from tests.chaos.faults import Fault
 from tests.chaos.plan import Slot
 
+BUSY = 1.0
+"""Seconds that a machine on which two or three of these runs, and a build, share two cores may add to any reaction."""
 TWO = "two at once"
+
+
+class Violation(Exception):
+    """Something happened that must not."""
 
 
 @dataclass

@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 import psycopg
 
 from tests.chaos.faults import Fault
-from tests.chaos.history import Happened, History
-from tests.chaos.oracle import Oracle, Violation
+from tests.chaos.history import Happened, History, Violation
+from tests.chaos.oracle import Oracle
 from tests.chaos.place import NAME
 from tests.chaos.plan import Slot
 from tests.chaos.soak import say

@@ -15,9 +15,8 @@ from pathlib import Path
 
 import psycopg
 
-from guard.model import EVERYONE
-from tests.acceptance.house import NOISE
-from tests.chaos.history import Happened, History
+from tests.chaos.history import BUSY, Happened, History, Violation
+from tests.chaos.notices import Notices
 from tests.chaos.permission import Permission
 from tests.chaos.place import NAME, Place, lines_of
 from tests.chaos.vitals import Vitals
@@ -27,18 +26,15 @@ from tests.waiting import wait_for
 AFTER_A_CRASH = 5.0
 """Seconds after a restart in which the application may still see it: it connects again, the server recovers."""
 AFTER_A_CANCEL = 5.0
-TOLD_WITHIN = 60.0
-"""Seconds for all notices to arrive: the outbox waits up to a minute between two tries, after a long outage."""
 ROWS_EVERY = 20.0
-UNTOUCHED = 3.0
-"""Seconds for which a database may stand still by what does not concern it: a busy machine, no more than a lease."""
+UNTOUCHED = 4.0
+"""Seconds for which a database may stand still by what does not concern it: less than any fault that would stop it."""
 
 _ENDED = re.compile(
     r"^(\S+ \S+) \S+ \[\d+\] user=(\S*) app=(.*?) "
     r"(?:ERROR|FATAL):  ((?:canceling statement|terminating connection) due to (?:user request|administrator command))",
     re.MULTILINE,
 )
-_NOTICE = re.compile(r"notice=(\w+) .*? migration=(\S+)")
 _UNSAID = """
 select e.at::text from migration_guard.event e where e.kind = 'paused' and e.migration = %s
    and not exists (select from record.lease l where l.at between e.at and e.at + interval '1 s'
@@ -49,16 +45,13 @@ select e.at::text from migration_guard.event e where e.kind = 'paused' and e.mig
 _UNFORESEEN = re.compile(r"Traceback|unforeseen|never awaited|Task exception")
 
 
-class Violation(Exception):
-    """Something happened that must not."""
-
-
 class Oracle:
     """Looks on. `look` is called all the time, `settle` after each fault, `close_the_books` at the end."""
 
     def __init__(self, world: World, history: History) -> None:
         self.world, self.history = world, history
         self.vitals = Vitals(world)
+        self.notices = Notices(world, history)
         self._checked = {place.name: time.time() for place in world.places}
         self._application = {place.name: 0 for place in world.places}
         self._logs: dict[Path, int] = {}
@@ -84,6 +77,7 @@ class Oracle:
                 continue
         if rows_due:
             self._rows_at = time.monotonic()
+            self.notices.told_by_now()
         self.vitals.sample(calm=not self.history.faults or self.history.faults[-1].resumed is not None)
 
     def _own_words(self) -> None:
@@ -140,7 +134,7 @@ class Oracle:
             permission = Permission.read(connection, since - 30, self.world.crashes)
         for start in starts:
             # Stopped between its answer and its batch, nobody can ask again.
-            thawed = any(0 <= start - at < NOISE for at in place.thawed)
+            thawed = any(0 <= start - at < BUSY for at in place.thawed)
             if not permission.allowed(start) and not thawed:
                 clock = start - self.history.zero
                 raise Violation(
@@ -171,14 +165,14 @@ class Oracle:
         for place in self.world.places:
             concerned = not fault.alone or place.name == happened.place
             starts = [at for at in place.read() if happened.at <= at <= healed]
-            if fault.stops is not None and concerned and healed - happened.at > fault.stops + NOISE:
+            if fault.stops is not None and concerned and healed - happened.at > fault.stops + BUSY:
                 last = max(starts, default=happened.at) - happened.at
                 happened.paused_after = max(happened.paused_after or 0.0, last)
-                if last > fault.stops + NOISE:
+                if last > fault.stops + BUSY:
                     raise Violation(f"{place.name}: last batch {last:.2f} s after it, allowed {fault.stops:.2f} s")
             if fault.flows or not concerned:
                 self._flowed(place, happened, healed)
-        if fault.worst is not None and happened.worst > fault.worst + NOISE:
+        if fault.worst is not None and happened.worst > fault.worst + BUSY:
             raise Violation(f"a request of the application took {happened.worst:.2f} s, allowed {fault.worst:.2f} s")
 
     def _flowed(self, place: Place, happened: Happened, healed: float) -> None:
@@ -199,43 +193,12 @@ class Oracle:
         for place in self.world.places:
             wait_for(_quiet(place.each_row_once), within=10, message=place.each_row_once)
             self._trail(place)
-        extra = self._told()
-        return f"{len(self.world.slack.tried)} messages for {len(set(self.world.slack.taken))} notices" + extra
+        return self.notices.all_told()
 
     def _trail(self, place: Place) -> None:
         """Each pause in the audit trail is the pause that the lease said, or was over before it could be written."""
         if rows := place.database.execute(_UNSAID.encode(), [NAME]):
             raise Violation(f"{place.name}: the audit trail has a pause that no lease has said: {rows}")
-
-    def _told(self) -> str:
-        trails = {place.name: [row[3] for row in place.events() if row[3]] for place in self.world.places}
-        slack = self.world.slack
-
-        def missing() -> list[str]:
-            taken = set(slack.taken)
-            return [f"{name} {ident}" for name, trail in trails.items() for ident in trail if ident not in taken]
-
-        wait_for(lambda: not missing(), within=TOLD_WITHIN, message=lambda: f"Slack to be told {missing()}")
-        taken = list(dict.fromkeys(slack.taken))
-        for name, trail in trails.items():
-            ours = set(trail)
-            if [ident for ident in taken if ident in ours] != trail:
-                raise Violation(f"{name}: Slack was told in another order than the audit trail has")
-        return self._beyond_the_trail({ident for trail in trails.values() for ident in trail})
-
-    def _beyond_the_trail(self, known: set[str]) -> str:
-        """Notices in no audit trail: of the daemon itself, or told while the database could not be written."""
-        told = dict(_NOTICE.findall(self.world.guard_log.read_text(errors="replace")))
-        shift = time.time() - time.monotonic()
-        beyond = {each.notice_id: each.at + shift for each in self.world.slack.requests if each.notice_id not in known}
-        for ident, at in beyond.items():
-            if told.get(ident) == EVERYONE:
-                continue
-            if not any(each.fault.mute for each in self.history.during(at, at, TOLD_WITHIN)):
-                raise Violation(f"Slack was told of {ident}, which stands in no audit trail")
-        return (
-            f", {len(beyond)} of them of the daemon itself or while the database could not be written" if beyond else ""
-        )
 
 
 def _quiet(words: Callable[[], str]) -> Callable[[], bool]:

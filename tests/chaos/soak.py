@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 import time
 
-from tests.chaos import database_faults
 from tests.chaos.faults import Scene, together
-from tests.chaos.history import Happened, History
-from tests.chaos.oracle import Oracle, Violation
+from tests.chaos.history import Happened, History, Violation
+from tests.chaos.kinds import FAULTS
+from tests.chaos.oracle import Oracle
 from tests.chaos.plan import Slot, plan
 from tests.chaos.world import World
 
@@ -16,13 +16,11 @@ CONVERGED_WITHIN = 30.0
 """Seconds from the healing of a fault until batches flow everywhere."""
 _LOOK = 0.5
 PLACES = ("shop", "stock")
-KINDS = database_faults.FAULTS
-"""All faults: those of the database have entered themselves."""
 
 
 def run(seed: int, seconds: float, *, every: float, only: str = "", rows: int) -> int:
     """Chaos for so many seconds; the exit code."""
-    chosen = {name: each for name, each in KINDS.items() if any(word.strip() in name for word in only.split(","))}
+    chosen = {name: each for name, each in FAULTS.items() if any(word.strip() in name for word in only.split(","))}
     slots = plan(seed, seconds, every, {name: each.lengths for name, each in chosen.items()}, together)
     say(f"chaos: seed {seed}, {len(slots)} faults of {len(chosen)} kinds, one each {every:g} s")
     with World(PLACES, standbys=2, rows=rows) as world:
@@ -54,7 +52,7 @@ class _Soak:
     def begin(self) -> None:
         """Wait until batches flow; time zero is then."""
         slot = Slot(0, 0.0, "start", 0.0, 0)
-        start = Happened(slot, KINDS["migration killed"], "", at=time.time(), healed=time.time())
+        start = Happened(slot, FAULTS["migration killed"], "", at=time.time(), healed=time.time())
         self.oracle.settle(start, CONVERGED_WITHIN)
         self.history.zero = time.time()
         say("batches flow")
@@ -62,12 +60,12 @@ class _Soak:
     def play(self, slot: Slot) -> None:
         """One fault: wait for its time, let it begin, last, be healed, and the world recover."""
         self._look_until(self.history.zero + slot.at)
-        fault, scene = KINDS[slot.name], self._scene(slot)
+        fault, scene = FAULTS[slot.name], self._scene(slot)
         if slot.second is not None:
-            fault = fault.within(KINDS[slot.second.name])
+            fault = fault.within(FAULTS[slot.second.name])
         happened = Happened(slot, fault, scene.place.name, at=time.time())
         self.history.faults.append(happened)
-        with KINDS[slot.name].act(scene):
+        with FAULTS[slot.name].act(scene):
             self._last(slot)
         happened.healed = time.time()
         self.oracle.settle(happened, CONVERGED_WITHIN)
@@ -78,7 +76,7 @@ class _Soak:
         until = time.time() + slot.length
         if slot.second is not None:
             self._look_until(time.time() + slot.second.at)
-            with KINDS[slot.second.name].act(self._scene(slot.second)):
+            with FAULTS[slot.second.name].act(self._scene(slot.second)):
                 self._last(slot.second)
         self._look_until(until)
 
