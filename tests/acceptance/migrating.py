@@ -9,16 +9,33 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import select
+import signal
 import sys
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, SupportsIndex
 
 import psycopg
 
 from guard.client import Aborted, AlreadyRunning, GuardLost, Migration
 
 Log = Callable[..., None]
+
+
+@dataclass(frozen=True)
+class _Manner:
+    """How it works."""
+
+    size: int = 10
+    """Rows of a batch."""
+    work: float = 0.02
+    """Seconds that a batch takes."""
+    stops: str = ""
+    """Where it stops itself once: `fetching the batch`, or `in the batch's transaction`, in which it then asks too."""
+    stop_after: int = 0
+    """Before which batch."""
 
 
 def main(dsn: str, path: str, options: dict[str, Any]) -> int:
@@ -30,9 +47,13 @@ def main(dsn: str, path: str, options: dict[str, Any]) -> int:
         os.write(file, (json.dumps({"what": what, "at": time.time(), **more}) + "\n").encode())
 
     name = options.pop("name", "backfill")
-    work, size = options.pop("work", 0.02), options.pop("size", 10)
+    manner = _Manner(**{key: options.pop(key) for key in _Manner.__annotations__ if key in options})
     again = options.pop("again", False)
-    with psycopg.connect(dsn, autocommit=True, application_name=f"migration:{name}") as connection:
+    # Behind a transaction pooler a statement prepared on one server session is unknown on the next.
+    threshold = 5 if options.pop("prepare", True) else None
+    with psycopg.connect(
+        dsn, autocommit=True, application_name=f"migration:{name}", prepare_threshold=threshold
+    ) as connection:
         log("connected", pid=connection.info.backend_pid)
         while True:
             migration = Migration(
@@ -41,7 +62,7 @@ def main(dsn: str, path: str, options: dict[str, Any]) -> int:
             try:
                 with migration:
                     log("registered", run=migration.run_id)
-                    _work(connection, migration, log, (size, work))
+                    _work(connection, migration, log, manner)
                 return 0
             except AlreadyRunning:
                 time.sleep(0.05)  # the server has not noticed yet that our predecessor is dead
@@ -57,22 +78,60 @@ def main(dsn: str, path: str, options: dict[str, Any]) -> int:
                     return 1
 
 
-def _work(connection: psycopg.Connection[Any], migration: Migration, log: Log, how: tuple[int, float]) -> None:
-    size, work = how
-    for _ in migration.pace(itertools.count()):
-        log("batch")
-        with connection.transaction():
-            row = connection.execute(
-                "update progress set upto = least(upto + %s, total) where upto < total returning upto", [size]
-            ).fetchone()
-            if row is None:
+def _work(connection: psycopg.Connection[Any], migration: Migration, log: Log, manner: _Manner) -> None:
+    for number in migration.pace(_batches(log, manner)):
+        try:
+            if not _batch(connection, migration, log, (manner, number)):
                 return
-            connection.execute("update t set v = v + 1 where id > (select max(upto) from done) and id <= %s", [row[0]])
-            connection.execute("insert into done values (%s)", [row[0]])
-            time.sleep(work)
-        log("committed", upto=row[0])
-        migration.progress(size)
+        except psycopg.errors.LockNotAvailable:
+            log("refused")
+            continue
+        migration.progress(manner.size)
+
+
+def _batches(log: Log, manner: _Manner) -> Iterator[int]:
+    for number in itertools.count(1):
+        if number == manner.stop_after and manner.stops == "fetching the batch":
+            _stand_still(log)
+        yield number
+
+
+def _batch(connection: psycopg.Connection[Any], migration: Migration, log: Log, what: tuple[_Manner, int]) -> bool:
+    """One batch; false where nothing is left to do."""
+    manner, number = what
+    careful = manner.stops == "in the batch's transaction"
+    if careful and number == manner.stop_after:
+        _stand_still(log)
+    if not careful:
+        log("batch")
+    with connection.transaction():
+        if careful:
+            connection.execute("select migration_guard.require_proceed(%s, %s)", [migration.name, migration.run_id])
+            log("batch")
+        row = connection.execute(
+            "update progress set upto = least(upto + %s, total) where upto < total returning upto", [manner.size]
+        ).fetchone()
+        if row is None:
+            return False
+        connection.execute("update t set v = v + 1 where id > (select max(upto) from done) and id <= %s", [row[0]])
+        connection.execute("insert into done values (%s)", [row[0]])
+        time.sleep(manner.work)
+    log("committed", upto=row[0])
+    return True
+
+
+def _stand_still(log: Log) -> None:
+    """Stop until somebody else has us go on."""
+    log("stops")
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def _sleep(seconds: float | SupportsIndex, /) -> None:
+    """Under libfaketime time.sleep() fails with EINVAL; to wait for nothing works."""
+    select.select([], [], [], float(seconds))
 
 
 if __name__ == "__main__":
+    if "FAKETIME" in os.environ:
+        time.sleep = _sleep
     sys.exit(main(sys.argv[1], sys.argv[2], json.loads(sys.argv[3])))

@@ -320,6 +320,7 @@ def pooler(port: int) -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
+@pytest.mark.fault(27)
 def test_a_connection_through_a_pooler_is_refused_before_anything_is_set_on_it(database: Database) -> None:
     with pooler(database.server.port) as port:
         door = Door(f"{database.dsn()} port={port} sslmode=disable gssencmode=disable", purpose="t")
