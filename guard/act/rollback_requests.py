@@ -26,6 +26,7 @@ CLAIM_WITHIN = 10.0
 """Seconds: a runner that is there takes a request in about one. A rollback must not come as a surprise much later."""
 DIRECTORY = "rollback-requests"
 """Below the state directory; the unit migration-guard-rollback.path looks into it."""
+_OTHER_START = 60.0
 _LARGEST = 256 * 1024
 _NAME = re.compile(r"([A-Za-z][A-Za-z0-9_-]{0,62})\.([0-9]{1,18})\.request")
 
@@ -74,7 +75,8 @@ class Requests:
     def ask(self, database: str, run_id: int, facts: Mapping[str, object]) -> None:
         """Put a request where the runner finds it, whole. Raises OSError, ValueError."""
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        content = {"facts": dict(facts), "boot": boot_id(), "asked": time.clock_gettime(time.CLOCK_BOOTTIME)}
+        asked = {"asked": time.clock_gettime(time.CLOCK_BOOTTIME), "wall": time.time()}
+        content = {"facts": dict(facts), **asked}
         hook_runner.write(self._path(database, run_id, Stage.PENDING), json.loads(json.dumps(content, default=str)))
 
     def overdue(self, database: str, run_id: int) -> bool:
@@ -133,11 +135,6 @@ class Requests:
         return self.directory / f"{database}.{run_id}.{stage}"
 
 
-def boot_id() -> str:
-    """Which start of this machine it is: CLOCK_BOOTTIME counts from there."""
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-
-
 def _put_aside(path: Path) -> None:
     # The path unit starts the runner for as long as there is any such file.
     if path.name.endswith(f".{Stage.PENDING}"):
@@ -162,6 +159,13 @@ def _read(fd: int) -> tuple[Mapping[str, object], str]:
 
 
 def _too_old(content: dict[str, object]) -> bool:
-    """By the clock that counts from this start of the machine, also through a sleep: wall time may be set."""
-    asked = content["asked"] if content.get("boot") == boot_id() else None
-    return not isinstance(asked, int | float) or time.clock_gettime(time.CLOCK_BOOTTIME) - asked > CLAIM_WITHIN
+    """By the clock that counts from the start of the machine, also through a sleep, since wall time may be set.
+
+    Another start of the machine betrays itself by that clock running back, or else by wall time; the sandbox hides the
+    boot id. In doubt it is too old, which is told: a rollback must not come as a surprise.
+    """
+    asked, wall = content.get("asked"), content.get("wall")
+    if not isinstance(asked, int | float) or not isinstance(wall, int | float):
+        return True
+    age = time.clock_gettime(time.CLOCK_BOOTTIME) - asked
+    return not 0 <= age <= CLAIM_WITHIN or abs(time.time() - wall) > _OTHER_START
