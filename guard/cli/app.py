@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from guard.cli import alert, control, look, serve, unit
+from guard.cli.plain import show_plainly
 from guard.errors import ConfigError, GuardError
 from guard.exits import Exit
 
@@ -43,12 +44,14 @@ def _show_version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
+    context: typer.Context,
     # By its own callback: it comes before the missing command is complained of.
-    version: Annotated[
+    version: Annotated[  # noqa: ARG001
         bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_show_version)
     ] = False,
 ) -> None:
-    pass
+    if context.invoked_subcommand != "demo":  # which draws, and shows nothing of strangers
+        show_plainly()
 
 
 def main() -> None:

@@ -25,6 +25,7 @@ from guard.settings.tables import (
     RollbackTable,
     RuleTable,
     SlackTable,
+    is_name,
 )
 from guard.settings.values import (
     DatabaseSettings,
@@ -203,7 +204,7 @@ class _Loader:
         found: dict[str, MigrationSettings] = {}
         for name, given in self._tables("migration", "NAME").items():
             key = ("migration", name)
-            if name == EVERYONE or not name.strip():
+            if name == EVERYONE or not is_name(name):
                 self.problems.add(key, "needs the name of one migration; what holds for all stands in [rollback]")
             table, _ = self.problems.check(MigrationTable, given, key)
             if table is not None:

@@ -20,6 +20,8 @@ from guard.judge.quantities import parse_duration, say_seconds
 from guard.postgres.dsn import flaw_of
 
 _DURATION: Final = 'a duration such as "250ms", "5s" or "1m30s"'
+LONGEST_NAME: Final = 200
+"""As the schema has it."""
 _MOST_ENTRIES: Final = 1000
 _LONGEST_CONDITION: Final = 500
 """Far beyond any use. What is larger is a mistake, and a daemon that reads it on a reload must not stop to think."""
@@ -35,6 +37,18 @@ def _text(value: Any) -> str:
     if not value.strip() or "\0" in value:
         raise Refused("must not be empty" if "\0" not in value else "must not contain a NUL character")
     return value
+
+
+def is_name(text: str) -> bool:
+    """Whether it can be a name of a rule or a migration: one line that a terminal and a log show as it is."""
+    return bool(text.strip()) and text.isprintable() and len(text) <= LONGEST_NAME
+
+
+def _name(value: Any) -> str:
+    text = _text(value)
+    if not is_name(text):
+        raise Refused(f"must be at most {LONGEST_NAME} characters, none of them a control character")
+    return text
 
 
 def _texts(value: Any) -> tuple[str, ...]:
@@ -141,6 +155,7 @@ def _headers(value: Any) -> dict[str, str]:
 
 
 Text = Annotated[str, BeforeValidator(_text)]
+Name = Annotated[str, BeforeValidator(_name)]
 Texts = Annotated[tuple[str, ...], BeforeValidator(_texts)]
 Flag = Annotated[bool, BeforeValidator(_flag)]
 Url = Annotated[str, BeforeValidator(_url)]
@@ -187,7 +202,7 @@ class MigrationsTable(Table):
 
 
 class RuleTable(Table):
-    name: Text
+    name: Name
     metric: Text | None = None
     prometheus: Text | None = None
     http: Url | None = None

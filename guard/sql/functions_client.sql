@@ -149,6 +149,10 @@ declare
     other record;
     id bigint;
 begin
+    if register.name ~ '[[:cntrl:]]' then
+        -- It will stand in logs, messages and terminals, where such a name could pass for other lines.
+        raise exception using errcode = '22023', message = 'a name of a migration holds no control characters';
+    end if;
     for own in update migration_guard.run r set outcome = 'gone', outcome_detail = 'its session registered anew',
                    ended_at = clock_timestamp()
                where r.migration = register.name and r.ended_at is null and not r.pooled and r.pid = pg_backend_pid()

@@ -22,6 +22,7 @@ from guard.demo.child import Child
 from tests.fix_http import Endpoint, answer
 from tests.fix_postgres import Database
 from tests.slack_server import SlackServer
+from tests.tools import another_time
 from tests.waiting import wait_for
 
 ROOT = Path(__file__).parents[2]
@@ -107,13 +108,14 @@ class Process:
 
 
 class Migrating(Process):
-    """A running migration, and its own log."""
+    """A running migration, and its own log. *wrong_by*: seconds by which its own clock is wrong."""
 
-    def __init__(self, dsn: str, log: Path, options: Mapping[str, object]) -> None:
-        self.log = log
+    def __init__(self, dsn: str, log: Path, options: Mapping[str, object], wrong_by: float = 0.0) -> None:
+        self.log, self._wrong_by = log, wrong_by
         script = str(Path(__file__).with_name("migrating.py"))
         command = [sys.executable, script, dsn, str(log), json.dumps(dict(options))]
-        super().__init__(command, log.with_suffix(".out"), {"PYTHONPATH": str(ROOT)})
+        clock = another_time(wrong_by) if wrong_by else {}
+        super().__init__(command, log.with_suffix(".out"), {"PYTHONPATH": str(ROOT), **clock})
 
     def lines(self, what: str = "") -> list[dict[str, Any]]:
         """What it has logged, all or one kind."""
@@ -124,7 +126,7 @@ class Migrating(Process):
     @property
     def starts(self) -> list[float]:
         """Wall times at which it has begun a batch."""
-        return [line["at"] for line in self.lines("batch")]
+        return [line["at"] - self._wrong_by for line in self.lines("batch")]
 
     def wait_starts(self, more: int = 3, within: float = 10.0) -> None:
         """Wait until it has begun some more batches."""
@@ -146,6 +148,7 @@ class House:
     slack: SlackServer
     rules: str = LOAD
     standbys: str = "[]"
+    roles: str = '["migrator"]'
     more: str = ""
     guard: str = ""
     """Further lines of [guard]."""
@@ -189,7 +192,7 @@ state_directory = "{self.directory / state}"
 dsn = "{self.dsn or self.database.dsn("guard_login")}"
 standbys = {self.standbys}
 [migrations]
-roles = ["migrator"]
+roles = {self.roles}
 [slack]
 webhook_url_file = "{webhook}"
 {self.more}
@@ -214,14 +217,14 @@ webhook_url_file = "{webhook}"
 
     # -- the migration -------------------------------------------------------------------------------------------------
 
-    def migrate(self, *, role: str = "migrator", **options: object) -> Migrating:
+    def migrate(self, *, role: str = "migrator", wrong_by: float = 0.0, **options: object) -> Migrating:
         """Start the migration; a later one goes on in the same log."""
         log = self.directory / (quote(str(options.get("name", "backfill")), safe="") + ".jsonl")
-        migrating = Migrating(self.database.dsn(role), log, options)
+        migrating = Migrating(self.database.dsn(role), log, options, wrong_by)
         self.processes.append(migrating)
         return migrating
 
-    def wait_migrating(self, *, role: str = "migrator", **options: object) -> Migrating:
+    def wait_migrating(self, *, role: str = "migrator", **options: Any) -> Migrating:
         """Start the migration and wait until batches flow."""
         migrating = self.migrate(role=role, **options)
         migrating.wait_starts()

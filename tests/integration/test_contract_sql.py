@@ -93,6 +93,18 @@ def test_a_name_that_cannot_be_told_apart_is_refused(contract: Contract, name: s
         contract.run(name)
 
 
+@pytest.mark.parametrize("name", ["a\nb", "a\x1b[2J", "a\x7f", "a\tb"])
+def test_a_name_that_could_pass_for_other_lines_is_refused(contract: Contract, name: str) -> None:
+    with pytest.raises(psycopg.errors.InvalidParameterValue, match="control characters"):
+        contract.run(name)
+
+
+def test_a_name_with_a_nul_does_not_reach_the_server(contract: Contract) -> None:
+    with pytest.raises(psycopg.DataError, match="NUL"):
+        contract.run("a\0b")
+
+
+@pytest.mark.fault(64)
 @pytest.mark.parametrize("name", ['"; drop table x;--', "läßt'sö", "%s", "x" * 100, "a\\b"])
 def test_any_other_name_is_only_a_text(contract: Contract, name: str) -> None:
     run = contract.run(name)
