@@ -16,6 +16,7 @@ pytest_plugins = [
     "tests.fix_sessions",
     "tests.fix_proxy",
     "tests.fix_http",
+    "tests.fix_hooks",
     "tests.fix_matrix",
     "tests.fix_network",
 ]
