@@ -127,6 +127,7 @@ def test_a_migration_that_comes_back_into_the_queue_a_third_time_is_aborted(
     assert kind == "abort"
 
 
+@pytest.mark.fault(3, 14)
 def test_a_guard_that_was_frozen_in_the_middle_of_a_breach_cancels_nobody_for_a_queue_that_is_gone(
     house: House, background: Start, readers: Callable[[], list[Background]]
 ) -> None:
@@ -247,6 +248,7 @@ def test_a_hook_that_is_gone_is_a_failed_rollback_and_the_migration_stays_aborte
     assert "human must look" in str(house.slack.requests[-1].payload)
 
 
+@pytest.mark.fault(5, 56)
 @pytest.mark.parametrize("after", [0.3, 0.6, 0.9, 1.2])
 def test_the_hook_runs_at_most_once_and_its_result_is_told_when_the_guard_is_killed_meanwhile(
     house: House, hook: Path, after: float

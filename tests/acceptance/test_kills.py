@@ -1,5 +1,6 @@
 """Processes are killed at random moments: nothing forbidden is done, nothing is done twice, nothing is left untold."""
 
+import functools
 import random
 import shutil
 import time
@@ -7,6 +8,7 @@ import time
 import pytest
 
 from tests.acceptance.house import FRESH_FOR, LEASE, NOISE, House
+from tests.fix_matrix import Took
 from tests.slack_server import Answer
 from tests.waiting import wait_for
 
@@ -21,12 +23,16 @@ def rng() -> random.Random:
     return random.Random(seed)  # noqa: S311 -- not a secret
 
 
-def test_a_migration_whose_guard_was_killed_stops_by_the_lease_and_goes_on_with_the_next_guard(house: House) -> None:
+@pytest.mark.fault(1)
+def test_a_migration_whose_guard_was_killed_stops_by_the_lease_and_goes_on_with_the_next_guard(
+    house: House, took: Took
+) -> None:
     daemon = house.serve()
     migrating = house.wait_migrating()
     killed = daemon.kill()
     wait_for(lambda: time.time() > killed + LEASE + FRESH_FOR + 1, within=LEASE + 3)
     assert max(migrating.starts) < killed + LEASE + FRESH_FOR + NOISE
+    took(max(migrating.starts) - killed)
     assert max(migrating.starts) > killed + 0.5  # what the guard said last was good for a while
     assert "has been silent for" in migrating.lines("waits")[-1]["words"]
     term = house.lease()["term"]
@@ -37,6 +43,7 @@ def test_a_migration_whose_guard_was_killed_stops_by_the_lease_and_goes_on_with_
     assert house.order()["kind"] == "proceed"
 
 
+@pytest.mark.fault(1, 8)
 def test_a_guard_killed_ten_times_while_the_migration_runs_lets_no_batch_begin_in_a_pause_and_tells_all(
     house: House, rng: random.Random
 ) -> None:
@@ -57,8 +64,13 @@ def test_a_guard_killed_ten_times_while_the_migration_runs_lets_no_batch_begin_i
     house.assert_all_told()
 
 
+def leads_anew(house: House, term: int) -> bool:
+    return bool(house.lease()["term"] > term)
+
+
+@pytest.mark.fault(2)
 def test_a_guard_killed_ten_times_while_paused_keeps_the_pause_its_reason_and_since_when(
-    house: House, rng: random.Random
+    house: House, rng: random.Random, took: Took
 ) -> None:
     daemon = house.serve()
     migrating = house.wait_migrating()
@@ -68,7 +80,11 @@ def test_a_guard_killed_ten_times_while_paused_keeps_the_pause_its_reason_and_si
     for number in range(10):
         time.sleep(rng.uniform(0.0, 0.8 if number % 2 else 0.3))  # every other time while it starts
         daemon.kill()
+        killed, term = time.time(), house.lease()["term"]
         daemon = house.serve(wait=number % 2 == 1)
+        if number % 2:
+            wait_for(functools.partial(leads_anew, house, term))
+            took(time.time() - killed)
         assert house.wait_order("pause") == told
     assert len(house.events("paused")) == 1
     assert max(migrating.starts) < paused[1] + FRESH_FOR + NOISE

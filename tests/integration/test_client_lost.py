@@ -32,6 +32,7 @@ def connection(database: Database) -> Iterator[Connection]:
         yield connection
 
 
+@pytest.mark.fault(61)
 def test_a_lost_guard_is_waited_for_and_the_run_goes_on_with_it(guard: Beating, connection: Connection) -> None:
     words: list[str] = []
     starts: list[float] = []
@@ -54,6 +55,7 @@ def test_a_lost_guard_is_waited_for_and_the_run_goes_on_with_it(guard: Beating, 
     assert sum("silent for" in word for word in words) == 1
 
 
+@pytest.mark.fault(61)
 def test_it_gives_up_on_a_lost_guard_in_the_end(guard: Beating, connection: Connection) -> None:
     guard.silent.set()
     began = time.monotonic()
@@ -105,6 +107,7 @@ def test_a_beat_that_never_moves_is_no_permission(guard: Beating, connection: Co
     assert any("see the guard beat once" in word for word in words)
 
 
+@pytest.mark.fault(62)
 def test_a_lease_that_was_prolonged_without_a_beat_is_not_believed(guard: Beating, connection: Connection) -> None:
     with Migration(connection, "m", poll=0.02, fresh_for=0, give_up_after=0.2) as migration:
         migration.checkpoint()
@@ -137,6 +140,7 @@ def test_an_operator_overrides_a_dead_guard(guard: Beating, connection: Connecti
     assert paced(connection, give_up_after=0.1) == [0, 1, 2]
 
 
+@pytest.mark.fault(61)
 def test_a_broken_connection_is_the_callers_own_error(guard: Beating, connection: Connection) -> None:
     def work() -> None:
         with Migration(connection, "m", poll=0.02) as migration:
@@ -169,6 +173,7 @@ def process(database: Database) -> Iterator[subprocess.Popen[str]]:
         process.kill()
 
 
+@pytest.mark.fault(60)
 def test_a_process_that_was_frozen_over_a_pause_begins_at_most_the_batch_that_it_had_checked(
     guard: Beating, process: subprocess.Popen[str]
 ) -> None:

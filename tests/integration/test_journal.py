@@ -152,6 +152,7 @@ while True:
 """
 
 
+@pytest.mark.fault(8)
 def test_a_kill_in_the_middle_of_saving_leaves_all_that_was_saved_and_nothing_by_halves(path: Path) -> None:
     saved = 0
     for round_ in range(10):
@@ -231,6 +232,7 @@ def test_a_file_that_breaks_under_way_costs_neither_the_guard_nor_what_comes_nex
     reopened.close()
 
 
+@pytest.mark.fault(15)
 def test_a_full_file_system_is_said_once_and_nothing_is_lost_when_there_is_room_again(
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -257,6 +259,7 @@ def test_a_full_file_system_is_said_once_and_nothing_is_lost_when_there_is_room_
     reopened.close()
 
 
+@pytest.mark.fault(15)
 @pytest.mark.root
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("mount"), reason="needs root to mount a small file system")
 def test_a_really_full_disk_stops_nothing(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 
+import pytest
+
 from guard.model import Reading, Silence
 from guard.ports import Observation
 from guard.watch import Pace, Watch
@@ -47,6 +49,7 @@ def heard(watch: Watch, sensor: str) -> str:
     return sample.why if isinstance(sample, Silence) else f"reading {sample.value:g}"
 
 
+@pytest.mark.fault(12)
 def test_a_probe_that_fails_in_an_unforeseen_way_is_silent_and_the_others_go_on() -> None:
     broken, sound = Scripted("broken", error=ZeroDivisionError("never thought of")), Scripted("sound")
     watch = watching(broken, sound)
@@ -60,6 +63,7 @@ def test_a_probe_that_fails_in_an_unforeseen_way_is_silent_and_the_others_go_on(
     assert (heard(watch, "sound"), broken.polls, sound.polls) == ("reading 1", 2, 2)
 
 
+@pytest.mark.fault(11)
 def test_a_probe_that_hangs_is_silent_after_its_deadline_and_is_not_asked_twice_at_once() -> None:
     hanging, sound = Scripted("hanging", hangs=True), Scripted("sound")
     watch = watching(hanging, sound)
