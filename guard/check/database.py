@@ -5,17 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from guard.act.install import PROTOCOL, VERSION
+from guard.check.hosts import check_hosts
 from guard.check.recognition import check_recognition
 from guard.check.remarks import Remark, fine, problem, warning
 from guard.errors import ServerError, Unreachable, WorldError, WrongServer
-from guard.postgres import Door
+from guard.postgres import Door, Hosts
 from guard.settings import DatabaseSettings, Settings
 from guard.sql import get
 
 OLDEST = 140000
 """PostgreSQL 14 is the first to say since when a session waits for a lock."""
 CONNECTIONS = 7
-"""The most that a guard keeps open to one database: three probes, signal, pause locks, listening, cancelling."""
+"""The most that a guard keeps open to one database: three probes, signal, pause locks, listening, cancelling.
+Where there are several hosts, one more to each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +45,24 @@ async def check_database(settings: Settings, database: DatabaseSettings) -> list
     """Every remark on one database; without a connection there is only one."""
     place = f"database {database.name}"
     try:
-        door = Door(database.conninfo(), purpose="check", deadline=8.0, statement_timeout_ms=5000)
+        hosts = Hosts(database.conninfo())
     except WorldError as wrong:
         remark = problem(place, str(wrong), "put the credential there, or mend dsn and password_file")
         return [remark, *await _without_password(place, database)]
     try:
+        return [*await check_hosts(place, hosts), *await _leading(settings, database, hosts)]
+    finally:
+        await hosts.close()
+
+
+async def _leading(settings: Settings, database: DatabaseSettings, hosts: Hosts) -> list[Remark]:
+    """On the server that the guard would lead on."""
+    place = f"database {database.name}"
+    door = hosts.door("check", deadline=8.0, statement_timeout_ms=5000)
+    try:
         await door.connect()
         server = (await door.fetch_as(Server, get("cli_check_server")))[0]
-        remarks = _server(place, server)
+        remarks = _server(place, server, CONNECTIONS + hosts.several)
         if not server.standby:
             remarks += await _installation(place, server, door)
             remarks += _rights(place, server)
@@ -58,8 +70,8 @@ async def check_database(settings: Settings, database: DatabaseSettings) -> list
             remarks += await _standbys(place, database, door)
         return remarks
     except WrongServer as wrong:
-        todo = "give the address of the server itself: behind a pooler locks and cancels would hit other sessions"
-        return [problem(place, _bare(wrong), todo)]
+        pooler = "give the address of the server itself: behind a pooler locks and cancels would hit other sessions"
+        return [problem(place, _bare(wrong), pooler if "pooler" in str(wrong) else "name the primary's host too")]
     except ServerError as wrong:
         return [_unreachable(place, database, wrong)]
     finally:
@@ -94,7 +106,7 @@ def _bare(error: Exception) -> str:
     return str(error).removeprefix("check: ")
 
 
-def _server(place: str, server: Server) -> list[Remark]:
+def _server(place: str, server: Server, connections: int) -> list[Remark]:
     remarks = []
     if server.version_number < OLDEST:
         remarks.append(
@@ -107,11 +119,11 @@ def _server(place: str, server: Server) -> list[Remark]:
     if not remarks:
         remarks.append(fine(place, f"PostgreSQL {server.version}, database {server.database}, as {server.user}"))
     free = server.most - server.taken
-    if free < CONNECTIONS:
+    if free < connections:
         remarks.append(
             warning(
                 place,
-                f"the guard keeps up to {CONNECTIONS} connections, and only {max(0, free)} of {server.most} are free",
+                f"the guard keeps up to {connections} connections, and only {max(0, free)} of {server.most} are free",
                 "raise max_connections, or lower the pools of the application",
             )
         )
