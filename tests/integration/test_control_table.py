@@ -480,7 +480,7 @@ def test_a_beat_that_a_dead_line_held_back_is_no_lease_when_it_arrives_at_last(
     installed: Database, make_proxy: Callable[[int], Proxy]
 ) -> None:
     line = make_proxy(installed.server.port)
-    sessions = "select from pg_stat_activity where application_name = 'migration_guard/signal' and datname = %s"
+    sessions = "select pid from pg_stat_activity where application_name = 'migration_guard/signal' and datname = %s"
     lease = b"select beat, lease_until from migration_guard.lease"
 
     async def work() -> None:
@@ -497,6 +497,12 @@ def test_a_beat_that_a_dead_line_held_back_is_no_lease_when_it_arrives_at_last(
         line.heal()
         await asyncio.to_thread(wait_for, lambda: not installed.execute(sessions, [installed.name]))
         assert "comes too late" in installed.server.log_text()
+        assert installed.execute(lease) == before
+        await table.lead()
+        await table.publish(publication(judged_at=asyncio.get_running_loop().time() - 0.2))
+        before = installed.execute(lease)
+        with pytest.raises(QueryFailed, match="comes too late"):  # as of a process that was frozen before it sent it
+            await table.publish(publication(judged_at=asyncio.get_running_loop().time() - 60))
         assert installed.execute(lease) == before
         await table.lead()
         await table.publish(publication())
