@@ -36,8 +36,10 @@ class Verification:
             return f"the verifying query failed: {error}"
         finally:
             await door.close()
-        if len(rows) != 1 or len(rows[0]) != 1:
+        if len(rows) != 1:
             return f"the verifying query returned {len(rows)} rows where one value was expected"
+        if len(rows[0]) != 1:
+            return f"the verifying query returned a row of {len(rows[0])} columns where one value was expected"
         return "" if rows[0][0] is True else f"the verifying query returned {_said(rows[0][0])}, not true"
 
 
