@@ -138,7 +138,8 @@ def blocks(notice: Notice) -> Json:
         {"type": "context", "elements": [_plain(f"{notice.notice_id} · {_utc(notice.at_wall)}", 300)]},
     ]
     return {
-        "text": escape(f"{notice.headline}: {notice.because} ({where}) [{notice.notice_id}]", 1000),
+        # The id stands beyond the cut: by it a reader knows a duplicate.
+        "text": escape(f"{notice.headline}: {notice.because} ({where})", 900) + escape(f" [{notice.notice_id}]", 100),
         "mrkdwn": False,
         "unfurl_links": False,
         "unfurl_media": False,
