@@ -123,10 +123,10 @@ def rewire(household: Household, old: Settings, settings: Settings) -> list[tupl
     """Put new settings into a running household. Raises WorldError for what only a restart can change."""
     if changed := _fixed_at_start(old, settings):
         raise WorldError(f"{', '.join(changed)} changed: that takes a restart.")
-    known = {watch.name: watch for watch in household.watches}
+    watches = {watch.name: watch for watch in household.watches}
     hosts = household.hosts
     ready = [
-        (known[d.name], _options(settings, hosts, d.name), _probes(settings, hosts, d)) for d in settings.databases
+        (watches[d.name], _options(settings, hosts, d.name), _probes(settings, hosts, d)) for d in settings.databases
     ]
     steps: list[tuple[Watch, Exchange]] = []
     databases = {database.name: database for database in settings.databases}
@@ -134,7 +134,10 @@ def rewire(household: Household, old: Settings, settings: Settings) -> list[tupl
         verifiers = verifiers_of(settings, databases[watch.name])
         watch.guard.reconfigure(options, hooks_of(settings, watch.name), verifiers)
         # Whom the probes no longer take for a migration must not be cancelled as one.
-        household.cancellers[watch.name].recognise(settings.recognition.roles, settings.recognition.application_names)
+        known = settings.recognition
+        canceller = household.cancellers[watch.name]
+        canceller.recognise(known.roles, known.application_names)
+        canceller.let_finish = known.let_finish
         steps.append((watch, _exchange(watch, probes, _pace(settings))))
     return steps
 
@@ -185,7 +188,9 @@ def _doors(settings: Settings, hosts: Hosts) -> Callable[[str], Door]:
 
 def _canceller(settings: Settings, door: Door) -> QueueCanceller:
     known = settings.recognition
-    return QueueCanceller(door, roles=known.roles, application_names=known.application_names)
+    return QueueCanceller(
+        door, roles=known.roles, application_names=known.application_names, let_finish=known.let_finish
+    )
 
 
 def _probes(settings: Settings, hosts: dict[str, Hosts], database: DatabaseSettings) -> list[Probe]:

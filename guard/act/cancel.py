@@ -62,7 +62,7 @@ class QueueCanceller:
     ) -> None:
         self._door = door
         self.recognise(roles, application_names)
-        self._let_finish = let_finish
+        self.let_finish = let_finish
         self._refused: dict[tuple[int, dt.datetime], tuple[str, float]] = {}
         """What the server said to an attempt to end a session, and when, by the loop's time."""
 
@@ -93,7 +93,7 @@ class QueueCanceller:
         if judged.answer is not Answer.YES:
             return CancelReport(queued=queued, nothing_because=f"looked again: {judged.words}")
         holding_up = [c for c in seen if measure.waiters([c])]
-        gentle = [c for c in holding_up if self._let_finish and c.gentle and c.state in ACTIVE]
+        gentle = [c for c in holding_up if self.let_finish and c.gentle and c.state in ACTIVE]
         spared = tuple(f"{c.gentle} of {c.words}" for c in gentle)
         targets, others = self._choose([c for c in holding_up if c not in gentle], measure)
         root = await self._root(holding_up)

@@ -65,7 +65,8 @@ async def roll_back(
     if known := hook.last_outcome(state.run_id):
         return RolledBack(key, await _finish(hands, state, state.run_id, known))
     try:
-        if run is not None and (alive := await _sessions_left(hands, run)):
+        alive, left = await _end_sessions(hands, run) if run is not None else ("", "")
+        if alive:
             return RolledBack(key, HookOutcome(False, f"the hook was not run: {alive}"))
         target = run or _absent(state, state.run_id)
         if not await hands.signal.claim_rollback(target, state.because, hook.command):
@@ -73,18 +74,23 @@ async def roll_back(
     except GuardError as error:
         return RolledBack(key, HookOutcome(False, f"the hook was not run: {error}"))
     outcome = await hook.run(facts)
+    if left:
+        outcome = dataclasses.replace(outcome, words=f"{outcome.words}; ending its sessions had left behind: {left}")
     return RolledBack(key, await _finish(hands, state, state.run_id, outcome))
 
 
-async def _sessions_left(hands: Hands, run: Run) -> str:
-    """End the run's sessions; say what is left of them."""
+async def _end_sessions(hands: Hands, run: Run) -> tuple[str, str]:
+    """End the run's sessions; say which of them are left, and what their statements left behind."""
     if run.pooled:
-        return "the migration is behind a transaction pooler, so its sessions cannot be proven gone"
+        return "the migration is behind a transaction pooler, so its sessions cannot be proven gone", ""
     report = await hands.canceller.end_run(run, terminate=False)
+    behind = report.leftovers
     if any(not ended.gone for ended in report.ended):
         report = await hands.canceller.end_run(run, terminate=True)
-    left = [ended for ended in report.ended if not ended.gone]
-    return "; ".join(f"pid {ended.session.pid} is still there ({ended.how}) {ended.detail}".strip() for ended in left)
+        behind += report.leftovers
+    alive = [ended for ended in report.ended if not ended.gone]
+    words = (f"pid {ended.session.pid} is still there ({ended.how}) {ended.detail}".strip() for ended in alive)
+    return "; ".join(words), "; ".join(behind)
 
 
 async def _finish(hands: Hands, state: State, run_id: int, outcome: HookOutcome) -> HookOutcome:

@@ -183,7 +183,7 @@ class _Loader:
                 ("migrations", "application_names"),
                 "needs roles as well: any session can take any application_name, so the name alone proves nothing",
             )
-        return Recognition(roles=table.roles, application_names=table.application_names)
+        return Recognition(table.roles, table.application_names, table.let_finish)
 
     def _rollback(self, given: Any, key: tuple[str, ...]) -> RollbackSettings | None:
         if given is None:

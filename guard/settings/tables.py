@@ -199,6 +199,7 @@ class DatabaseTable(Table):
 class MigrationsTable(Table):
     roles: Texts = ()
     application_names: Texts = ()
+    let_finish: Flag = True
 
 
 class RuleTable(Table):

@@ -91,6 +91,8 @@ class Recognition:
     roles: tuple[str, ...] = ()
     application_names: tuple[str, ...] = ()
     """Patterns in which `*` stands for anything; every other character for itself."""
+    let_finish: bool = True
+    """Spare what stops no reader or writer by itself, such as CREATE INDEX CONCURRENTLY, from a rule's cancel."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable
 
@@ -185,30 +186,38 @@ def test_a_migration_that_waits_inside_a_transaction_with_locks_is_ended_once_so
 
 
 @pytest.mark.fault(37)
-def test_an_index_that_is_built_concurrently_is_left_to_finish_which_is_told_once(
-    house: House, shop: str, background: Start
+def test_an_index_built_concurrently_is_let_finish_and_where_told_otherwise_cancelled_with_what_mends_it(
+    house: House, shop: str, background: Start, took: Took
 ) -> None:
     house.rules = QUEUE
     stage = Stage(house, background)
     house.database.execute("grant all on t to shop; grant create on schema public to migrator")
-    house.serve()
+    daemon = house.serve()
     with begin(house.database, "postgres", "report", "set transaction isolation level repeatable read", "select 1"):
         building = stage.migration("add-index", "create index concurrently added on t (v)")
         waiting = stage.application("begin; lock table t in share mode; commit", 2)
-        words = house.wait_event("let_finish")
-        assert "queued" in words[2]
+        assert "queued" in house.wait_event("let_finish")[2]
         told = time.time()
         wait_for(lambda: time.time() > told + 2.5)
         assert building.running
         assert len(house.events("let_finish")) == 1
         assert house.events("cancelled") == []
-    building.wait()
-    assert building.error is None
-    for session in waiting:
-        session.wait()
-    assert house.database.execute("select indisvalid from pg_index where indexrelid = 'added'::regclass") == [(True,)]
+        house.roles += "\nlet_finish = false"
+        house.write()
+        reloaded = time.time()
+        daemon.send(signal.SIGHUP)
+        building.wait()
+        took(time.time() - reloaded)
+        assert isinstance(building.error, psycopg.errors.QueryCanceled)
+        for session in waiting:
+            session.wait()
+            assert session.error is None
+        house.wait_event("cancelled")
+        mended_by = "invalid index public.added: DROP INDEX CONCURRENTLY public.added;"
+        assert stage.told("cancelled")["left behind"] == mended_by
     house.assert_all_told()
     assert "CREATE INDEX CONCURRENTLY" in str([request.payload for request in house.slack.requests])
+    assert len(house.events("cancelled")) == 1
 
 
 @pytest.mark.fault(38)

@@ -321,6 +321,18 @@ def test_a_rollback_aborts_then_ends_the_sessions_then_claims_then_runs_the_hook
     assert [entry[0] for publication in world.signal.published for entry in publication.barred] == [1, 1]
 
 
+def test_what_an_ended_session_left_behind_is_told_with_the_rollback() -> None:
+    world = failing()
+    index, detach = "invalid index i: DROP INDEX CONCURRENTLY i;", "half detached"
+    world.canceller.reports = [
+        CancelReport((ended(gone=False),), leftovers=(index,)),
+        CancelReport((ended(how="terminated"),), leftovers=(detach,)),
+    ]
+    world.tick(10)
+    assert world.journal.notices[-1].kind == "rolled_back"
+    assert world.journal.notices[-1].fields["hook"].endswith(f"had left behind: {index}; {detach}")
+
+
 def test_a_session_that_stays_keeps_the_hook_from_running() -> None:
     world = failing()
     world.canceller.reports = [CancelReport((ended(gone=False, detail="it waits for a disk"),))]
