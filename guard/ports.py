@@ -63,6 +63,9 @@ class Publication:
     barred: tuple[tuple[int, str, str], ...] = ()
     """(run id, migration, because) of runs that may not go on until a human forgets them."""
     report: Mapping[str, object] | None = None
+    judged_at: float | None = None
+    """When what stands here was judged, by the monotonic clock: a process that is frozen before it has sent it must not
+    send it when it wakes. None: just now."""
 
 
 class Signal(Protocol):

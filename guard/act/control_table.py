@@ -75,10 +75,11 @@ class ControlTable:
         """
         asked = asyncio.get_running_loop().time()
         server, then = self._clock
+        judged = asked if publication.judged_at is None else publication.judged_at
         [(last, clock)] = await self._write(
             "control_publish",
             # By the server's clock. What was given up may be delivered yet, when the line or the server has thawed.
-            not_after=server + (asked - then) + self._door.deadline,
+            not_after=server + (judged - then) + self._door.deadline,
             mode=publication.mode,
             epoch=publication.epoch,
             orders=_dump({name: _order(order) for name, order in publication.orders.items()}),
@@ -185,7 +186,8 @@ class ControlTable:
             if error.sqlstate == _TOO_LATE:
                 # It was not held up, else nobody would hear this: the server's clock was set, or ours stood still.
                 self._led_generation = None
-                raise Unreachable("signal: the server's clock has run away; leading anew.", error.sqlstate) from error
+                words = "signal: a word came too late (this process stood still, or the server's clock was set); leading anew."
+                raise Unreachable(words, error.sqlstate) from error
             raise await explained(self._door, error) from error
 
 

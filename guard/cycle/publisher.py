@@ -82,6 +82,8 @@ class Publisher:
             admitted=tuple(s.run_id for s in bulletin.states if s.admitted and s.run_id is not None),
             barred=tuple(ledger.barred),
             report=bulletin.report() if reporting else None,
+            # To take the lead may itself have taken longer than a word counts.
+            judged_at=None if self._kinds is None else bulletin.now,
         )
         try:
             last = await self._hands.signal.publish(publication)
