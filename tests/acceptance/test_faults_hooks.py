@@ -71,7 +71,7 @@ def test_a_hook_that_cannot_be_run_is_said_at_the_start_which_it_does_not_preven
 def test_a_hook_that_says_0_while_the_database_is_not_as_it_should_be_is_told_as_unverified(
     house: House, make_hook: MakeHook, took: Took
 ) -> None:
-    make_hook("exit 0", 'verify = "select not exists (select from done where upto > 0)"')
+    make_hook("exit 0", 'verify = "select not exists (select from public.done where upto > 0)"')
     house.database.execute("grant select on done to guard_login")
     house.serve()
     roll_back(house)
