@@ -186,7 +186,7 @@ class ControlTable:
             if error.sqlstate == _TOO_LATE:
                 # It was not held up, else nobody would hear this: the server's clock was set, or ours stood still.
                 self._led_generation = None
-                words = "signal: a word came too late (this process stood still, or the server's clock was set); leading anew."
+                words = "signal: too late: this process stood still, or the server's clock was set; leading anew."
                 raise Unreachable(words, error.sqlstate) from error
             raise await explained(self._door, error) from error
 
