@@ -153,7 +153,7 @@ async def _installation(place: str, server: Server, door: Door) -> list[Remark]:
         remarks.append(problem(place, what, "run: migration-guard install --restamp"))
     elif (version, protocol) != (VERSION, PROTOCOL):
         what = f"the schema migration_guard is of version {version}.{protocol}, not {VERSION}.{PROTOCOL}"
-        todo = "run: migration-guard install" if version < VERSION else "upgrade this program"
+        todo = "run: migration-guard install" if (version, protocol) < (VERSION, PROTOCOL) else "upgrade this program"
         remarks.append(problem(place, what, todo))
     else:
         remarks.append(fine(place, f"schema migration_guard is there, version {version}"))

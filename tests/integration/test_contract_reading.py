@@ -143,6 +143,7 @@ def test_a_lease_that_cannot_be_right_is_lost(contract: Contract, change: str, w
     assert words in because
 
 
+@pytest.mark.fault(70)
 def test_a_client_of_another_protocol_is_told_so_and_may_not_go_on(contract: Contract) -> None:
     run = contract.run(protocol=7)
     contract.publish({"m": "proceed"}, admitted=(run,))
