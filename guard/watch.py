@@ -165,7 +165,9 @@ class Watch:
                 now = time.monotonic()
                 wait = LONGEST_WAIT if due is None else min(max(due - now, 0.01), LONGEST_WAIT)
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._heard.wait(), wait)
+                    # Not wait_for: before Python 3.12 it loses a cancel that comes with what it waits for.
+                    async with asyncio.timeout(wait):
+                        await self._heard.wait()
                 self._heard.clear()
                 due = await self._step() if self._has_looked() else None
         finally:

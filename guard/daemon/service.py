@@ -79,8 +79,6 @@ class _Service:
             self._start(household)
             self._health.fits(self._settings)
             self._health.ready(household.watches)
-            for words in problems_of_hooks(self._settings):
-                log.error("%s; a rollback that is due will be told to people and not be run", words)
             log.info("guarding %s", ", ".join(watch.name for watch in household.watches))
             await self._until_the_end(household)
         finally:
@@ -190,7 +188,9 @@ class _Service:
             self._scheduler.shutdown(wait=False)
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        # A task that does not end must not keep the last word from being said.
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=1.0)
         closing = [watch.close() for watch in household.watches]
         await asyncio.gather(*closing, household.outbox.stop(1.5), return_exceptions=True)
         household.journal.close()
@@ -248,6 +248,8 @@ class _Service:
 def _say_warnings(settings: Settings) -> None:
     for warning in settings.warnings:
         log.warning("%s", warning)
+    for words in problems_of_hooks(settings):
+        log.error("%s; a rollback that is due will be told to people and not be run", words)
 
 
 def _exit_at_once() -> None:

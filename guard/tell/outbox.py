@@ -151,7 +151,8 @@ class _Line:
         if wait > 0 and not self._finishing.is_set():
             began = time.monotonic()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._finishing.wait(), wait)
+                async with asyncio.timeout(wait):
+                    await self._finishing.wait()
             forced -= time.monotonic() - began
         return forced <= 0.001
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 
 import pytest
 
 from guard.model import Reading, Silence
 from guard.ports import Observation
-from guard.watch import Pace, Watch
+from guard.watch import LATE, PULSE, Pace, Watch
 from tests.fakes import World, make_rule
 
 PACE = Pace(poll=0.01, idle=10.0, deadline=0.05)
@@ -24,6 +25,8 @@ class Scripted:
         self.name = name
         self.polls = 0
         self._error, self._hangs = error, hangs
+        self.free: asyncio.Event | None = None
+        """Where it is there, answers wait for it."""
 
     async def poll(self) -> Observation:
         self.polls += 1
@@ -31,6 +34,8 @@ class Scripted:
             raise self._error
         if self._hangs:
             await asyncio.Event().wait()
+        if self.free is not None:
+            await self.free.wait()
         return Observation((Reading(self.name, 1.0, time.monotonic()),))
 
     def silence(self, why: str, now: float) -> Observation:
@@ -76,3 +81,63 @@ def test_a_probe_that_hangs_is_silent_after_its_deadline_and_is_not_asked_twice_
     asyncio.run(thrice())
     assert heard(watch, "hanging") == "no answer within 0.05 s"
     assert (hanging.polls, sound.polls) == (1, 3)
+
+
+@pytest.mark.fault(4)
+@pytest.mark.parametrize("steps", range(5))
+def test_a_watch_ends_when_it_is_told_to_although_a_probe_is_heard_in_the_same_moment(steps: int) -> None:
+    watch = watching(Scripted("sound"))
+
+    async def end_while_heard() -> bool:
+        task = asyncio.create_task(watch.run())
+        await asyncio.sleep(0.02)
+        watch._heard.set()
+        for _ in range(steps):  # the cancel finds it at each point of its waking
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait({task}, timeout=0.5)
+        ended = task.done()
+        watch.ended.set()
+        watch._heard.set()
+        await asyncio.wait({task}, timeout=1.0)
+        return ended
+
+    assert asyncio.run(end_while_heard())
+
+
+@pytest.mark.fault(14)
+@pytest.mark.parametrize("answers", [True, False])
+def test_after_the_loop_stood_still_nothing_is_judged_before_every_probe_was_asked_again(answers: bool) -> None:
+    probe, steps = Scripted("lag sensor"), 0
+
+    def told() -> None:
+        nonlocal steps
+        steps += 1
+
+    watch = Watch(World(make_rule()).guard, [probe], Pace(poll=0.01, idle=10.0, deadline=0.4), told)
+
+    async def stand_still() -> int:
+        running = asyncio.create_task(watch.run())
+        await watch.look("lag sensor")
+        await until(lambda: steps > 0)
+        before, polls, probe.free = steps, probe.polls, asyncio.Event()
+        time.sleep(LATE + PULSE + 0.1)  # noqa: ASYNC251 -- that is the fault
+        await until(lambda: probe.polls > polls)
+        assert steps == before
+        if answers:
+            probe.free.set()
+        await until(lambda: steps > before)
+        running.cancel()
+        return steps
+
+    assert asyncio.run(stand_still()) > 0
+    # One that hangs holds nobody up for longer than its deadline, and is silent then.
+    assert heard(watch, "lag sensor") == ("reading 1" if answers else "no answer within 0.4 s")
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let the loop run until it is so, for two seconds at most."""
+    end = time.monotonic() + 2
+    while not condition():
+        assert time.monotonic() < end
+        await asyncio.sleep(0.01)
