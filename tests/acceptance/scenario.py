@@ -119,6 +119,10 @@ class Play:
         """Somebody runs a statement as the superuser."""
         return self._fault(lambda: self.house.database.execute(statement.encode()))
 
+    def happens(self, fault: Callable[[], object]) -> Self:
+        """A fault of the test's own."""
+        return self._fault(fault)
+
     # -- what must be so -----------------------------------------------------------------------------------------------
 
     def paused(self, within: float, because: str = "") -> Self:
