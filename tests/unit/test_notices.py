@@ -134,3 +134,21 @@ def test_the_headline_names_the_migration_as_people_know_it(draft: notices.Draft
     notice = notices.address(draft, state, notice_id="n1", database="main", wall=5.0)
     assert notice.headline == headline
     assert (notice.notice_id, notice.database, notice.at_wall, notice.run_id) == ("n1", "main", 5.0, state.run_id)
+
+
+@pytest.mark.parametrize(
+    ("draft", "headline", "words", "severity"),
+    [
+        (notices.stood_still(12.34), "migration-guard stood still", "did nothing for 12.3 s", Severity.WARNING),
+        (notices.reload_refused("f:3: bad"), "migration-guard refused a reload", "f:3: bad", Severity.WARNING),
+        (notices.journal_trouble("full"), "migration-guard has trouble with its disk", "full", Severity.WARNING),
+        (notices.journal_trouble(None), "migration-guard can write its journal again", "nothing", Severity.INFO),
+    ],
+)
+def test_what_befalls_the_guard_itself_is_told_in_its_own_name(
+    draft: notices.Draft, headline: str, words: str, severity: Severity
+) -> None:
+    nobody = State(EVERYONE, None, Phase.RUNNING, "", 0)
+    notice = notices.address(draft, nobody, notice_id="n1", database="main", wall=5.0)
+    assert (notice.headline, notice.severity) == (headline, severity)
+    assert words in notice.because

@@ -83,28 +83,6 @@ def test_a_probe_that_hangs_is_silent_after_its_deadline_and_is_not_asked_twice_
     assert (hanging.polls, sound.polls) == (1, 3)
 
 
-@pytest.mark.fault(4)
-@pytest.mark.parametrize("steps", range(5))
-def test_a_watch_ends_when_it_is_told_to_although_a_probe_is_heard_in_the_same_moment(steps: int) -> None:
-    watch = watching(Scripted("sound"))
-
-    async def end_while_heard() -> bool:
-        task = asyncio.create_task(watch.run())
-        await asyncio.sleep(0.02)
-        watch._heard.set()
-        for _ in range(steps):  # the cancel finds it at each point of its waking
-            await asyncio.sleep(0)
-        task.cancel()
-        await asyncio.wait({task}, timeout=0.5)
-        ended = task.done()
-        watch.ended.set()
-        watch._heard.set()
-        await asyncio.wait({task}, timeout=1.0)
-        return ended
-
-    assert asyncio.run(end_while_heard())
-
-
 @pytest.mark.fault(14)
 @pytest.mark.parametrize("answers", [True, False])
 def test_after_the_loop_stood_still_nothing_is_judged_before_every_probe_was_asked_again(answers: bool) -> None:
