@@ -46,6 +46,8 @@ class Leadership:
     last_event_id: int
     home: str = ""
     """Which server on which timeline it is; another one than before makes all that was read there worthless."""
+    place: str = ""
+    """The same for people: `db2 (timeline 6)`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +176,9 @@ class Hook(Protocol):
 
     def last_outcome(self, run_id: int) -> HookOutcome | None:
         """What the hook's result file says of a run, for a daemon that was restarted meanwhile."""
+
+    def begun(self, run_id: int) -> bool:
+        """Whether there is any sign on this machine that the hook of a run was started, or asked for."""
 
 
 class Verifier(Protocol):

@@ -149,6 +149,8 @@ class FakeGate:
 class FakeHook:
     outcome: HookOutcome = field(default_factory=lambda: HookOutcome(True, "exit 0 after 1 s"))
     known: HookOutcome | None = None
+    unstarted: frozenset[int] = frozenset()
+    """Runs for which a former daemon claimed the rollback and got no further."""
     asked: list[int] = field(default_factory=list)
     runs: list[Mapping[str, object]] = field(default_factory=list)
     before: Callable[[], None] = lambda: None
@@ -170,6 +172,9 @@ class FakeHook:
     def last_outcome(self, run_id: int) -> HookOutcome | None:
         self.asked.append(run_id)
         return self.known
+
+    def begun(self, run_id: int) -> bool:
+        return run_id not in self.unstarted
 
 
 @dataclass

@@ -69,7 +69,7 @@ class RollbackHook:
         if not isinstance(run_id, int):
             return HookOutcome(ok=False, words="not started: the facts name no run")
         try:
-            if not self.files.start(run_id).exists():
+            if not self.begun(run_id):
                 await self.launch(run_id, facts)
         except (HookError, OSError, ValueError) as error:
             return HookOutcome(ok=False, words=f"could not be started: {error}")
@@ -78,6 +78,10 @@ class RollbackHook:
     def last_outcome(self, run_id: int) -> HookOutcome | None:
         """How the hook ended for a run; None where it was not started or is still at work."""
         return self.files.outcome(run_id)
+
+    def begun(self, run_id: int) -> bool:
+        """Whether the hook of a run was given to a supervisor from here."""
+        return self.files.start(run_id).exists()
 
     def running(self, run_id: int) -> bool:
         """Whether the hook's supervisor is alive."""

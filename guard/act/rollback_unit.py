@@ -48,13 +48,16 @@ class RollbackByUnit:
         run_id = facts.get("run_id")
         if not isinstance(run_id, int):
             return HookOutcome(ok=False, words="not started: the facts name no run")
-        known = self._requests.stage(self._database, run_id) is not Stage.NONE or self._files.start(run_id).exists()
         try:
-            if not known:
+            if not self.begun(run_id):
                 self._requests.ask(self._database, run_id, facts)
         except (OSError, ValueError) as error:
             return HookOutcome(ok=False, words=f"could not be started: {error}")
         return await end_of(self, run_id, within=CLAIM_WITHIN + self.timeout + GRACE + MARGIN)
+
+    def begun(self, run_id: int) -> bool:
+        """Whether the hook of a run was asked for from here."""
+        return self._requests.stage(self._database, run_id) is not Stage.NONE or self._files.start(run_id).exists()
 
     def last_outcome(self, run_id: int) -> HookOutcome | None:
         """How the hook ended for a run; None where it was not started or is still at work.

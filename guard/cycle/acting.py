@@ -47,6 +47,8 @@ class Acting:
         self._busy: set[tuple[str, Key]] = set()
         self._results: list[Result] = []
         self._started: dict[tuple[str, Key], float] = {}
+        self._doubted: dict[Key, float] = {}
+        """Since when a rollback has been under way with this daemon; monotonic."""
         self._asked: dict[str, State] = {}
         self._cancelled: dict[str, tuple[int, float]] = {}
         """By migration: how often of late, and when last. A cancelled migration that comes back is a new run."""
@@ -78,7 +80,9 @@ class Acting:
             self._busy.discard(("rollback", key))
             self._results.append(RolledBack(key, HookOutcome(False, words)))
             return []
-        work = roll_back(duty.hands, state, run, hook=hook, facts=_facts(state, duty.options.database))
+        waited = duty.now - self._doubted.setdefault(key, duty.now)
+        facts = _facts(state, duty.options.database)
+        work = roll_back(duty.hands, state, run, hook=hook, facts=facts, waited=waited)
         return [Chore("rollback", key, work)]
 
     def _take_on(self, kind: str, key: Key, now: float) -> bool:

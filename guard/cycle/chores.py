@@ -13,6 +13,10 @@ from guard.errors import GuardError, ServerError
 from guard.model import EVERYONE, Roster, Rule, Run, State
 from guard.ports import CancelReport, Ended, Hands, Hook, HookOutcome
 
+STARTS_WITHIN = 20.0
+"""Seconds: who has claimed a rollback starts the hook within 15, or gives it up."""
+_CLAIMED_ONLY = "not started on this machine: the daemon that had claimed the rollback died before it started the hook"
+
 
 @dataclass(frozen=True, slots=True)
 class QueueCleared:
@@ -56,9 +60,12 @@ def _stubborn(ended: Ended) -> bool:
 
 
 async def roll_back(
-    hands: Hands, state: State, run: Run | None, *, hook: Hook, facts: dict[str, object]
+    hands: Hands, state: State, run: Run | None, *, hook: Hook, facts: dict[str, object], waited: float = 0.0
 ) -> RolledBack | None:
-    """Roll a run back; None where a hook of an earlier daemon is still at work and must be waited for."""
+    """Roll a run back; None where a hook of an earlier daemon is still at work and must be waited for.
+
+    *waited* is for how many seconds this daemon has tried it already.
+    """
     key = (state.migration, state.run_id)
     if state.run_id is None:
         return RolledBack(key, HookOutcome(False, "an unregistered migration cannot be rolled back"))
@@ -70,7 +77,9 @@ async def roll_back(
             return RolledBack(key, HookOutcome(False, f"the hook was not run: {alive}"))
         target = run or _absent(state, state.run_id)
         if not await hands.signal.claim_rollback(target, state.because, hook.command):
-            return None
+            if waited < STARTS_WITHIN or hook.begun(state.run_id):
+                return None
+            return RolledBack(key, await _finish(hands, state, state.run_id, HookOutcome(False, _CLAIMED_ONLY)))
     except GuardError as error:
         return RolledBack(key, HookOutcome(False, f"the hook was not run: {error}"))
     outcome = await hook.run(facts)

@@ -459,6 +459,18 @@ def test_a_hook_whose_end_nobody_knows_is_a_question_to_a_human_and_never_run_ag
     assert "the hook may have run" in world.journal.notices[-1].fields["hook"]
 
 
+def test_a_hook_that_was_claimed_and_never_started_is_a_question_to_a_human_within_half_a_minute() -> None:
+    hook = FakeHook(unstarted=frozenset({1}))
+    world = rolling_back(hook)
+    world.canceller.reports = [CancelReport((ended(),))]
+    world.tick(19)
+    assert world.phases == {"m": "rolling back"}
+    world.tick(8)
+    assert (hook.runs, world.phases, world.told()) == ([], {"m": "aborted"}, ["rollback_failed"])
+    assert "died before it started the hook" in world.journal.notices[-1].fields["hook"]
+    assert world.signal.finished[0][:2] == (1, "failed")
+
+
 def test_no_rollback_goes_on_before_it_is_known_who_is_here() -> None:
     hook = FakeHook()
     world = rolling_back(hook)
