@@ -17,6 +17,7 @@ pytest_plugins = [
     "tests.fix_proxy",
     "tests.fix_http",
     "tests.fix_hooks",
+    "tests.fix_notify",
     "tests.fix_matrix",
     "tests.fix_network",
 ]

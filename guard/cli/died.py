@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import socket
 import time
 import uuid
@@ -67,7 +68,7 @@ def state() -> dict[str, str]:
 
 def notice_of(death: Death, shown: Mapping[str, str]) -> Notice:
     """What people are told."""
-    host, restarts = socket.gethostname(), shown.get("NRestarts", "")
+    host, restarts, unit = socket.gethostname(), shown.get("NRestarts", ""), shlex.quote(death.unit)
     match shown.get("ActiveState"):
         case "active":
             back, severity = "systemd has started it again, and it guards", Severity.WARNING
@@ -92,7 +93,7 @@ def notice_of(death: Death, shown: Mapping[str, str]) -> Notice:
         headline=f"the guard itself has died on {host}",
         because=f"{death.unit}: {death.words}",
         next_step=f"{back}. {means}.",
-        commands=(f"systemctl status '{death.unit}'", f"journalctl -u '{death.unit}' -n 100"),
+        commands=(f"systemctl status {unit}", f"journalctl -u {unit} -n 100"),
         fields={"Unit": death.unit, "Host": host} | ({"Restarts": restarts} if restarts not in {"", "0"} else {}),
     )
 
@@ -116,6 +117,6 @@ async def tell(notice: Notice) -> None:
             except TellError as wrong:
                 if not (wrong.again and tries_left):
                     raise
-                await asyncio.sleep(min(wrong.after or 3.0, 20.0))
+                await asyncio.sleep(min(max(1.0, 3.0 if wrong.after is None else wrong.after), 20.0))
     finally:
         await webhook.close()
