@@ -59,14 +59,14 @@ class ControlTable:
         """
         self._led_generation = self._said = None
         await self._door.connect()
-        home = await check_world(self._door)
+        home, place = await check_world(self._door)
         term = await self._lock.take()
         self._term, self._led_generation = term, self._door.generation
         asked = asyncio.get_running_loop().time()
         [(epoch, last_event_id, clock)] = await self._door.fetch(get("control_memory"))
         self._clock = (clock, asked)
         states = await self._door.fetch(get("control_states"))
-        return Leadership(term, epoch, _readable(row[0] for row in states), last_event_id, home)
+        return Leadership(term, epoch, _readable(row[0] for row in states), last_event_id, home, place)
 
     async def publish(self, publication: Publication) -> int:
         """Write all of *publication* in one transaction; the last event's id, or 0.

@@ -33,10 +33,13 @@ _SIGNS_OF_LIFE = 2
 """One question may still have been on its way when its sender died."""
 
 
-async def check_world(door: Door) -> str:
-    """Which server and timeline this is. Raises WrongServer (a standby, a copied schema), NotInstalled, ServerError."""
+async def check_world(door: Door) -> tuple[str, str]:
+    """Which server and timeline this is, and the same for people.
+
+    Raises WrongServer (a standby, a copied schema), NotInstalled, ServerError.
+    """
     try:
-        [(recovery, installed, home)] = await door.fetch(get("control_look"))
+        [(recovery, installed, system, timeline)] = await door.fetch(get("control_look"))
         if recovery:
             raise WrongServer("This server is a standby: a guard leads on the primary.")
         rows = await door.fetch(get("control_installation")) if installed else []
@@ -57,7 +60,7 @@ async def check_world(door: Door) -> str:
             f"Schema migration_guard came here with a copy of database {database}: "
             "run migration-guard install --restamp to make it this database's own."
         )
-    return str(home)
+    return f"{system}/{timeline}", f"{door.host} (timeline {int(timeline, 16)})"
 
 
 @dataclass(frozen=True, slots=True)

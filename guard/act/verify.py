@@ -6,7 +6,7 @@ An exit code of 0 says that the hook thinks so; the database says what is. Nothi
 from __future__ import annotations
 
 from guard.errors import GuardError
-from guard.postgres import Door
+from guard.postgres import Hosts
 
 DEADLINE = 15.0
 """Seconds for all of it. A look at a catalog or a count by index takes less; anything longer is no verification."""
@@ -21,9 +21,9 @@ class Verification:
 
     async def doubt(self) -> str:
         """Why the rollback cannot be taken as done; empty where the query has answered true. Never raises for it."""
-        door = Door(
-            self._conninfo,
-            purpose="verify",
+        hosts = Hosts(self._conninfo)
+        door = hosts.door(
+            "verify",
             deadline=DEADLINE,
             statement_timeout_ms=int(DEADLINE * 1000) - 2000,
             lock_timeout_ms=2000,
@@ -36,6 +36,7 @@ class Verification:
             return f"the verifying query failed: {error}"
         finally:
             await door.close()
+            await hosts.close()
         if len(rows) != 1:
             return f"the verifying query returned {len(rows)} rows where one value was expected"
         if len(rows[0]) != 1:

@@ -48,7 +48,8 @@ class Board:
         self._acted_at: dict[str, float] = {}
         self._missing_since: dict[int | None, float] = {}
         self._rested_at: float | None = None
-        self._home = ""
+        self.home = ""
+        """Which server on which timeline the samples are of; empty before the guard has led."""
 
     def put(self, observation: Observation) -> None:
         """Take what a probe brought; an older sample never replaces a newer one."""
@@ -65,10 +66,10 @@ class Board:
 
         What is known of all hosts together still holds, and so does what a rule has counted: it asks for more time.
         """
-        if self._home not in {"", home}:
+        if self.home not in {"", home}:
             self.samples = {name: sample for name, sample in self.samples.items() if name.startswith(OF_ALL_HOSTS)}
             self.roster, self._missing_since, self._rested_at = None, {}, None
-        self._home = home
+        self.home = home
 
     @property
     def blind(self) -> str:
@@ -117,7 +118,7 @@ class Board:
         # An answer to a question that was asked otherwise says nothing about the new limits.
         sensors = {rule.sensor for rule in rules if _question(rule) in {_question(known) for known in self.rules}}
         board.samples = {sensor: sample for sensor, sample in self.samples.items() if sensor in sensors}
-        board.roster, board._home = self.roster, self._home
+        board.roster, board.home = self.roster, self.home
         board._missing_since = self._missing_since
         board._rested_at = self._rested_at
         board._acted_at = {name: at for name, at in self._acted_at.items() if name in kept}

@@ -90,8 +90,11 @@ class Guard:
         coming = any(run.outcome is None and run.run_id not in self._closed for run in roster.runs)
         return not (awake or coming or roster.strangers)
 
-    async def lead(self) -> None:
-        """Take the lead and take up every run where it was left. Raises WorldError, Fenced, ServerError."""
+    async def lead(self) -> str:
+        """Take the lead and take up every run where it was left; where, in words.
+
+        Raises WorldError, Fenced, ServerError.
+        """
         leadership = await self.hands.signal.lead()
         self.board.moved_to(leadership.home)
         for state in leadership.states:
@@ -103,6 +106,7 @@ class Guard:
         self._operators.remember(await self.hands.signal.told_orders())
         self.publisher.led(leadership)
         self._taken_up = True
+        return leadership.place
 
     def tell(self, draft: notices.Draft, wall: float) -> None:
         """Have people told what concerns the guard itself, with the next step."""
@@ -132,7 +136,7 @@ class Guard:
         """poll -> judge -> decide -> act -> tell, from what was heard until now. Raises Fenced and WorldError."""
         if step := self._clocks.set_by(now, wall):
             self.states.update({key: shifted(state, step) for key, state in self.states.items()})
-        await self._lead_again(now)
+        await self._lead_again(now, wall)
         self._acting.take_results(self.board, now, wall)
         self.board.judge(now)
         if not self._taken_up:
@@ -172,18 +176,26 @@ class Guard:
             if draft is not None:
                 self._ledger.notify(draft, wall)
 
-    async def _lead_again(self, now: float) -> None:
+    async def _lead_again(self, now: float, wall: float) -> None:
         self.publisher.leading &= self.hands.signal.usable
         if self.publisher.leading or now < self._next_lead:
             return
         # A server that restarts is back in a moment; one that refuses a password would write down each try.
         lasting = self._mute.lasted(now) >= SELDOM_AFTER
         self._next_lead = now + (LEAD_SELDOM_AFTER if lasting else LEAD_AGAIN_AFTER)
+        home = self.board.home
         try:
-            await self.lead()
+            place = await self.lead()
         except (ServerError, WrongServer, NotInstalled) as error:
             # A server that fails over is a standby for a while: wrong now, and perhaps right in a moment.
             self.publisher.trouble = str(error)
+            return
+        if home not in {"", self.board.home}:
+            self.tell(notices.moved(place), wall)
+            # What was written last on the old primary may not have reached this one.
+            for state in self.states.values():
+                if state.phase in _ORDERED:
+                    self._ledger.bar(state, state.because)
 
     def _meet(self, now: float, wall: float) -> None:
         """Take up who is new, and let go of what a human has forgotten."""

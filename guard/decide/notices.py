@@ -153,6 +153,13 @@ def cancelled(kind: str, headline: str, because: str, fields: Mapping[str, str])
     return Draft(kind, severity, headline, because, "", (), fields)
 
 
+def moved(place: str) -> Draft:
+    """The guard leads on another server than before."""
+    steps = "Everything is read anew there. A migration has to connect to it by itself, and begins after a fair start."
+    because = f"{place} is the primary now"
+    return Draft("moved", Severity.WARNING, "leads on another server", because, steps, about=_OURSELVES)
+
+
 def rolled_back(state: State, *, ok: bool, words: str, output: str, unverified: bool = False) -> Draft:
     """How the rollback ended. Unverified: the hook says that it went well, and the database does not."""
     fields = {"hook": words} | ({"output": output[-500:]} if output else {})

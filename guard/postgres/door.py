@@ -96,6 +96,11 @@ class Door:
         return self._deadline
 
     @property
+    def host(self) -> str:
+        """Where it leads, for people."""
+        return self._address.name if self._address else self._opening.host
+
+    @property
     def backend_pid(self) -> int | None:
         """The server process behind the connection; None while there is none."""
         return self._connection.info.backend_pid if self._connection is not None and self.connected else None

@@ -13,7 +13,7 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from guard.errors import Unreachable, WrongServer
-from guard.postgres.address import parse
+from guard.postgres.address import addresses, parse
 from guard.postgres.line import APPLICATION, LINE
 from guard.postgres.trouble import Connection, Naming, bury_connect
 
@@ -28,6 +28,8 @@ class Opening:
         self._purpose = purpose
         self._settings = settings
         given = parse(conninfo, purpose)
+        self.host = addresses(conninfo, purpose)[0].name
+        """The first host, for people."""
         self.naming = Naming(purpose, given)
         self._conninfo = self._completed(given)
 

@@ -76,6 +76,9 @@ def test_a_standby_promoted_beside_the_living_primary_is_followed_and_the_old_si
     assert time.time() - promoted < 3 + NOISE
     wait_for(lambda: "leads now, and no longer" in left_behind.lines("waits")[-1]["words"], message=left_behind.text)
 
+    told = f"127.0.0.1:{pair.new.port} (timeline 2) is the primary now"
+    wait_for(lambda: any(told in str(request.payload) for request in house.slack.requests), message=daemon.text)
+
     # On the new side nobody begins while two say that they are the primary.
     pair.look_at(pair.new)
     on_the_new_side = house.migrate(name="next")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 
 from guard.errors import Unreachable
+from guard.model import EVERYONE
 from guard.ports import Leadership
-from tests.fakes import World, a_run, make_rule
+from tests.fakes import World, a_run, an_order, make_rule
 
 RULE = make_rule(pause="> 5s", resume="< 2s for 10s")
 
@@ -56,7 +57,7 @@ def test_on_another_server_a_new_run_waits_for_readings_from_there_and_a_paused_
     world.values["lag sensor"] = 9.0
     world.tick(2)
     assert world.phases == {"m": "paused"}
-    world.signal.leadership = Leadership(2, 9, (), 0, "another")
+    world.signal.leadership = Leadership(2, 9, (), 0, "another", "db2 (timeline 2)")
     world.signal.usable = False
     world.step()
     world.signal.usable = True
@@ -72,6 +73,24 @@ def test_on_another_server_a_new_run_waits_for_readings_from_there_and_a_paused_
     assert world.phases == {"m": "paused", "next": "waiting"}  # the rule has tripped, and asks for its time
     world.tick(10)
     assert world.phases == {"m": "running", "next": "running"}
+    assert world.told().count("moved") == 1
+    (moved,) = [notice for notice in world.journal.notices if notice.kind == "moved"]
+    assert (moved.because, moved.migration) == ("db2 (timeline 2) is the primary now", EVERYONE)
+
+
+def test_who_was_aborted_on_the_old_primary_is_barred_on_the_new_one_too() -> None:
+    world = World(RULE)
+    world.runs = [a_run(), a_run(run_id=2, migration="fine")]
+    world.signal.leadership = Leadership(1, 0, (), 0, "one")
+    world.tick(2)
+    world.orders = [an_order("abort", migration="m")]
+    world.tick(2)
+    assert world.phases == {"m": "aborted", "fine": "running"}
+    world.signal.leadership = Leadership(2, 0, (), 0, "another")
+    world.signal.usable = False
+    world.step()
+    (run_id, migration, _), *others = world.signal.published[-1].barred
+    assert (run_id, migration, others) == (1, "m", [])
 
 
 def test_the_same_server_led_anew_keeps_its_readings() -> None:
@@ -83,6 +102,7 @@ def test_the_same_server_led_anew_keeps_its_readings() -> None:
     world.signal.usable = False
     world.step()
     assert "lag sensor" in world.guard.board.samples
+    assert "moved" not in world.told()
 
 
 def test_a_run_that_comes_in_a_breach_is_told_which_one_and_no_more_once_it_is_over() -> None:

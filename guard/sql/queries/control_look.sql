@@ -1,6 +1,5 @@
 -- Where a guard is about to lead: is this a primary, is the schema there, and which server on which timeline is it?
 -- Touches no table of ours.
 select pg_is_in_recovery(), to_regclass('migration_guard.installation') is not null,
-       case when not pg_is_in_recovery()
-            then (select c.system_identifier from pg_control_system() c) || '/'
-                 || left(pg_walfile_name(pg_current_wal_lsn()), 8) end
+       (select c.system_identifier from pg_control_system() c),
+       case when not pg_is_in_recovery() then left(pg_walfile_name(pg_current_wal_lsn()), 8) end
