@@ -47,8 +47,8 @@ class Acting:
         self._busy: set[tuple[str, Key]] = set()
         self._results: list[Result] = []
         self._started: dict[tuple[str, Key], float] = {}
-        self._doubted: dict[Key, float] = {}
-        """Since when a rollback has been under way with this daemon; monotonic."""
+        self._doubted: dict[Key, tuple[float, float]] = {}
+        """Since when (monotonic) a rollback is under way with this daemon, and for how long it was before; seconds."""
         self._asked: dict[str, State] = {}
         self._cancelled: dict[str, tuple[int, float]] = {}
         """By migration: how often of late, and when last. A cancelled migration that comes back is a new run."""
@@ -75,12 +75,14 @@ class Acting:
 
     def _roll_back(self, state: State, key: Key, duty: Duty) -> list[Chore]:
         hook, run = hook_of(duty.hands, state.migration), duty.board.run(state.run_id)
-        if hook is None or duty.wall - state.since_wall > hook.timeout + ROLLBACK_MARGIN:
+        since, before = self._doubted.setdefault(key, (duty.now, max(0.0, duty.wall - state.since_wall)))
+        waited = duty.now - since
+        # Wall time only for what another daemon saw: a clock that is set meanwhile ends no hook that is at work.
+        if hook is None or before + waited > hook.timeout + ROLLBACK_MARGIN:
             words = "it was begun and its end is not known; the hook may have run"
             self._busy.discard(("rollback", key))
             self._results.append(RolledBack(key, HookOutcome(False, words)))
             return []
-        waited = duty.now - self._doubted.setdefault(key, duty.now)
         facts = _facts(state, duty.options.database)
         work = roll_back(duty.hands, state, run, hook=hook, facts=facts, waited=waited)
         return [Chore("rollback", key, work)]

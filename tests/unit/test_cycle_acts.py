@@ -459,6 +459,19 @@ def test_a_hook_whose_end_nobody_knows_is_a_question_to_a_human_and_never_run_ag
     assert "the hook may have run" in world.journal.notices[-1].fields["hook"]
 
 
+def test_a_clock_that_is_set_does_not_end_the_wait_for_a_hook_that_is_at_work() -> None:
+    hook = FakeHook()
+    world = rolling_back(hook)
+    world.canceller.reports = [CancelReport((ended(),))]
+    world.tick(5)
+    world.clock_set_by = 7200.0
+    world.tick(30)
+    assert (world.phases, world.told()) == ({"m": "rolling back"}, [])
+    hook.known = HookOutcome(True, "exit 0 after 40 s")
+    world.tick(3)
+    assert world.told() == ["rolled_back"]
+
+
 def test_a_hook_that_was_claimed_and_never_started_is_a_question_to_a_human_within_half_a_minute() -> None:
     hook = FakeHook(unstarted=frozenset({1}))
     world = rolling_back(hook)
