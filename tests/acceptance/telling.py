@@ -32,7 +32,7 @@ def status(house: House) -> str:
 def assert_same_words(house: House, kind: str, words: str) -> None:
     """Event, Slack, log and `status` give the same reason."""
     because = house.wait_event(kind)[2]
-    assert words in because
+    assert words in because, because
     # `status` may be told of a newer reading; what does not change with it stands in front of the first number.
     wait_told(house, because)
     assert because in house.processes[0].text().replace('\\"', '"')
