@@ -9,6 +9,7 @@ from psycopg import sql
 
 from guard.act.install import install
 from tests.fix_postgres import Database
+from tests.shipped import as_client, as_guard, as_operator
 from tests.waiting import wait_for
 
 Row = tuple[Any, ...]
@@ -21,7 +22,7 @@ class Contract:
         self.database = database
         install(database.dsn(), **options)
         self._opened = contextlib.ExitStack()
-        self.guard = self._opened.enter_context(contextlib.closing(database.connect()))
+        self.guard = self._open(as_guard(database.dsn()))
         self.lead()
 
     def lead(self) -> None:
@@ -47,9 +48,12 @@ class Contract:
             [self.term, mode, epoch, json.dumps(words), lease, list(admitted), json.dumps(barred)],
         )
 
+    def _open(self, dsn: str) -> psycopg.Connection[Row]:
+        return self._opened.enter_context(contextlib.closing(psycopg.connect(dsn, autocommit=True)))
+
     def run(self, name: str = "m", **options: Any) -> int:
         """Register a run on a connection of its own, which stays open."""
-        self.client = self._opened.enter_context(contextlib.closing(self.database.connect()))
+        self.client = self._open(as_client(self.database.dsn()))
         named = "".join(f", {key} => %s" for key in options)
         query = f"select migration_guard.register(%s{named})".encode()
         return int(self.client.execute(query, [name, *options.values()]).fetchall()[0][0])
@@ -70,10 +74,14 @@ class Contract:
 
     def operator(self, what: str, name: str = "m", *, expires: str | None = None) -> int:
         query = f"select migration_guard.order_{what}(%s, 'ana', 'for a test', %s::timestamptz)".encode()
-        return int(self.database.execute(query, [name, expires])[0][0])
+        return self._ordered(query, [name, expires])
 
     def withdraw(self, what: str, name: str = "m") -> int:
-        return int(self.database.execute("select migration_guard.withdraw(%s, %s, 'ana')", [name, what])[0][0])
+        return self._ordered(b"select migration_guard.withdraw(%s, %s, 'ana')", [name, what])
+
+    def _ordered(self, query: bytes, values: list[str | None]) -> int:
+        with psycopg.connect(as_operator(self.database.dsn()), autocommit=True) as operator:
+            return int(operator.execute(query, values).fetchall()[0][0])
 
     def run_row(self, run: int, columns: str) -> Row:
         query = sql.SQL("select {} from migration_guard.run where run_id = %s")
