@@ -76,10 +76,17 @@ def looking_back(draft: notices.Draft, before: State, wall: float) -> notices.Dr
     return dataclasses.replace(draft, fields={**draft.fields, **past})
 
 
+_SEEN = {
+    "cancelled": 'Its client has seen "canceling statement due to user request" (57014)',
+    "terminated": 'Its client has seen "terminating connection due to administrator command" (57P01)',
+}
+
+
 def queue_cleared(outcome: CancelReport, because: str) -> notices.Draft | None:
     """What people are told of an attempt to clear a queue; None where there was nothing to clear any more."""
     if not outcome.ended and "could not be done" in outcome.nothing_because:
-        return notices.cancelled("cancel_failed", f"could not be cancelled: {outcome.nothing_because}", because, {})
+        words = f"could not be cancelled: {outcome.nothing_because}"
+        return notices.cancelled("cancel_failed", words, because, {}, next_step="The guard tries again at each look.")
     if not outcome.ended:
         return _left_to_finish(outcome, because) if outcome.spared else None
     fields = {"queued behind it": str(outcome.queued)}
@@ -93,9 +100,14 @@ def queue_cleared(outcome: CancelReport, because: str) -> notices.Draft | None:
     left = [ended for ended in last_word.values() if not ended.gone]
     if not left:
         how = "terminated" if any(e.how == "terminated" for e in outcome.ended) else "cancelled"
-        return notices.cancelled("cancelled", f"{how}, the queue behind it is released", because, fields)
+        again = " once the root blocker is gone" if outcome.root else ""
+        step = f"{_SEEN[how]}, and may try again{again}. A registered one that comes a third time is aborted."
+        words = f"{how}, the queue behind it is released"
+        return notices.cancelled("cancelled", words, because, fields, next_step=step)
     words = f"could not be cancelled: {left[-1].how} {left[-1].detail or outcome.nothing_because}".strip()
-    return notices.cancelled("cancel_failed", words, because, fields)
+    ends = " ".join(f"select pg_terminate_backend({ended.session.pid});" for ended in left)
+    step = f"The queue stands for as long as it lasts. A superuser can end it: {ends}"
+    return notices.cancelled("cancel_failed", words, because, fields, next_step=step)
 
 
 def _left_to_finish(outcome: CancelReport, because: str) -> notices.Draft:

@@ -34,15 +34,15 @@ _WORDS: dict[Phase, tuple[str, Severity, str]] = {
     Phase.STRAINED: ("warned", Severity.INFO, "goes on, with a warning"),
     Phase.ROLLING_BACK: ("rolling_back", Severity.CRITICAL, "is being rolled back"),
     Phase.ABORTED: ("aborted", Severity.CRITICAL, "aborted"),
-    Phase.SOAKING: ("soaking", Severity.INFO, "ended; its rules stay in force for a while"),
+    Phase.SOAKING: ("soaking", Severity.INFO, "ended; its rules stay in force"),
     Phase.DONE: ("ended", Severity.INFO, "ended"),
 }
 
 _NEXT: dict[Phase, str] = {
     Phase.PAUSED: "It goes on by itself once every rule has been well for its time: {resume}.",
     Phase.ROLLING_BACK: "The migration is told to abort; when its sessions are gone the rollback hook runs, once.",
-    Phase.ABORTED: "It stays so until a human forgets it.",
-    Phase.SOAKING: "That lasts until {soak}.",
+    Phase.ABORTED: "Nothing of this name may run until a human forgets it. Look first at what it has done.",
+    Phase.SOAKING: "Until {soak}: a breach before that is told, with what can be done.",
 }
 
 
@@ -147,10 +147,10 @@ def ask_human(state: State, why: str, because: str, hook: tuple[str, ...]) -> Dr
     )
 
 
-def cancelled(kind: str, headline: str, because: str, fields: Mapping[str, str]) -> Draft:
+def cancelled(kind: str, headline: str, because: str, fields: Mapping[str, str], *, next_step: str = "") -> Draft:
     """What came of clearing a lock queue."""
     severity = Severity.CRITICAL if kind == "cancel_failed" else Severity.WARNING
-    return Draft(kind, severity, headline, because, "", (), fields)
+    return Draft(kind, severity, headline, because, next_step, (), fields)
 
 
 def moved(place: str) -> Draft:

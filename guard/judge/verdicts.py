@@ -212,13 +212,16 @@ def _signal(rule: Rule) -> str:
 
 def _because(rule: Rule, reading: Reading, level: Level, *, since: float | None, now: float) -> str:
     value = say(reading.value, rule.dimension)
-    about = [part for part in (reading.detail, f"{say_seconds(now - reading.taken_at)} old") if part]
+    about = [part for part in (reading.detail, f"{say_seconds(round(now - reading.taken_at, 3))} old") if part]
     tail = f" ({', '.join(about)})"
     if level is Level.FINE or since is None:
         return f"{_signal(rule)} {value}{tail}"
     condition = _conditions(rule)[_LADDER.index(level)]
     limit = condition.text if condition else ""
-    return f"{_signal(rule)} {value} {limit}, now for {say_seconds(now - since)}{tail}"
+    # Where no time is asked for, the first second of a breach is no news of its own.
+    lasting = now - since >= 1 or (condition is not None and condition.duration > 0)
+    lasts = f", now for {say_seconds(round(now - since, 2))}" if lasting else ""
+    return f"{_signal(rule)} {value} {limit}{lasts}{tail}"
 
 
 def _resume_words(rule: Rule, well_since: float | None, now: float) -> str:

@@ -197,4 +197,4 @@ def test_the_end_of_a_soak_is_told_in_advance() -> None:
     world.tick()
     notice = world.journal.notices[-1]
     assert (notice.kind, world.guard.states["m", 1].phase) == ("soaking", Phase.SOAKING)
-    assert notice.next_step == "That lasts until 2023-11-14 22:25:02 UTC."
+    assert notice.next_step.startswith("Until 2023-11-14 22:25:02 UTC: ")

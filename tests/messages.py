@@ -1,0 +1,181 @@
+"""What people are told, as paper: `python -m tests.messages` writes the messages of docs/messages.md anew.
+
+A guard among fakes goes through what may befall it; each notice is rendered as Slack gets it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from guard.errors import Unreachable
+from guard.model import Dimension, Notice, OperatorOrder, Rule, Session, Silence
+from guard.ports import CancelReport, Ended
+from guard.tell.slack import blocks
+from tests.fakes import WALL, FakeHook, World, a_run, make_rule
+
+PAPER = Path(__file__).parents[1] / "docs" / "messages.md"
+BEGIN, END = "<!-- messages: written by python -m tests.messages -->\n", "<!-- end of messages -->"
+NAME = "backfill-email"
+SESSION = Session(4711, WALL, "migrator", "ddl", "active", None)
+
+
+def rule(name: str, metric: str, dimension: Dimension, **texts: str) -> Rule:
+    """A rule of the fakes, under the name and the metric that people know."""
+    made = make_rule(name, **texts)
+    return dataclasses.replace(made, metric=metric, dimension=dimension)
+
+
+LAG = rule("replica lag", "replication.lag", Dimension.SECONDS, pause="> 5s for 3s", resume="< 2s for 15s")
+QUEUE = rule(
+    "lock queue", "locks.queued_behind_migration", Dimension.COUNT, pause="", cancel=">= 3", resume="< 1 for 10s"
+)
+ERRORS = rule(
+    "checkout errors", "prometheus", Dimension.RATIO, pause="> 1%", rollback="> 5% for 10s", resume="< 0.7% for 10s"
+)
+
+
+def running(*rules: Rule, **options: Any) -> World:
+    """A migration that has begun and has applied something."""
+    world = World(*rules, **options)
+    world.runs = [a_run(1, NAME)]
+    world.tick()
+    world.runs = [a_run(1, NAME, rows_done=1000)]
+    world.tick()
+    return world
+
+
+def lag() -> World:
+    """A pause for what was measured, and its end; then one for what could not be."""
+    world = running(LAG)
+    world.values["replica lag sensor"] = 7.4
+    world.tick(60)
+    world.values["replica lag sensor"] = 0.2
+    world.tick(16)
+    world.values["replica lag sensor"] = Silence("replica lag sensor", "standby replica1 is missing", world.now)
+    world.tick(6)
+    return world
+
+
+def orders() -> World:
+    """Operators' orders, their end, and one that was given while no guard was there."""
+    world = World(LAG)
+    order = OperatorOrder(1, "pause", NAME, "anna", "sale begins", world.wall, world.wall + 1801)
+    world.orders = [order]
+    world.tick()
+    world.orders = [OperatorOrder(2, "override", NAME, "bob", "standby is being rebuilt", world.wall - 240)]
+    world.tick()
+    world.orders = []
+    world.runs = [a_run(1, NAME)]
+    world.tick()
+    world.orders = [OperatorOrder(3, "abort", NAME, "anna", "wrong data", world.wall)]
+    world.tick()
+    return world
+
+
+def queue() -> World:
+    """Sessions that never registered hold up a queue."""
+    world = World(QUEUE)
+    world.strangers = [SESSION]
+    world.tick()
+    world.values["lock queue sensor"] = 3.0
+    root = "session 815 (shop, web), idle in transaction for 42.0 s"
+    world.canceller.reports = [CancelReport((Ended(SESSION, "cancelled", gone=True),), queued=3, root=root)]
+    world.tick()
+    return world
+
+
+def comes_back() -> World:
+    """A migration that registered is cancelled, comes back, and is aborted at the third time."""
+    world = running(QUEUE)
+    world.values["lock queue sensor"] = 3.0
+    session = dataclasses.replace(SESSION, application_name=f"migration:{NAME}", run_id=1)
+    world.canceller.reports = [CancelReport((Ended(session, "cancelled", gone=True),), queued=3)]
+    world.tick(3)
+    return world
+
+
+def rollback() -> World:
+    """A rollback that fires by itself."""
+    world = running(ERRORS, hook=FakeHook())
+    world.values["checkout errors sensor"] = 0.062
+    world.tick(13)
+    return world
+
+
+def question() -> World:
+    """One that may not."""
+    world = running(ERRORS)
+    world.values["checkout errors sensor"] = 0.062
+    world.tick(12)
+    return world
+
+
+def ends() -> World:
+    """A migration ends well; another one vanishes."""
+    world = running(LAG, soak={"*": 600.0})
+    world.runs = [a_run(1, NAME, outcome="done", here=False), a_run(2, "add-index")]
+    world.tick()
+    world.runs = []
+    world.tick(610)
+    return world
+
+
+def mute() -> World:
+    """The guard itself cannot give orders."""
+    world = running(LAG)
+    world.signal.fails = world.signal.lead_fails = Unreachable("signal: no answer from PostgreSQL within 2 s")
+    world.tick(8)
+    world.signal.fails = world.signal.lead_fails = None
+    world.tick(6)
+    return world
+
+
+SCENES: dict[str, Callable[[], World]] = {
+    "Paused for lag, and later because nothing is known": lag,
+    "Operators' orders": orders,
+    "A lock queue behind sessions that never registered": queue,
+    "A lock queue behind a migration that comes back": comes_back,
+    "A rollback": rollback,
+    "A rollback that a human must decide": question,
+    "Migrations that end": ends,
+    "A guard that cannot give orders": mute,
+}
+
+
+def rendered(notice: Notice) -> Iterator[str]:
+    """The lines of a message, without its id and time."""
+    parts: Any = blocks(notice)["blocks"]
+    for part in parts[:-1]:
+        texts = [part["text"]["text"]] if "text" in part else [each["text"] for each in part.get("fields", ())]
+        for text in texts:
+            for line in text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&").splitlines():
+                if line != "```":
+                    yield f"    {line}" if text.startswith("```") else line
+
+
+def paper() -> str:
+    """All messages of all scenes."""
+    lines = []
+    for title, scene in SCENES.items():
+        lines += [f"### {title}", ""]
+        for notice in scene().journal.notices:
+            lines += ["```", *rendered(notice), "```", ""]
+    return "\n".join(lines)
+
+
+def written() -> str:
+    """What the paper holds of it by now."""
+    found = re.search(re.escape(BEGIN) + "(.*)" + re.escape(END), PAPER.read_text(), re.DOTALL)
+    assert found, f"{PAPER} has lost its marks"
+    return found[1]
+
+
+if __name__ == "__main__":
+    text = PAPER.read_text()
+    PAPER.write_text(text.replace(BEGIN + written(), BEGIN + paper()))
+    sys.stdout.write(f"{PAPER} is written\n")
