@@ -139,6 +139,7 @@ def test_a_first_host_that_swallows_every_packet_keeps_neither_the_start_nor_the
     black_hole = make_proxy(pair.new.port)
     black_hole.freeze()
     pair.knows(black_hole.port, pair.old.port)
+    pair.house.rules = pair.house.rules.replace(ONE_PRIMARY, "")
     daemon = pair.house.serve()
     migrating = pair.house.wait_migrating()
     migrating.wait_starts(20)
@@ -146,3 +147,6 @@ def test_a_first_host_that_swallows_every_packet_keeps_neither_the_start_nor_the
     beats = pair.house.lease()["beat"]
     wait_for(lambda: pair.house.lease()["beat"] >= beats + 2, within=3 + NOISE)
     assert "cannot signal" not in daemon.text()
+    # Without a rule of one's own there is the built-in one.
+    [(report,)] = pair.house.database.execute("select report::text from migration_guard.report")
+    assert f"one primary: 127.0.0.1:{pair.old.port} (timeline 1)" in report
