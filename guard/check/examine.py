@@ -8,6 +8,7 @@ from guard.check.database import check_database
 from guard.check.machine import check_machine
 from guard.check.outside import check_rule, check_slack
 from guard.check.remarks import Remark, warning
+from guard.check.verify import check_verify
 from guard.settings import Settings
 
 
@@ -17,6 +18,7 @@ async def examine(settings: Settings) -> list[Remark]:
     remarks += [warning(f"{each.file}:{each.line}", f"{each.key}: {each.message}", "") for each in settings.warnings]
     asked = [check_database(settings, database) for database in settings.databases]
     asked += [check_rule(settings, rule) for rule in settings.rules if rule.query]
+    asked += [check_verify(settings, database) for database in settings.databases]
     asked.append(check_slack(settings))
     for answer in await asyncio.gather(*asked):
         remarks += answer

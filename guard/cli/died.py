@@ -74,6 +74,8 @@ def notice_of(death: Death, shown: Mapping[str, str]) -> Notice:
             back, severity = "systemd has started it again, and it guards", Severity.WARNING
         case "failed":
             back, severity = "It is NOT running, and systemd does not start it again", Severity.CRITICAL
+        case "inactive":
+            back, severity = "It is NOT running: it was stopped meanwhile", Severity.CRITICAL
         case None:
             back, severity = "Whether it runs again is not known", Severity.CRITICAL
         case _:

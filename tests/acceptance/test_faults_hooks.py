@@ -73,6 +73,12 @@ def test_a_hook_that_says_0_while_the_database_is_not_as_it_should_be_is_told_as
 ) -> None:
     make_hook("exit 0", 'verify = "select not exists (select from public.done where upto > 0)"')
     house.database.execute("grant select on done to guard_login")
+    checked = command("check", "-c", str(house.write()))
+    assert "[rollback] verify can be asked; now it says yes" in checked.out, checked.said
+    house.database.execute("revoke select on done from guard_login")
+    checked = command("check", "-c", str(house.file))
+    assert (checked.code, "verify: the verifying query failed" in checked.out) == (3, True), checked.said
+    house.database.execute("grant select on done to guard_login")
     house.serve()
     roll_back(house)
     _, due, _ = house.wait_event("rolling_back")

@@ -57,6 +57,7 @@ def test_the_end_is_known_from_the_instance_or_from_systemd_s_variables_or_from_
         ({"ActiveState": "active", "NRestarts": "7"}, "systemd has started it again", Severity.WARNING),
         ({"ActiveState": "failed"}, "systemd does not start it again", Severity.CRITICAL),
         ({"ActiveState": "activating"}, "systemd starts it again and again", Severity.CRITICAL),
+        ({"ActiveState": "inactive"}, "it was stopped meanwhile", Severity.CRITICAL),
         ({}, "Whether it runs again is not known", Severity.CRITICAL),
     ],
 )

@@ -102,8 +102,10 @@ roles = ["migrator"]
     def close(self) -> None:
         """Stop it, and forget all that it leaves behind."""
         machine = self.machine
-        machine.run("systemctl", "stop", "migration-guard-rollback.path", ROLLBACK, self.unit, check=False)
-        machine.run("systemctl", "stop", FAILED, check=False)
+        machine.run("systemctl", "stop", "migration-guard-rollback.path", check=False)
+        # Nothing here has to end well any more.
+        machine.run("systemctl", "kill", "--signal=KILL", "--kill-whom=all", FAILED, ROLLBACK, self.unit, check=False)
+        machine.run("systemctl", "stop", FAILED, ROLLBACK, self.unit, check=False)
         machine.run("systemctl", "reset-failed", check=False)
         machine.run("sh", "-c", f"rm -rf /var/lib/private/migration-guard* {ETC}/* {self._drop_in}")
         machine.run("systemctl", "daemon-reload")

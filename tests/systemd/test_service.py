@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from guard.demo.embedded import Server
 from guard.demo.proxy import Proxy
 from tests.acceptance.house import NOISE, House
 from tests.fix_matrix import Took
@@ -79,6 +80,22 @@ def test_a_daemon_that_cannot_start_for_its_file_is_not_tried_again_and_people_a
     wait_for(lambda: "it ended by itself (exit code 2)" in service.told(), within=20, message=service.told)
     assert "It is NOT running, and systemd does not start it again" in service.told()
     assert len(service.house.slack.requests) == 1
+
+
+def test_a_daemon_that_cannot_guard_yet_is_tried_until_it_can_and_people_are_told_but_not_each_second(
+    service: Service, primary: Server
+) -> None:
+    house, machine = service.house, service.machine
+    house.dsn = primary.dsn("guard_login", "postgres")
+    service.configure()
+    assert machine.code("systemctl", "start", service.unit) != 0
+    wait_for(lambda: "it ended by itself (exit code 3)" in service.told(), within=30, message=service.told)
+    assert "It is NOT running yet; systemd starts it again and again" in service.told()
+    wait_for(lambda: int(machine.shown(service.unit, "NRestarts")) >= 2, within=30, every=0.2)
+    house.dsn = ""
+    machine.write(service.file, service.text())
+    machine.wait_shown(service.unit, 20, ActiveState="active", StatusText="main: no migration runs")
+    assert 1 <= service.told().count("'the guard itself has died on ") <= 3
 
 
 @pytest.mark.fault(4)
