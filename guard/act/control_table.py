@@ -43,6 +43,7 @@ class ControlTable:
         self._led_generation: int | None = None
         self._said: Publication | None = None
         """What was published last under this term."""
+        self._left = False
         self._clock = (0.0, 0.0)
         """What the server's clock said, in Unix seconds, and when by the loop's time it was asked."""
 
@@ -57,7 +58,7 @@ class ControlTable:
         Raises WrongServer (a standby, a pooler, a copied schema), NotInstalled, HeldByAnother (under our own id too,
         where that guard is at work), Fenced (another process of the same id has come since this one led), ServerError.
         """
-        self._led_generation = self._said = None
+        self._led_generation, self._said, self._left = None, None, False
         await self._door.connect()
         home, place = await check_world(self._door)
         term = await self._lock.take()
@@ -73,6 +74,11 @@ class ControlTable:
 
         Raises Fenced where the term was passed, Unreachable where the session that led is gone, else ServerError.
         """
+        if self._left:  # what waited for its turn behind the last word must not come after it
+            raise Unreachable("signal: another host leads since a moment ago.")
+        return await self._say(publication)
+
+    async def _say(self, publication: Publication) -> int:
         asked = asyncio.get_running_loop().time()
         server, then = self._clock
         judged = asked if publication.judged_at is None else publication.judged_at
@@ -109,14 +115,14 @@ class ControlTable:
 
         A guard that only observes has ordered nothing and orders nothing now. Raises Fenced, ServerError.
         """
-        said, self._said = self._said, None
+        said, self._said, self._left = self._said, None, True
         if said is None or said.mode == "observing" or self._led_generation is None:
             return
         held = {
             name: order if order.kind > OrderKind.PROCEED else Order(OrderKind.PAUSE, because, order.since_wall)
             for name, order in said.orders.items()
         }
-        await self.publish(Publication("live", said.epoch + 1, held, rests_for=0.0))
+        await self._say(Publication("live", said.epoch + 1, held, rests_for=0.0))
         self._led_generation = None
 
     async def notices_since(self, event_id: int) -> tuple[Notice, ...]:

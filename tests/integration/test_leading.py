@@ -131,8 +131,11 @@ def test_the_last_word_to_a_server_that_is_left_pauses_whoever_is_still_there(co
     async def work(table: ControlTable) -> None:
         await table.lead()
         await table.publish(publication(mode=mode, admitted=(run,)))
-        await table.leave("db2 (timeline 2) leads now")
-        assert table.usable is (mode == "observing")
+        last_word = asyncio.create_task(table.leave("db2 (timeline 2) leads now"))
+        await asyncio.sleep(0)
+        with pytest.raises(Unreachable, match="another host leads"):  # nothing comes after it
+            await table.publish(publication(admitted=(run,)))
+        await last_word
 
     play(contract.database.dsn(), work=work)
     kind, because = contract.read(run)
