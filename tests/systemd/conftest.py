@@ -22,7 +22,7 @@ def machine() -> Iterator[Machine]:
     if os.geteuid() != 0:
         pytest.skip("only root can boot a machine")
     if missing := missing_programs():
-        words = f"not on PATH: {', '.join(missing)}; Debian: apt-get install systemd-container dbus"
+        words = f"not on PATH: {', '.join(missing)}; Debian: apt-get install systemd-container"
         if os.environ.get("CI") == "true":
             pytest.fail(words)
         pytest.skip(words)

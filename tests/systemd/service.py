@@ -32,11 +32,12 @@ class Service:
         self._credentials = f"{ETC}/{name}." if name else f"{ETC}/"
         self._drop_in = f"/run/systemd/system/{self.unit}.d/test.conf"
         self._identity = f"systemd-{next(_numbers)}"
-        self._seen = 0
+        self._idle = "500ms"
 
-    def configure(self, *, watchdog: str = "30s") -> None:
+    def configure(self, *, watchdog: str = "30s", idle: str = "500ms") -> None:
         """Write the file, the credentials and a drop-in that names the password's."""
         machine, house = self.machine, self.house
+        self._idle = idle
         machine.write(f"{self._credentials}slack-webhook", house.slack.url, "600")
         machine.write(f"{self._credentials}db-password", house.database.server.password, "600")
         credential = f"LoadCredential=db-password:{self._credentials}db-password"
@@ -53,7 +54,7 @@ class Service:
 [guard]
 id = "{self._identity}"
 poll_interval = "100ms"
-idle_interval = "500ms"
+idle_interval = "{self._idle}"
 lease = "{LEASE:g}s"
 [database.main]
 dsn = "{address}"

@@ -114,11 +114,17 @@ def test_it_stops_in_time_with_exit_0_although_everything_hangs(service: Service
     assert shown == {"ActiveState": "inactive", "Result": "success", "ExecMainStatus": "0"}
 
 
-def test_an_instance_has_its_own_file_state_and_credentials(machine: Machine, house: House) -> None:
+def test_an_instance_has_its_own_file_state_and_credentials_and_gets_the_time_that_its_idle_interval_needs(
+    machine: Machine, house: House
+) -> None:
     service = Service(machine, house, "shop")
     try:
-        service.configure()
+        service.configure(watchdog="1s", idle="3s")
         service.start()
+        service.wait_status("main: no migration runs")
+        time.sleep(2.5)  # at rest for longer than the watchdog waited
+        assert "systemd was asked for 9s" in service.log()
+        assert machine.shown(service.unit, "NRestarts") == "0"
         house.wait_migrating()
         house.load(9)
         service.wait_status("main: backfill paused since ")
