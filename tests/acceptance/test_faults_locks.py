@@ -227,21 +227,24 @@ def test_who_waits_for_a_pauses_own_lock_is_no_lock_queue(house: House, shop: st
     house.database.execute("grant migration_guard_client to shop")
     house.serve()
     migrating = house.wait_migrating()
+    wait = "select pg_advisory_lock_shared(migration_guard.lock_key('{}'))".format
+    with house.database.connect("migrator", application_name="migration:batch") as batch:
+        batch.execute("select pg_advisory_lock(migration_guard.lock_key('other'))")
+        waiting = stage.application(wait("other"), 2)
+        migrating.wait_starts(40)  # a second and more, and nobody minds
+        assert house.events("paused") == []
     house.load(9)
     house.wait_event("paused")
     held = """select pid from pg_locks join pg_stat_activity using (pid)
                where locktype = 'advisory' and granted and application_name = 'migration_guard/gate'
                  and datname = current_database()"""
     wait_for(lambda: house.database.execute(held.encode()), message="the gate to hold the lock")
-    wait = "select pg_advisory_lock_shared(migration_guard.lock_key('{}'))".format
-    waiting = [background(house.database.dsn("migrator", application_name="migration:old"), wait("backfill"))]
-    waiting += stage.application(wait("backfill"), 2)
-    with house.database.connect("migrator", application_name="migration:batch") as batch:
-        batch.execute("select pg_advisory_lock(migration_guard.lock_key('other'))")
-        waiting += stage.application(wait("other"), 2)
-        queued = time.time()
-        wait_for(lambda: time.time() > queued + 2.5)
-        assert [str(session.error) for session in waiting if not session.running] == []
+    waiting += [background(house.database.dsn("migrator", application_name="migration:old"), wait("backfill"))]
+    paused = stage.application(wait("backfill"), 2)
+    queued = time.time()
+    wait_for(lambda: time.time() > queued + 1.5)
+    assert [str(session.error) for session in paused if not session.running] == []
+    waiting += paused
     house.load(0)
     house.wait_event("resumed")
     for session in waiting:
