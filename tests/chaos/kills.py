@@ -23,7 +23,7 @@ from tests.chaos.history import Happened, History, Violation
 from tests.chaos.oracle import Oracle
 from tests.chaos.place import NAME
 from tests.chaos.plan import Slot
-from tests.chaos.soak import say
+from tests.chaos.soak import kept, say
 from tests.chaos.world import World
 from tests.fix_http import Endpoint, answer
 from tests.waiting import wait_for
@@ -68,7 +68,7 @@ def run(seed: int, kills: int, only: str = "") -> int:
     """Kill each victim so often; the exit code."""
     say(f"kills: seed {seed}, {kills} of each")
     errors = Endpoint()
-    with contextlib.closing(errors), World(["shop"], standbys=1, rows=1_000_000) as world:
+    with contextlib.closing(errors), World(["shop"], standbys=1, rows=1_000_000) as world, kept(world):
         say(f"logs in {world.directory} (kept where something is wrong)")
         killing = Killing(world, errors, random.Random(seed))  # noqa: S311 -- not a secret
         try:
@@ -77,10 +77,9 @@ def run(seed: int, kills: int, only: str = "") -> int:
                 if any(word.strip() in victim for word in only.split(",")):
                     killing.all_of(victim, kills)
             said = killing.oracle.close_the_books()
+            world.keep = False
         except (Violation, TimeoutError) as violation:
-            world.keep = True
             say(f"\nVIOLATION (wall {time.time():.2f}), seed {seed}, kill {killing.now}: {violation}")
-            say(f"logs: {world.directory}")
             return 1
         say(f"\n{'killed':<10} {'times':>5}  {'seconds':>9}  {'all well, s':>15}  seen")
         say("\n".join(tally.line(victim) for victim, tally in killing.tallies.items()))
@@ -151,7 +150,9 @@ class Killing:
 
     def _kill_guard(self, number: int) -> None:
         """In calm, in a breach, or in a rollback; between its start and a moment after its decision."""
-        mood = "rollback" if number % 10 == 5 else self.dice.choice(("calm", "breach", "breach goes on", "breach goes on"))
+        mood = (
+            "rollback" if number % 10 == 5 else self.dice.choice(("calm", "breach", "breach goes on", "breach goes on"))
+        )
         time.sleep(self.dice.uniform(0.0, 0.8))
         self.tallies["guard"].seen[mood] += 1
         if mood == "rollback":

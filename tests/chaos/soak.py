@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import time
+from collections.abc import Iterator
 
 from tests.chaos.faults import Scene, together
 from tests.chaos.history import Happened, History, Violation
@@ -23,7 +25,7 @@ def run(seed: int, seconds: float, *, every: float, only: str = "", rows: int) -
     chosen = {name: each for name, each in FAULTS.items() if any(word.strip() in name for word in only.split(","))}
     slots = plan(seed, seconds, every, {name: each.lengths for name, each in chosen.items()}, together)
     say(f"chaos: seed {seed}, {len(slots)} faults of {len(chosen)} kinds, one each {every:g} s")
-    with World(PLACES, standbys=2, rows=rows) as world:
+    with World(PLACES, standbys=2, rows=rows) as world, kept(world):
         say(f"logs in {world.directory} (kept where something is wrong)")
         world.start_work(load=True)
         soak = _Soak(world)
@@ -32,13 +34,31 @@ def run(seed: int, seconds: float, *, every: float, only: str = "", rows: int) -
             for slot in slots:
                 soak.play(slot)
             soak.end()
+            world.keep = False
         except (Violation, TimeoutError) as violation:
-            return soak.report(violation, seed)
+            soak.report(violation)
+            words = f" --only '{only}'" if only else ""
+            say(f"again: ./dev chaos --seed {seed} --minutes {seconds / 60:g} --every {every:g}s{words}")
+            return 1
         except KeyboardInterrupt:
             say(soak.history.table())
             raise
     say(f"seed {seed}: all held")
     return 0
+
+
+@contextlib.contextmanager
+def kept(world: World) -> Iterator[None]:
+    """Keep the logs of whatever does not come to a good end, also of a mistake in here."""
+    world.keep = True
+    try:
+        yield
+    except KeyboardInterrupt:
+        world.keep = False
+        raise
+    finally:
+        if world.keep:
+            say(f"logs: {world.directory}")
 
 
 class _Soak:
@@ -95,15 +115,11 @@ class _Soak:
         batches = ", ".join(f"{len(place.starts)} in {place.name}" for place in self.world.places)
         say(f"batches: {batches}; {said}\n{self.oracle.vitals.words()}")
 
-    def report(self, violation: Exception, seed: int) -> int:
-        """Say what was wrong and how to see it again."""
-        self.world.keep = True
-        say(
-            f"\nVIOLATION at {time.time() - self.history.zero:.1f} s (wall {time.time():.2f}), seed {seed}: {violation}"
-        )
+    def report(self, violation: Exception) -> None:
+        """Say what was wrong, when, and after which faults."""
+        now = time.time()
+        say(f"\nVIOLATION at {now - self.history.zero:.1f} s (wall {now:.2f}): {violation}")
         say(f"faults before it:\n{self.history.around()}")
-        say(f"logs: {self.world.directory}")
-        return 1
 
     def _look_until(self, moment: float) -> None:
         while time.time() < moment:
