@@ -50,4 +50,6 @@ def _as(dsn: str, part: Part) -> str:
             admin.execute(sql.SQL("create role {} login password {}").format(name, str(given["password"])))
             rights = sql.SQL(", ").join(map(sql.Identifier, _RIGHTS[part]))
             admin.execute(sql.SQL("grant {} to {}").format(rights, name))
+        if part == "client":  # what it changes is its own
+            admin.execute("grant create on schema public to shipped_client")
     return make_conninfo(dsn, user=role)

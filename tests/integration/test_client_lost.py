@@ -14,6 +14,7 @@ import pytest
 from guard.client import Aborted, AlreadyRunning, GuardLost, Migration, Paused, wait_for_proceed
 from tests.beating import Beating, Connection, in_thread, longer, only_run, paced, wait_until
 from tests.fix_postgres import Database
+from tests.shipped import as_client
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.integration
@@ -28,7 +29,8 @@ def guard(database: Database) -> Iterator[Beating]:
 
 @pytest.fixture
 def connection(database: Database) -> Iterator[Connection]:
-    with database.connect(application_name="migration:m") as connection:
+    dsn = as_client(database.dsn(application_name="migration:m"))
+    with psycopg.connect(dsn, autocommit=True) as connection:
         yield connection
 
 
@@ -167,7 +169,7 @@ with psycopg.connect(sys.argv[1], autocommit=True) as connection, Migration(conn
 @pytest.fixture
 def process(database: Database) -> Iterator[subprocess.Popen[str]]:
     """A migration as a process of its own, which prints when each batch begins."""
-    command = [sys.executable, "-c", PROGRAM, database.dsn()]
+    command = [sys.executable, "-c", PROGRAM, as_client(database.dsn())]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         yield process
         process.kill()

@@ -13,6 +13,7 @@ from guard.client import Aborted, AlreadyRunning, Migration, Paused
 from guard.errors import NotInstalled, NotPermitted
 from tests.beating import Beating, Connection, in_thread, longer, only_run, paced, wait_until
 from tests.fix_postgres import Database, MakeRole
+from tests.shipped import as_client
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.integration
@@ -27,7 +28,8 @@ def guard(database: Database) -> Iterator[Beating]:
 
 @pytest.fixture
 def connection(database: Database) -> Iterator[Connection]:
-    with database.connect(application_name="migration:m") as connection:
+    dsn = as_client(database.dsn(application_name="migration:m"))
+    with psycopg.connect(dsn, autocommit=True) as connection:
         yield connection
 
 
@@ -39,7 +41,7 @@ def test_a_guarded_loop_yields_every_batch_and_its_record_says_so(guard: Beating
             migration.progress(rows=10, note="half way")
     assert done == list(range(50))
     row = only_run(guard.contract.database, "outcome rows_done batches_done note acknowledged_epoch usename pooled")
-    assert row == ("done", 500, 50, "half way", 1, "postgres", False)
+    assert row == ("done", 500, 50, "half way", 1, "shipped_client", False)
 
 
 def test_no_batch_begins_later_than_fresh_for_after_a_pause_is_written(guard: Beating, connection: Connection) -> None:
@@ -180,7 +182,7 @@ def test_inside_a_transaction_it_raises_at_once_even_while_it_might_proceed(
 def test_a_connection_with_transactions_and_its_own_kind_of_rows_is_left_as_it_was(
     guard: Beating, database: Database
 ) -> None:
-    with psycopg.connect(database.dsn(), row_factory=dict_row) as connection:
+    with psycopg.connect(as_client(database.dsn()), row_factory=dict_row) as connection:
         connection.execute("create table t (n int)")
         connection.commit()
         with Migration(connection, "m", poll=0.02) as migration:
@@ -201,7 +203,7 @@ def test_a_connection_with_transactions_and_its_own_kind_of_rows_is_left_as_it_w
 
 
 def test_the_end_of_a_run_is_committed_with_the_work_that_is_still_open(guard: Beating, database: Database) -> None:
-    with psycopg.connect(database.dsn()) as connection:
+    with psycopg.connect(as_client(database.dsn())) as connection:
         with Migration(connection, "m", poll=0.02):
             connection.execute("create table t (n int)")
         assert only_run(database, "outcome") == (None,)
@@ -211,7 +213,7 @@ def test_the_end_of_a_run_is_committed_with_the_work_that_is_still_open(guard: B
 
 def test_an_error_inside_a_transaction_is_not_hidden_by_the_end_of_the_run(guard: Beating, database: Database) -> None:
     def work() -> None:
-        with psycopg.connect(database.dsn()) as connection, Migration(connection, "m", poll=0.02):
+        with psycopg.connect(as_client(database.dsn())) as connection, Migration(connection, "m", poll=0.02):
             connection.execute("select 1/0")
 
     with pytest.raises(psycopg.errors.DivisionByZero):
@@ -222,7 +224,7 @@ def test_an_error_inside_a_transaction_is_not_hidden_by_the_end_of_the_run(guard
 def test_a_failed_batch_is_rolled_back_so_that_its_session_is_no_migration_any_more(
     guard: Beating, database: Database, failing: str
 ) -> None:
-    with psycopg.connect(database.dsn()) as connection:
+    with psycopg.connect(as_client(database.dsn())) as connection:
 
         def work() -> None:
             with Migration(connection, "m", poll=0.02):

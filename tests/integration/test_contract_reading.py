@@ -99,7 +99,7 @@ def test_a_barred_migration_stays_aborted_until_forgotten_whatever_anyone_orders
     contract.publish({"m": "proceed"}, barred=((run, "m", "rolled back"),))
     contract.operator("override")
     assert contract.read(run) == ("abort", "rolled back")
-    contract.database.execute("select migration_guard.finish(%s, 'aborted')", [run])
+    contract.client.execute("select migration_guard.finish(%s, 'aborted')", [run])
     second = contract.next_run()
     assert contract.kind(second) == "abort"
     assert contract.database.execute("select migration_guard.forget('m', 'ana')") == [(second,)]
@@ -109,7 +109,7 @@ def test_a_barred_migration_stays_aborted_until_forgotten_whatever_anyone_orders
 
 def test_a_run_that_is_over_may_not_go_on(contract: Contract) -> None:
     run = contract.admitted_run()
-    contract.database.execute("select migration_guard.finish(%s)", [run])
+    contract.client.execute("select migration_guard.finish(%s)", [run])
     assert contract.kind(run) == "abort"
 
 

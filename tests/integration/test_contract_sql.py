@@ -11,6 +11,7 @@ from guard.demo.embedded import Binaries
 from tests.contract import Contract
 from tests.fix_postgres import Database
 from tests.fix_sessions import Background
+from tests.shipped import as_client
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.integration
@@ -188,7 +189,7 @@ def admit_when_it_comes(contract: Contract, order: str) -> int:
 def test_call_checkpoint_registers_and_waits_with_no_lock_and_no_snapshot(
     contract: Contract, background: Start
 ) -> None:
-    script = background(contract.database.dsn(), "call migration_guard.checkpoint('m', '200 ms')")
+    script = background(as_client(contract.database.dsn()), "call migration_guard.checkpoint('m', '200 ms')")
     run = admit_when_it_comes(contract, "pause")
     wait_for(lambda: contract.run_row(run, "acknowledged_epoch") == (3,))
     look = """select a.backend_xid, count(l) from pg_stat_activity a
@@ -211,7 +212,7 @@ def test_call_checkpoint_registers_and_waits_with_no_lock_and_no_snapshot(
 
 
 def test_call_checkpoint_raises_when_aborted(contract: Contract, background: Start) -> None:
-    script = background(contract.database.dsn(), "call migration_guard.checkpoint('m', '50 ms')")
+    script = background(as_client(contract.database.dsn()), "call migration_guard.checkpoint('m', '50 ms')")
     admit_when_it_comes(contract, "abort")
     script.wait()
     assert script.error is not None
@@ -231,7 +232,7 @@ def test_call_checkpoint_fails_inside_a_transaction(contract: Contract) -> None:
 def test_call_checkpoint_asks_under_read_committed_whatever_the_default(contract: Contract, background: Start) -> None:
     alter = f"alter database {contract.database.name} set default_transaction_isolation to 'repeatable read'"
     contract.database.execute(alter.encode())
-    script = background(contract.database.dsn(), "call migration_guard.checkpoint('m', '50 ms')")
+    script = background(as_client(contract.database.dsn()), "call migration_guard.checkpoint('m', '50 ms')")
     admit_when_it_comes(contract, "proceed")
     script.wait()
     assert script.error is None
@@ -241,8 +242,9 @@ def test_a_psql_script_waits_between_its_statements_and_fails_as_one_transaction
     contract: Contract, binaries: Binaries
 ) -> None:
     contract.database.execute("create table t (n int)")
+    contract.database.execute("grant insert on t to public")
     script = "insert into t values (1); call migration_guard.checkpoint('m', '50 ms'); insert into t values (2);"
-    psql = [binaries.path("psql"), "-q", "-v", "ON_ERROR_STOP=1", contract.database.dsn()]
+    psql = [binaries.path("psql"), "-q", "-v", "ON_ERROR_STOP=1", as_client(contract.database.dsn())]
     admits = threading.Thread(target=admit_when_it_comes, args=(contract, "proceed"))
     admits.start()
     lines = script.replace("; ", ";\n")

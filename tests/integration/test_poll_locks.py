@@ -14,6 +14,7 @@ from guard.poll.samples import Recognition
 from guard.postgres import Door
 from tests.fix_postgres import Database, MakeRole, Row
 from tests.fix_sessions import Background
+from tests.shipped import as_guard
 
 pytestmark = pytest.mark.integration
 
@@ -37,7 +38,7 @@ def shop(database: Database) -> Database:
 
 
 def probe_of(dsn: str, recognition: Recognition = BY_NAME, waited: tuple[float, ...] = (WAITED,)) -> LocksProbe:
-    return LocksProbe(Door(dsn, purpose="locks"), recognition, waited)
+    return LocksProbe(Door(as_guard(dsn), purpose="locks"), recognition, waited)
 
 
 def migration(shop: Database) -> str:

@@ -11,6 +11,7 @@ from guard.model import Reading, Sample, Silence
 from guard.poll.replication import ReplicationProbe
 from guard.postgres import Door
 from tests.fix_postgres import Database, MakeCluster, MakeRole
+from tests.shipped import as_guard
 
 pytestmark = pytest.mark.integration
 
@@ -18,7 +19,7 @@ Pair = tuple[Sample, Sample]
 
 
 def probe_of(dsn: str, standbys: tuple[str, ...] | int = ("replica1",), reply_limit: float = 1.0) -> ReplicationProbe:
-    return ReplicationProbe(Door(dsn, purpose="replication"), standbys, reply_limit=reply_limit)
+    return ReplicationProbe(Door(as_guard(dsn), purpose="replication"), standbys, reply_limit=reply_limit)
 
 
 async def look(probe: ReplicationProbe) -> Pair:

@@ -12,6 +12,7 @@ from guard.poll.roster import RosterProbe
 from guard.poll.samples import Recognition
 from guard.postgres import Door
 from tests.fix_postgres import Database, MakeRole
+from tests.shipped import as_guard
 
 pytestmark = pytest.mark.integration
 
@@ -27,7 +28,7 @@ def installed(database: Database) -> Database:
 
 
 def probe_of(database: Database, user: str = "postgres", ended_within: float = 900.0) -> RosterProbe:
-    return RosterProbe(Door(database.dsn(user), purpose="roster"), MIGRATIONS, ended_within=ended_within)
+    return RosterProbe(Door(as_guard(database.dsn(user)), purpose="roster"), MIGRATIONS, ended_within=ended_within)
 
 
 async def look(probe: RosterProbe) -> Roster:
@@ -276,7 +277,7 @@ def test_an_absent_schema_is_no_roster(database: Database) -> None:
 def test_a_registration_wakes_at_once_also_after_the_connection_broke(installed: Database) -> None:
     async def main() -> None:
         heard: asyncio.Queue[str] = asyncio.Queue()
-        door = Door(installed.dsn(), purpose="listen")
+        door = Door(as_guard(installed.dsn()), purpose="listen")
         listener = Listener(door, heard.put_nowait, retry=0.05)
         task = asyncio.create_task(listener.run())
         assert await asyncio.wait_for(heard.get(), 5) == ""
