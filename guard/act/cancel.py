@@ -28,8 +28,6 @@ _VERIFY_WITHIN, _VERIFY_EVERY = 2.0, 0.05
 _LEAVES_BY_ITSELF = 2.0
 """Seconds in which a run that has been told to abort may end its batch and go, before it is cancelled."""
 _END_RUN_WITHIN = 10.0
-_REFUSED_FOR = 30.0
-"""Seconds for which a refusal is believed: whoever is told of a missing privilege may grant it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +57,12 @@ class QueueCanceller:
         roles: Sequence[str] = (),
         application_names: Sequence[str] = (),
         let_finish: bool = True,
+        refused_for: float = 30.0,
     ) -> None:
         self._door = door
         self.recognise(roles, application_names)
         self.let_finish = let_finish
+        self._refused_for = refused_for
         self._refused: dict[tuple[int, dt.datetime], tuple[str, float]] = {}
         """What the server said to an attempt to end a session, and when, by the loop's time."""
 
@@ -162,7 +162,7 @@ class QueueCanceller:
     def _choose(self, holding_up: list[Candidate], measure: Measure) -> tuple[list[Candidate], list[str]]:
         """Whom to end, and in words why not the others."""
         now = asyncio.get_running_loop().time()
-        self._refused = {who: said for who, said in self._refused.items() if now - said[1] < _REFUSED_FOR}
+        self._refused = {who: said for who, said in self._refused.items() if now - said[1] < self._refused_for}
         refused = [c for c in holding_up if c.identity in self._refused]
         able = [c for c in holding_up if c not in refused and c.state in (*ACTIVE, IDLE_IN_TRANSACTION)]
         if measure.metric == "idle_in_transaction":

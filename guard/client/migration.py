@@ -183,8 +183,8 @@ class Migration:
             epoch = answer.epoch if news and answer.epoch is not None else self._acknowledged
             # A server that is read-only for a while fails the next batch perhaps, but not one who merely waits.
             with suppress(psycopg.errors.ReadOnlySqlTransaction):
-                self._line.run("client_acknowledge", self.run_id, epoch)
-                self._acknowledged = epoch
+                written = self._line.run("client_acknowledge", self.run_id, epoch)[0]
+                self._acknowledged = epoch if written else self._acknowledged
             self._written_at = now
 
     def _go_on(self, answer: Answer, kind: str, waiting_since: float | None) -> None:
@@ -214,8 +214,8 @@ class Migration:
         if self._changed and self._line.idle:
             self._written_at = time.monotonic()
             with suppress(psycopg.errors.ReadOnlySqlTransaction):
-                self._line.run("client_progress", self.run_id, self._rows, self._batches, self._note)
-                self._changed = False
+                written = self._line.run("client_progress", self.run_id, self._rows, self._batches, self._note)[0]
+                self._changed = not written
 
 
 def wait_for_proceed(

@@ -199,24 +199,29 @@ begin
     return id;
 end $$;
 
--- The run has seen the orders of this epoch and keeps to them. Zero only says that it is alive.
+-- The run has seen the orders of this epoch and keeps to them. Zero only says that it is alive. False where that was not
+-- written: the run is over, or somebody's stuck transaction has locked its row, which must not hold up the migration.
 create or replace function migration_guard.acknowledge(run bigint, epoch bigint) returns boolean
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
     update migration_guard.run r set last_seen = clock_timestamp(),
         acknowledged_at = case when acknowledge.epoch > r.acknowledged_epoch then clock_timestamp() else r.acknowledged_at end,
         acknowledged_epoch = greatest(r.acknowledged_epoch, acknowledge.epoch)
-    where r.run_id = acknowledge.run and r.usename = session_user and r.ended_at is null;
+    where r.run_id in (select x.run_id from migration_guard.run x
+                       where x.run_id = acknowledge.run and x.usename = session_user and x.ended_at is null
+                       for update skip locked);
     return found;
 end $$;
 
--- How far the run is; totals, not increments, so that a repeated call does no harm.
+-- How far the run is; totals, not increments, so that a repeated call does no harm. False as above.
 create or replace function migration_guard.progress(run bigint, rows_done bigint, batches_done bigint, note text default null)
 returns boolean language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
     update migration_guard.run r set last_seen = clock_timestamp(), rows_done = progress.rows_done,
         batches_done = progress.batches_done, note = coalesce(left(progress.note, 500), r.note)
-    where r.run_id = progress.run and r.usename = session_user and r.ended_at is null;
+    where r.run_id in (select x.run_id from migration_guard.run x
+                       where x.run_id = progress.run and x.usename = session_user and x.ended_at is null
+                       for update skip locked);
     return found;
 end $$;
 
@@ -296,8 +301,7 @@ begin
     id := coalesce(migration_guard.own_run(name), migration_guard.register(name));
     loop
         select * into o from migration_guard.read_order(name, id);
-        if o.epoch > acknowledged then
-            perform migration_guard.acknowledge(id, o.epoch);
+        if o.epoch > acknowledged and migration_guard.acknowledge(id, o.epoch) then
             acknowledged := o.epoch;
         end if;
         if o.kind = 'abort' then

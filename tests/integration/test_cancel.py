@@ -344,6 +344,26 @@ def test_nobody_is_cancelled_when_the_queue_dissolves_after_the_look(stage: Stag
     assert alter.running
 
 
+@pytest.mark.fault(24)
+def test_a_privilege_that_is_granted_after_a_refusal_counts(stage: Stage) -> None:
+    stage.database.execute("revoke pg_signal_backend from watcher")
+    stage.connect("shop", "web", "begin", READ)
+    alter = stage.blocked(stage.migration(ALTER))
+    stage.readers()
+
+    async def thrice(canceller: QueueCanceller) -> list[CancelReport]:
+        reports = [await canceller.clear_queue(rule(), roster(), terminate=False) for _ in range(2)]
+        await asyncio.to_thread(stage.database.execute, "grant pg_signal_backend to watcher")
+        await asyncio.sleep(0.6)  # as long as a refusal is believed
+        return [*reports, await canceller.clear_queue(rule(), roster(), terminate=False)]
+
+    first, second, third = act(stage, thrice, refused_for=0.5)
+    assert ends(first) == [(alter.pid, "refused", False)]
+    assert "pg_signal_backend is missing" in second.nothing_because
+    assert ends(third) == [(alter.pid, "cancelled", True)]
+
+
+@pytest.mark.fault(24)
 def test_a_superusers_migration_is_refused_once_and_not_tried_again(stage: Stage) -> None:
     stage.connect("shop", "web", "begin", READ)
     alter = stage.blocked(stage.migration(ALTER, user="postgres"))
