@@ -39,11 +39,16 @@ def _state_directory(directory: Path) -> Remark:
 
 
 def _watchdog(settings: Settings) -> list[Remark]:
-    idle = settings.guard.idle_interval
-    if 2 * idle < WATCHDOG:
+    guard = settings.guard
+    if 2 * guard.longest_round < WATCHDOG:
         return []
-    what = f"idle_interval is {idle:g}s; two of them are not below WatchdogSec={WATCHDOG:g}s of the shipped unit"
-    todo = "shorten it, or raise WatchdogSec (systemctl edit migration-guard); until then the daemon asks for more time"
+    what = (
+        f"WatchdogSec={WATCHDOG:g}s of the shipped unit is too short for idle_interval = {guard.idle_interval:g}s and "
+        f"probe_deadline = {guard.probe_deadline:g}s"
+    )
+    todo = (
+        "raise it (systemctl edit migration-guard), or shorten them; until then the daemon asks systemd for more time"
+    )
     return [warning("systemd", what, todo)]
 
 

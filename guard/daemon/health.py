@@ -32,15 +32,13 @@ class Health:
         self._refused = ""
 
     def fits(self, settings: Settings) -> None:
-        """Have the watchdog wait for two idle intervals, where it is set to less: a guard at rest is not a dead one."""
-        limit, needed = _watchdog(), 2 * max(settings.guard.idle_interval, settings.guard.poll_interval)
+        """Have the watchdog wait for two rounds, where it is set to less: a guard at rest is not a dead one."""
+        limit, needed = _watchdog(), 2 * settings.guard.longest_round
         if limit is not None and limit <= needed:
-            log.warning(
-                "WatchdogSec=%gs of the unit is not above two idle intervals (%gs each): systemd was asked for %gs",
-                limit,
-                needed / 2,
-                1.5 * needed,
+            words = (
+                "WatchdogSec=%gs of the unit is too short for idle_interval and probe_deadline: asked systemd for %gs"
             )
+            log.warning(words, limit, 1.5 * needed)
             systemd.tell(WATCHDOG_USEC=str(int(1.5e6 * needed)))
 
     def ready(self, watches: Sequence[Watch]) -> None:

@@ -19,7 +19,7 @@ from guard.postgres.dsn import flaw_of
 from guard.settings.secret import Secret
 
 WATCHDOG = 30.0
-"""WatchdogSec of the units that are shipped, in seconds; it has to be above two idle intervals."""
+"""WatchdogSec of the units that are shipped, in seconds; it has to be above two of the longest rounds."""
 SOAK = 600.0
 """Ten minutes: an error rate over some minutes has then seen nothing but the time after the run."""
 
@@ -36,6 +36,11 @@ class GuardSettings:
     observe: bool = False
     """Decide and tell, but order nothing."""
     state_directory: Path = Path()
+
+    @property
+    def longest_round(self) -> float:
+        """Seconds until every source was asked and judged once more: at rest, or while a server keeps silent."""
+        return max(self.idle_interval, self.poll_interval + 2 * self.probe_deadline)
 
 
 @dataclass(frozen=True, slots=True)

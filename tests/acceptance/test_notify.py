@@ -7,7 +7,8 @@ import time
 import pytest
 
 from guard.daemon import systemd
-from tests.acceptance.house import House
+from guard.demo.proxy import Proxy
+from tests.acceptance.house import NOISE, House
 from tests.fix_matrix import Took
 from tests.fix_notify import Notified
 from tests.waiting import wait_for
@@ -65,13 +66,28 @@ def test_a_daemon_whose_scheduler_asks_nothing_any_more_gives_no_sign_of_life_al
     assert notified.values("WATCHDOG", since) == []
 
 
+def test_a_server_that_hangs_is_no_reason_to_be_taken_for_dead(
+    house: House, notified: Notified, proxy: Proxy, took: Took
+) -> None:
+    house.guard = 'idle_interval = "500ms"\nprobe_deadline = "1s"'
+    house.dsn = proxy.dsn(house.database.dsn("guard_login"))
+    house.serve(environment={"NOTIFY_SOCKET": str(notified.path)})
+    house.wait_migrating()
+    proxy.freeze()
+    frozen = time.time()
+    # Two: the round of the first may have begun before.
+    wait_for(lambda: len(notified.values("WATCHDOG", frozen + 0.5)) >= 2, within=15, message="signs of life")
+    took(time.time() - frozen)
+    assert time.time() - frozen < 2 * (0.1 + 2 * 1.0) * 2 + 2 * NOISE
+
+
 def test_two_idle_intervals_longer_than_the_watchdog_make_the_daemon_ask_for_more_time_and_say_so(
     house: House, notified: Notified
 ) -> None:
     house.guard = 'idle_interval = "20s"'
     daemon = house.serve(environment={"NOTIFY_SOCKET": str(notified.path), "WATCHDOG_USEC": "30000000"})
     daemon.wait_says(
-        "WatchdogSec=30s of the unit is not above two idle intervals (20s each): systemd was asked for 60s"
+        "WatchdogSec=30s of the unit is too short for idle_interval and probe_deadline: asked systemd for 60s"
     )
     assert notified.values("WATCHDOG_USEC") == ["60000000"]
 

@@ -123,7 +123,7 @@ def test_an_instance_has_its_own_file_state_and_credentials_and_gets_the_time_th
         service.start()
         service.wait_status("main: no migration runs")
         time.sleep(2.5)  # at rest for longer than the watchdog waited
-        assert "systemd was asked for 9s" in service.log()
+        assert "asked systemd for " in service.log()
         assert machine.shown(service.unit, "NRestarts") == "0"
         house.wait_migrating()
         house.load(9)

@@ -1,4 +1,4 @@
-"""check tells of an idle_interval that is too long for the watchdog of the shipped unit."""
+"""check tells of intervals that are too long for the watchdog of the shipped unit."""
 
 from pathlib import Path
 
@@ -9,11 +9,16 @@ from guard.check.remarks import Grade
 from guard.settings import load
 
 
-@pytest.mark.parametrize(("idle", "told"), [("10s", False), ("14.9s", False), ("15s", True), ("1m", True)])
-def test_two_idle_intervals_have_to_be_below_it(tmp_path: Path, idle: str, told: bool) -> None:
+@pytest.mark.parametrize(
+    ("idle", "deadline", "told"),
+    [("10s", "2s", False), ("14.9s", "2s", False), ("15s", "2s", True), ("10s", "6.9s", False), ("10s", "7s", True)],
+)
+def test_two_rounds_at_rest_or_before_a_silent_server_have_to_be_below_it(
+    tmp_path: Path, idle: str, deadline: str, told: bool
+) -> None:
     file = tmp_path / "guard.toml"
     file.write_text(
-        f'[guard]\nidle_interval = "{idle}"\nstate_directory = "{tmp_path}"\n'
+        f'[guard]\nidle_interval = "{idle}"\nprobe_deadline = "{deadline}"\nstate_directory = "{tmp_path}"\n'
         '[database.main]\ndsn = "dbname=x"\nstandbys = []\n'
     )
     said = [remark for remark in check_machine(load(file)) if remark.place == "systemd"]
