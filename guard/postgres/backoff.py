@@ -15,14 +15,15 @@ class Arrivals:
 
 
 class Backoff:
-    """Doubles from a quarter of a second to half a minute, with jitter. All times are those of one monotonic clock.
+    """Doubles from a quarter of a second to *longest* seconds, with jitter. All times are those of one monotonic clock.
 
     A wait ends early when another door of *arrivals* has come through since our last failure: after a long outage the
     probes come back with the first of them, and still a server that refuses everybody is not stormed.
     """
 
-    def __init__(self, arrivals: Arrivals) -> None:
+    def __init__(self, arrivals: Arrivals, longest: float = _LONGEST) -> None:
         self._arrivals = arrivals
+        self._longest = longest
         self._failures = 0
         self._failed_at = self._until = float("-inf")
         self.why = ""
@@ -35,7 +36,7 @@ class Backoff:
     def failed(self, now: float, why: str) -> None:
         """A try was in vain."""
         self.why, self._failed_at = why, now
-        self._until = now + min(_LONGEST, _FIRST * 2.0**self._failures) * random.uniform(0.5, 1.0)  # noqa: S311
+        self._until = now + min(self._longest, _FIRST * 2.0**self._failures) * random.uniform(0.5, 1.0)  # noqa: S311
         self._failures = min(self._failures + 1, 30)
 
     def arrived(self, now: float) -> None:

@@ -45,8 +45,8 @@ class Door:
     """One connection, opened when first needed and kept, with a hard deadline on every question.
 
     *deadline* is in seconds and covers all of a call: waiting for the call before it, connecting, asking. *settings*
-    are further settings of the session. *route* chooses among several hosts, each time anew. *arrivals* is shared by
-    the doors of one database.
+    are further settings of the session. *route* chooses among several hosts, each time anew. *backoff* says
+    when to try again.
     Questions are sent unprepared: a probe's plan costs less than a cached one that breaks when the schema is upgraded.
 
     Raises WorldError where *conninfo* cannot be parsed.
@@ -62,7 +62,7 @@ class Door:
         lock_timeout_ms: int = 300,
         settings: Mapping[str, str] | None = None,
         route: Route | None = None,
-        arrivals: Arrivals | None = None,
+        backoff: Backoff | None = None,
     ) -> None:
         self.purpose = purpose
         self.generation = 0
@@ -77,7 +77,9 @@ class Door:
         self._wanted: Address | None = None
         self._connection: Connection | None = None
         self._turn = asyncio.Lock()
-        self._backoff = Backoff(arrivals or Arrivals())
+        self._backoff = backoff or Backoff(Arrivals())
+        self._refused = False
+        """It led to a server that must not be used, when it was tried last."""
         self._burials: set[asyncio.Task[None]] = set()
 
     def __repr__(self) -> str:
@@ -105,12 +107,13 @@ class Door:
         """The server process behind the connection; None while there is none."""
         return self._connection.info.backend_pid if self._connection is not None and self.connected else None
 
-    async def connect(self) -> None:
-        """Connect now, whatever the back-off says; does nothing where connected.
+    async def connect(self, *, at_once: bool = True) -> None:
+        """Connect, now whatever the back-off says or else when it is due; does nothing where connected.
 
         Raises WrongServer behind a connection pooler, else ServerError.
         """
-        self._backoff.hurry()
+        if at_once:
+            self._backoff.hurry()
 
         async def nothing(_: Connection) -> None:
             return None
@@ -249,7 +252,8 @@ class Door:
     async def _reconnect(self, end: float) -> Connection:
         clock = asyncio.get_running_loop().time
         if left := self._backoff.left(clock()):
-            raise Unreachable(f"{self._backoff.why} Trying again in {left:.1f} s.")
+            kind = WrongServer if self._refused else Unreachable
+            raise kind(f"{self._backoff.why} Trying again in {left:.1f} s.")
         try:
             self._address = await self._route.choose(self, end) if self._route else None
             target = self._address.conninfo if self._address else None
@@ -259,6 +263,7 @@ class Door:
                 await connection.close()
                 raise Unreachable(f"{self.purpose}: another host leads since a moment ago.")
         except (ServerError, WrongServer) as error:
+            self._refused = isinstance(error, WrongServer)
             self._backoff.failed(clock(), str(error))
             raise
         self._backoff.arrived(clock())

@@ -15,12 +15,15 @@ from typing import Any
 
 from guard.errors import GuardError, ServerError, Unreachable, WrongServer
 from guard.postgres.address import Address, addresses
-from guard.postgres.backoff import Arrivals
+from guard.postgres.backoff import Arrivals, Backoff
 from guard.postgres.door import Door
 from guard.sql import get
 
 LEAVE_WITHIN = 1.0
 """Seconds for the last word to a host that leads no more; it may be frozen."""
+
+LONGEST_DELAY = 5.0
+"""Seconds between two tries to reach a silent host: it may come back as the primary, and logs whom it refuses."""
 
 Leave = Callable[[str], Awaitable[None]]
 
@@ -69,7 +72,10 @@ class Hosts:
         self._conninfo = conninfo
         self._bound = deadline / 2
         self._addresses = addresses(conninfo)
-        self._doors = [Door(each.conninfo, purpose="hosts", deadline=deadline) for each in self._addresses]
+        self._doors = [
+            Door(each.conninfo, purpose="hosts", deadline=deadline, backoff=Backoff(Arrivals(), LONGEST_DELAY))
+            for each in self._addresses
+        ]
         self._seen: list[Seen | None] = [None] * len(self._addresses)
         self._asking: dict[int, asyncio.Task[Seen]] = {}
         self._looking: asyncio.Task[tuple[Seen, ...]] | None = None
@@ -89,7 +95,11 @@ class Hosts:
     def door(self, purpose: str, **options: Any) -> Door:
         """A door of this database: it leads to the host that leads, and turns with it. *options* as of Door."""
         return Door(
-            self._conninfo, purpose=purpose, route=self if self.several else None, arrivals=self._arrivals, **options
+            self._conninfo,
+            purpose=purpose,
+            route=self if self.several else None,
+            backoff=Backoff(self._arrivals),
+            **options,
         )
 
     async def choose(self, door: Door, end: float) -> Address:
@@ -159,7 +169,7 @@ class Hosts:
     async def _ask(self, index: int) -> Seen:
         door = self._doors[index]
         try:
-            await door.connect()
+            await door.connect(at_once=False)
             [(standby, timeline, system, started)] = await door.fetch(get("hosts_look"))
         except (ServerError, WrongServer) as error:
             return self._silent(index, str(error).removeprefix("hosts: "), pooled=isinstance(error, WrongServer))
