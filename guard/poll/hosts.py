@@ -40,7 +40,11 @@ class HostsProbe:
         return Observation((Reading(SENSOR, float(len(primaries)), asked, detail),))
 
     def _rest(self, seen: Sequence[Seen], primaries: Sequence[Seen]) -> str:
-        return self._hosts.described(each for each in seen if each not in primaries)
+        """The others in few words: they stand in every reason, and `check` has the whole error."""
+        others = [each for each in seen if each not in primaries]
+        return "; ".join(
+            f"{each.address.name} does not answer" if each.trouble else self._hosts.described([each]) for each in others
+        )
 
     def silence(self, why: str, now: float) -> Observation:
         """Nobody can say."""
