@@ -2,6 +2,8 @@
 
 step.py      class Guard: one short function from readings to acts
 board.py     the newest samples and who is here; what the rules make of them
+runs.py      the runs under guard: met, taken up again, let go
+lasting.py   what outlasts a restart and a wall clock that is set
 ledger.py    events and notices that wait to be written
 publisher.py orders and beat in one write
 acting.py    what a decision has the guard do, and what came of it

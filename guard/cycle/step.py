@@ -12,20 +12,20 @@ from collections.abc import Callable, Mapping, Sequence
 from guard.cycle.acting import Acting, Duty, hook_of
 from guard.cycle.board import Board
 from guard.cycle.flapping import Flapping
-from guard.cycle.lasting import Clocks, is_newer, shifted
+from guard.cycle.lasting import Clocks, shifted
 from guard.cycle.ledger import Ledger
 from guard.cycle.operators import Operators
 from guard.cycle.publisher import Bulletin, Publisher
+from guard.cycle.runs import Runs, key_of
 from guard.cycle.trouble import SIGHT, SIGNAL, Trouble
 from guard.cycle.values import Chore, Key, Options, Result, Step
 from guard.cycle.words import looking_back, report
 from guard.decide import notices
-from guard.decide.decision import UNHEARD, Decision, decide
-from guard.decide.ladder import Circumstances, breached_before
-from guard.decide.machine import ENDINGS
+from guard.decide.decision import Decision, decide
+from guard.decide.ladder import Circumstances
 from guard.errors import NotInstalled, ServerError, WrongServer
 from guard.judge.findings import what_would_resume
-from guard.model import EVERYONE, Finding, Phase, Run, State
+from guard.model import EVERYONE, Finding, Phase, State
 from guard.ports import Hands, Hook, Observation, Verifier
 
 LEAD_AGAIN_AFTER, LEAD_SELDOM_AFTER, SELDOM_AFTER = 1.0, 5.0, 30.0
@@ -43,9 +43,9 @@ class Guard:
         self.hands = hands
         self.board = Board(options.rules)
         self.publisher = Publisher(hands)
-        self.states: dict[Key, State] = {}
         self._ledger = Ledger(options.database, new_id)
-        self._closed: set[int] = set()
+        self._runs = Runs(self._ledger)
+        self.states = self._runs.states
         self._acting = Acting(self.states, self._ledger)
         self._operators = Operators()
         self._mute, self._blind = Trouble(SIGNAL), Trouble(SIGHT)
@@ -84,11 +84,7 @@ class Guard:
     def dormant(self) -> bool:
         """Nobody migrates; before the first look at who is here nobody knows."""
         roster = self.board.roster
-        if roster is None:
-            return False
-        awake = any(state.phase not in ENDINGS for state in self.states.values())
-        coming = any(run.outcome is None and run.run_id not in self._closed for run in roster.runs)
-        return not (awake or coming or roster.strangers)
+        return roster is not None and not self._runs.anybody(roster)
 
     async def lead(self) -> str:
         """Take the lead and take up every run where it was left; where, in words.
@@ -98,9 +94,9 @@ class Guard:
         leadership = await self.hands.signal.lead()
         self.board.moved_to(leadership.home)
         for state in leadership.states:
-            self._restore(state, even=False)
+            self._runs.restore(state, even=False)
         for state in self.hands.journal.states():
-            self._restore(state, even=not self._taken_up)  # it is written at each step, an event at some
+            self._runs.restore(state, even=not self._taken_up)  # it is written at each step, an event at some
         # Written with its order in the database, perhaps not in the journal: a kill may fall between the two.
         self.hands.journal.add_missing(await self.hands.signal.notices_since(self.hands.journal.last_event_id()))
         self._operators.remember(await self.hands.signal.told_orders())
@@ -122,14 +118,6 @@ class Guard:
         if self.publisher.leading:
             await self.publisher.release(tuple(self.states.values()), observing=self.options.observing)
 
-    def _restore(self, state: State, *, even: bool) -> None:
-        key, known = _key(state), self.states.get(_key(state))
-        if state.phase is Phase.DONE:
-            self._closed |= {state.run_id} if state.run_id is not None else set()
-            self.states.pop(key, None)
-        elif state.run_id not in self._closed and (known is None or is_newer(state, known, even=even)):
-            self.states[key] = state
-
     # -- the step ------------------------------------------------------------------------------------------------------
 
     async def step(self, now: float, wall: float) -> Step:
@@ -142,7 +130,7 @@ class Guard:
         if not self._taken_up:
             # What was decided for these runs before is not known yet; to begin anew could let an aborted one go on.
             return Step(self._next_lead, ())
-        self._meet(now, wall)
+        self._runs.meet(self.board, self._acting, now, wall)
         self._hear_operators(wall)
         for key, draft in self._flapping.overdue(now):
             if key in self.states:
@@ -197,47 +185,6 @@ class Guard:
                 if state.phase in _ORDERED:
                     self._ledger.bar(state, state.because)
 
-    def _meet(self, now: float, wall: float) -> None:
-        """Take up who is new, and let go of what a human has forgotten."""
-        roster = self.board.roster
-        if roster is None:
-            return
-        standing = {order.migration for order in roster.operator_orders if order.kind == "abort"}
-        for migration, upto in roster.forgotten:
-            for key, state in tuple(self.states.items()):
-                # Sessions without a run would be met anew and aborted again at each step.
-                still = key[1] is None and bool(standing & {migration, EVERYONE})
-                if key[0] == migration and (key[1] or 0) <= upto and state.phase is Phase.ABORTED and not still:
-                    self._acting.forgive(migration)
-                    self._close(dataclasses.replace(state, phase=Phase.DONE, because="forgotten by a human"))
-        for run in roster.runs:
-            key = (run.migration, run.run_id)
-            if run.outcome is None and key not in self.states and run.run_id not in self._closed:
-                self._begin("registered", self._newcomer(run, now, wall))
-            known = self.states.get(key)
-            if known is not None and known.applied_since_wall is None and (run.rows_done or run.batches_done):
-                early = breached_before(known, self.board.finding(run.migration))
-                self._begin("applied", dataclasses.replace(known, applied_since_wall=wall, breached_before=early))
-        if roster.strangers and (EVERYONE, None) not in self.states:
-            names = ", ".join(sorted({session.application_name or session.usename for session in roster.strangers}))
-            self._begin("seen", State(EVERYONE, None, Phase.RUNNING, f"seen at work: {names}", wall))
-
-    def _newcomer(self, run: Run, now: float, wall: float) -> State:
-        cancels = self._acting.cancels_of(run.migration, now)
-        return State(run.migration, run.run_id, Phase.WAITING, UNHEARD, wall, cancels=cancels)
-
-    def _begin(self, kind: str, state: State) -> None:
-        self.states[_key(state)] = state
-        self._ledger.record(kind, state)
-
-    def _close(self, state: State) -> None:
-        self._forget(state)
-        self._ledger.record("closed", state)
-
-    def _forget(self, state: State) -> None:
-        self.states.pop(_key(state), None)
-        self._closed |= {state.run_id} if state.run_id is not None else set()
-
     def _hear_operators(self, wall: float) -> None:
         """Tell when a human's order came into force or ended."""
         roster = self.board.roster
@@ -290,7 +237,7 @@ class Guard:
             told = (
                 None
                 if draft is None or self._acting.needless(state)
-                else looking_back(draft, self.states[_key(state)], wall)
+                else looking_back(draft, self.states[key_of(state)], wall)
             )
             self._ledger.record(kind, state, self._flapping.damped(told, state), wall=wall)
             if state.phase in _ORDERED:
@@ -299,13 +246,13 @@ class Guard:
                 self._ledger.bar(state, due + state.because)
         elif decision.became_effective:
             self._ledger.record("effective", state)
-        self.states[_key(state)] = state
+        self.states[key_of(state)] = state
         if decision.ask_human:
             hook = hook_of(self.hands, state.migration)
             draft = notices.ask_human(state, decision.ask_human, finding.because, hook.command if hook else ())
             self._ledger.tell(draft, state, wall)
         if state.phase is Phase.DONE:
-            self._forget(state)
+            self._runs.forget(state)
 
     def _only_imagine(self, decision: Decision, draft: notices.Draft, wall: float) -> None:
         """Observing: say once what would have been ordered, and go no further than a pause.
@@ -316,8 +263,8 @@ class Guard:
         if decision.moved_from in (Phase.RUNNING, Phase.STRAINED):
             kept = dataclasses.replace(kept, phase=Phase.PAUSED)
         else:
-            kept = self.states[_key(kept)]
-        self.states[_key(kept)] = kept
+            kept = self.states[key_of(kept)]
+        self.states[key_of(kept)] = kept
         self._ledger.tell(draft, kept, wall, once=True)
 
     def _save(self) -> None:
@@ -326,7 +273,3 @@ class Guard:
             self.hands.journal.save(tuple(self.states.values()), tuple(self._ledger.notices), present[1])
             self._ledger.notices.clear()
             self._saved = present
-
-
-def _key(state: State) -> Key:
-    return (state.migration, state.run_id)
