@@ -20,7 +20,7 @@ from guard.cli.explaining import (
 )
 from guard.cli.seen import RunSeen, View, runs, view
 from guard.cli.where import AsJson, Config, Database, Dsn, Target, ask, target, targets
-from guard.cli.words import ago, at, print_json, table, table_with_reasons
+from guard.cli.words import ago, at, one_line, print_json, table, table_with_reasons
 from guard.errors import ServerError, WorldError
 from guard.exits import Exit
 
@@ -158,16 +158,17 @@ def _line(found: View, run: RunSeen, now: float) -> tuple[tuple[str, ...], str]:
     # A reason is that of the moment of the decision, with the ages of then; how things stand is a line of its own.
     since = f"{ago(reported['since'], now)} ago: " if run.source == "guard" and "since" in reported else ""
     present = standing(found, reported)
-    return columns, "\n  ".join(
-        [since + (run.because or str(reported.get("because", ""))), *([present] if present else [])]
-    )
+    then = since + (run.because or str(reported.get("because", "")))
+    return columns, "\n  ".join(one_line(each) for each in (then, present) if each)
 
 
 def _other_line(reported: Mapping[str, Any], now: float) -> tuple[tuple[str, ...], str]:
     phase, since = str(reported.get("phase", "")), ago(reported.get("since"), now)
     run_id = reported.get("run_id")
     # Whoever has ended, or never asks, is told nothing.
-    return (named(reported, run=False), str(run_id or ""), "", phase, since, "", ""), str(reported.get("because", ""))
+    return (named(reported, run=False), str(run_id or ""), "", phase, since, "", ""), one_line(
+        str(reported.get("because", ""))
+    )
 
 
 def _history(run: RunSeen) -> tuple[str, ...]:

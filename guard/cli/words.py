@@ -14,7 +14,7 @@ from guard.judge.quantities import QuantityError, parse_duration, say_seconds
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """A table: drawn and fitted at a terminal, else plain columns that nothing is cut from."""
-    lines = [[_one_line(cell) for cell in row] for row in rows]
+    lines = [[one_line(cell) for cell in row] for row in rows]
     if _terminal():
         from rich.console import Console
         from rich.table import Table
@@ -35,7 +35,7 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 def table_with_reasons(heads: Sequence[str], rows: Iterable[tuple[Sequence[str], str]]) -> None:
     """Columns, and below each row its reason, which is a sentence and would not fit beside them."""
-    lines = [([_one_line(cell) for cell in columns], _one_line(reason)) for columns, reason in rows]
+    lines = [([one_line(cell) for cell in columns], reason) for columns, reason in rows]
     widths = [max(len(line[i]) for line in (heads, *(columns for columns, _ in lines))) for i in range(len(heads))]
     for columns, reason in ((heads, ""), *lines):
         typer.echo("  ".join(cell.ljust(width) for cell, width in zip(columns, widths, strict=True)).rstrip())
@@ -43,8 +43,8 @@ def table_with_reasons(heads: Sequence[str], rows: Iterable[tuple[Sequence[str],
             typer.echo(f"  {reason}")
 
 
-def _one_line(text: str) -> str:
-    """A note or an error that a migration wrote must not pass for lines of ours."""
+def one_line(text: str) -> str:
+    """A note or a reason that others wrote, which must not pass for lines of ours."""
     return " ".join(text.split("\n"))
 
 

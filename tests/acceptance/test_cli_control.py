@@ -10,6 +10,7 @@ import pytest
 
 from tests.command import Ended, command
 from tests.fix_postgres import Database
+from tests.shipped import as_client, as_operator
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.acceptance
@@ -20,15 +21,18 @@ NAME = "orders backfill"
 
 @pytest.fixture
 def run(database: Database) -> Run:
-    """A command for the installed database of this test."""
+    """A command for the installed database of this test, each by whom it is for."""
     assert command("install", "--dsn", database.dsn()).code == 0
-    return lambda *arguments: command(*arguments, environment={"MIGRATION_GUARD_DSN": database.dsn()})
+    whose = {"uninstall": database.dsn(), "wait": as_client(database.dsn())}
+    operator = as_operator(database.dsn())
+    return lambda *words: command(*words, environment={"MIGRATION_GUARD_DSN": whose.get(words[0], operator)})
 
 
 @pytest.fixture
 def migration(run: Run, database: Database) -> Iterator[psycopg.Connection[Any]]:
     """A session that has registered a run."""
-    with psycopg.connect(database.dsn(application_name="migration:x"), autocommit=True) as connection:
+    dsn = as_client(database.dsn(application_name="migration:x"))
+    with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("select migration_guard.register(%s)", [NAME])
         yield connection
 
@@ -152,7 +156,7 @@ def test_explain_names_rule_limit_resume_blocked_and_the_commands(
         "verdicts": [verdict],
     }
     database.execute("insert into migration_guard.report (report) values (%s)", [json.dumps({"runs": [reported]})])
-    database.execute("create table t ()")
+    database.execute("create table t (); grant all on t to shipped_client")
     with migration.transaction(), database.connect() as observer:
         migration.execute("lock table t")
         waiter = background(database.dsn(application_name="web"), "select from t")

@@ -12,6 +12,7 @@ import pytest
 
 from tests.command import command
 from tests.fix_postgres import Database
+from tests.shipped import as_client, as_guard, as_operator
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.acceptance
@@ -24,7 +25,7 @@ def config(tmp_path: Path, database: Database) -> str:
     path = tmp_path / "config.toml"
     path.write_text(
         f'[guard]\nid = "web1"\nstate_directory = "{tmp_path}/state"\npoll_interval = "200ms"\n'
-        f'[database.main]\ndsn = "{database.dsn()}"\nstandbys = ["replica1"]\n'
+        f'[database.main]\ndsn = "{as_guard(database.dsn())}"\nstandbys = ["replica1"]\n'
         '[[rule]]\nname = "replica lag"\nmetric = "replication.lag"\npause = "> 1h"\n'
     )
     path.chmod(0o600)
@@ -49,9 +50,10 @@ def test_a_served_database_admits_a_run_and_is_seen_live_then_stopped(
         within=20,
         message=f"status to show the guard; {(tmp_path / 'log').read_text()}",
     )
-    with psycopg.connect(database.dsn(), autocommit=True) as connection:
+    operator = {"MIGRATION_GUARD_DSN": as_operator(database.dsn())}
+    with psycopg.connect(as_client(database.dsn()), autocommit=True) as connection:
         connection.execute("select migration_guard.register('backfill')")
-        waited = command("wait", "backfill", "--timeout", "20s", "-c", config)
+        waited = command("wait", "backfill", "--timeout", "20s", "--dsn", as_client(database.dsn()))
         assert waited.code == 0, waited.said + (tmp_path / "log").read_text()
         status = json.loads(command("status", "-c", config, "--json").out)["databases"][0]
         assert (status["guard"]["state"], status["guard"]["id"]) == ("live", "web1")
@@ -59,9 +61,11 @@ def test_a_served_database_admits_a_run_and_is_seen_live_then_stopped(
         explained = command("explain", "backfill", "-c", config).out
         assert "told to proceed" in explained
         assert 'rule "replica lag": fine' in explained
-        assert command("pause", "backfill", "--reason", "lunch", "--owner", "ann", "-c", config).code == 0
+        order = ("pause", "backfill", "--reason", "lunch", "--owner", "ann")
+        assert "must be a member of migration_guard_operator" in command(*order, "-c", config).err
+        assert command(*order, environment=operator).code == 0
         assert "by ann: lunch" in command("explain", "-c", config).out
-        assert "leads this database" in command("uninstall", "--yes", "-c", config).err
+        assert "leads this database" in command("uninstall", "--yes", "--dsn", database.dsn()).err
         daemon.send_signal(signal.SIGTERM)
         assert daemon.wait(10) == 0
     ended = command("status", "-c", config)
