@@ -2,8 +2,10 @@
 
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -93,10 +95,14 @@ def test_slack_that_is_not_there_is_told_of_in_status_until_it_is(house: House, 
 
 @pytest.mark.fault(52)
 def test_a_webhook_that_is_refused_is_loud_in_log_and_status_and_found_by_check_and_never_asked_twice(
-    house: House, took: Took
+    house: House, took: Took, tmp_path: Path
 ) -> None:
     house.slack.script[:] = [Answer(404, "no_service")] * 50
-    daemon = house.serve()
+    notified, heard = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM), list[str]()
+    notified.bind(str(tmp_path / "notify"))
+    listening = threading.Thread(target=listen, args=(notified, heard), daemon=True)
+    listening.start()
+    daemon = house.serve(environment={"NOTIFY_SOCKET": str(tmp_path / "notify")})
     migrating = house.wait_migrating()
     pause_and_resume(house, took)
     wait_for(lambda: troubles(house) and len(house.slack.requests) >= 3, within=15)
@@ -105,6 +111,7 @@ def test_a_webhook_that_is_refused_is_loud_in_log_and_status_and_found_by_check_
     assert "ERROR" in next(line for line in daemon.text().splitlines() if said in line)
     assert "slack does not get through (reported " in (shown := command("status", "-c", str(house.file)).out)
     assert said in shown
+    wait_for(lambda: f"slack does not get through: {said}" in "".join(heard), message=lambda: str(heard))
     checked = command("check", "-c", str(house.file))
     assert f"problem  slack: a webhook at 127.0.0.1 is refused: {said}" in checked.out
     house.slack.script.clear()
@@ -112,6 +119,15 @@ def test_a_webhook_that_is_refused_is_loud_in_log_and_status_and_found_by_check_
     assert [answer.body for answer in house.slack.knocks] == ["no_service", "no_text"]
     assert "CANARY" not in daemon.text() + shown + checked.said
     migrating.wait_starts()
+    notified.shutdown(socket.SHUT_RDWR)
+    listening.join(5)
+    notified.close()
+
+
+def listen(notified: socket.socket, heard: list[str]) -> None:
+    """Be systemd: read at once, since few messages fit into the socket."""
+    while words := notified.recv(4096):
+        heard.append(words.decode())
 
 
 def troubles(house: House) -> dict[str, str]:

@@ -1,0 +1,45 @@
+"""Is the webhook valid? Asked of a server in Slack's place, where nothing may be seen of the question."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from guard.check.outside import check_slack
+from guard.check.remarks import Grade
+from guard.settings import load
+from tests.slack_server import RESET, SECRET, Answer, limited, slack_server
+
+
+@pytest.mark.fault(52)
+@pytest.mark.parametrize(
+    ("answer", "grade", "words"),
+    [
+        (None, Grade.FINE, "is taken"),
+        (Answer(200), Grade.FINE, "is taken"),
+        (Answer(403, "invalid_token"), Grade.PROBLEM, "is refused: Slack refused the message for good (HTTP 403"),
+        (Answer(404, "no_service"), Grade.PROBLEM, "HTTP 404 no_service"),
+        (Answer(410, "channel_is_archived"), Grade.PROBLEM, "HTTP 410 channel_is_archived"),
+        (Answer(302, location="http://127.0.0.1:9/"), Grade.PROBLEM, "HTTP 302"),
+        (Answer(503), Grade.WARNING, "does not answer as it should: Slack failed (HTTP 503"),
+        (limited("5"), Grade.WARNING, "Slack asks to wait"),
+        (RESET, Grade.WARNING, "Slack could not be reached"),
+    ],
+)
+def test_a_webhook_is_asked_whether_it_is_valid_and_nothing_is_posted(
+    tmp_path: Path, answer: Answer | None, grade: Grade, words: str
+) -> None:
+    webhook, file = tmp_path / "webhook", tmp_path / "guard.toml"
+    with slack_server(*([answer] if answer else [])) as slack:
+        for path, text in (
+            (webhook, slack.url),
+            (file, f'[database.main]\ndsn = "host=x"\nstandbys = []\n[slack]\nwebhook_url_file = "{webhook}"\n'),
+        ):
+            path.touch(mode=0o600)
+            path.write_text(text)
+        [remark] = asyncio.run(check_slack(load(file)))
+    assert remark.grade is grade
+    assert words in remark.what
+    assert SECRET not in remark.what
+    assert len(slack.knocks) == 1
+    assert slack.requests == []
