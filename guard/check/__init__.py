@@ -2,6 +2,7 @@
 
 remarks    what is said      machine    files, folders, hooks
 database   each server       outside    Prometheus, HTTP endpoints, Slack's credential
+powers     may it do too much?
 """
 
 from guard.check.examine import examine

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from guard.act.install import PROTOCOL, VERSION
 from guard.check.hosts import check_hosts
+from guard.check.powers import check_powers
 from guard.check.recognition import check_recognition
 from guard.check.remarks import Remark, fine, problem, warning
 from guard.errors import ServerError, Unreachable, WorldError, WrongServer
@@ -66,6 +67,7 @@ async def _leading(settings: Settings, database: DatabaseSettings, hosts: Hosts)
         if not server.standby:
             remarks += await _installation(place, server, door)
             remarks += _rights(place, server)
+            remarks += [] if server.superuser else await check_powers(place, server.user, door)
             remarks += await check_recognition(place, settings.recognition, server.signal or server.superuser, door)
             remarks += await _standbys(place, database, door)
         return remarks

@@ -157,6 +157,25 @@ def test_a_role_that_also_serves_the_application_is_refused(
     ]
 
 
+@pytest.mark.fault(68)
+def test_a_guard_that_may_do_more_than_its_part_is_warned_of_each_power(
+    tmp_path: Path, database: Database, guard_role: Callable[..., str]
+) -> None:
+    role = guard_role()
+    config = configuration(tmp_path, database, role)
+    assert "the guard has no use" not in (shipped := command("check", "-c", config).out)
+    assert "of the application" not in shipped
+    database.execute(f"alter role {role} createrole bypassrls".encode())
+    database.execute(f"create table theirs (); grant update on theirs to {role}".encode())
+    assert "may change tables of the application (1, such as public.theirs)" in command("check", "-c", config).out
+    database.execute(f"alter table theirs owner to {role}; alter schema migration_guard owner to {role}".encode())
+    ended = command("check", "-c", config)
+    assert "has CREATEROLE, BYPASSRLS, which the guard has no use for" in ended.out
+    assert "owns tables of the application (1, such as public.theirs)" in ended.out
+    assert "owns the schema migration_guard" in ended.out
+
+
+@pytest.mark.fault(68)
 def test_a_superuser_and_a_publication_for_all_tables_are_warned_of(tmp_path: Path, database: Database) -> None:
     assert command("install", "--dsn", database.dsn()).code == 0
     database.execute("create publication everything for all tables")

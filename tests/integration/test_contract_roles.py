@@ -37,6 +37,7 @@ def refused(contract: Contract, user: str, statement: str) -> bool:
         return False
 
 
+@pytest.mark.fault(68)
 @pytest.mark.parametrize(
     ("part", "statement"),
     [
@@ -75,6 +76,7 @@ def test_a_role_may_do_no_more_than_its_part(
     assert refused(contract, logins[part], statement)
 
 
+@pytest.mark.fault(68)
 def test_a_client_role_can_run_a_whole_migration(contract: Contract, logins: dict[str, str]) -> None:
     with contract.database.connect(logins["client"], application_name="migration:m") as client:
         run = client.execute("select migration_guard.register('m')").fetchall()[0][0]
@@ -89,6 +91,7 @@ def test_a_client_role_can_run_a_whole_migration(contract: Contract, logins: dic
         assert client.execute("select migration_guard.finish('m')").fetchall() == [(True,)]
 
 
+@pytest.mark.fault(68)
 def test_nobody_can_speak_for_a_run_of_another_user(contract: Contract, logins: dict[str, str]) -> None:
     run = contract.run()
     with contract.database.connect(logins["client"]) as other:
@@ -107,6 +110,7 @@ def test_a_hostile_search_path_changes_nothing(contract: Contract, logins: dict[
     assert contract.run_row(run, "usename") == (logins["client"],)
 
 
+@pytest.mark.fault(68)
 def test_an_operator_role_can_give_and_take_back_every_order(contract: Contract, logins: dict[str, str]) -> None:
     run = contract.admitted_run()
     with contract.database.connect(logins["operator"]) as operator:
