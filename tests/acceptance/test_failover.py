@@ -150,3 +150,37 @@ def test_a_first_host_that_swallows_every_packet_keeps_neither_the_start_nor_the
     # Without a rule of one's own there is the built-in one.
     [(report,)] = pair.house.database.execute("select report::text from migration_guard.report")
     assert f"one primary: 127.0.0.1:{pair.old.port} (timeline 1)" in report
+
+
+@pytest.mark.fault(19)
+def test_an_old_primary_that_only_the_guard_cannot_reach_stops_by_the_lease_and_gets_no_word_when_it_is_back(
+    pair: Pair, make_proxy: Callable[[int], Proxy], took: Took
+) -> None:
+    line = make_proxy(pair.old.port)
+    pair.knows(line.port, pair.new.port)
+    house = pair.house
+    daemon = house.serve()
+    left_behind = house.wait_migrating()
+    term = house.lease()["term"]
+    pair.cluster.wait_replayed()
+    line.freeze()
+    frozen = time.time()
+    pair.new.promote()
+    promoted = time.time()
+    pair.wait_led(term)
+    took(time.time() - promoted)
+    assert time.time() - promoted < 5 + NOISE
+    wait_for(lambda: "has been silent for" in left_behind.lines("waits")[-1]["words"], message=left_behind.text)
+    pair.look_at(pair.new)
+    on_the_new_side = house.wait_migrating(name="next")  # nobody has seen a second primary yet
+
+    line.heal()
+    _, _, because = house.wait_event("paused")
+    assert f"two primaries: 127.0.0.1:{line.port} (timeline 1), 127.0.0.1:{pair.new.port} (timeline 2)" in because
+    begun = len(on_the_new_side.starts)
+    assert pair.term(pair.old) == term
+    assert max(left_behind.starts) < frozen + LEASE + FRESH_FOR + NOISE
+    pair.old.stop("immediate")
+    wait_for(lambda: len(on_the_new_side.starts) > begun, message=daemon.text)
+    house.assert_kept_to_orders(on_the_new_side)
+    assert "Traceback" not in daemon.text()
