@@ -65,6 +65,21 @@ def test_a_limit_that_was_kept_again_since_is_no_suspect_any_more() -> None:
     assert rolled_back(world)
 
 
+@pytest.mark.parametrize("seen", [True, False])
+def test_a_guard_killed_in_a_breach_rolls_back_only_what_was_seen_to_come_after_the_change(*, seen: bool) -> None:
+    world = World(ERRORS, hook=FakeHook())
+    world.runs = [a_run()]
+    world.tick()
+    if seen:
+        world.runs = [a_run(rows_done=10)]
+        world.tick()
+    world.new_guard()  # what it does not see, it first learns of together: rows applied, and errors
+    world.runs = [a_run(rows_done=10)]
+    world.values["errors sensor"] = 6.0
+    world.tick(5)
+    assert rolled_back(world) is seen
+
+
 def test_what_nobody_could_see_when_the_run_first_applied_something_rolls_nothing_back() -> None:
     world = World(ERRORS, hook=FakeHook())
     world.runs = [a_run()]
