@@ -158,6 +158,7 @@ class Watch:
 
     async def run(self) -> None:
         """Step until cancelled or fenced."""
+        self._pulse = _Pulse()  # what went before, such as a lead that had to be waited for, was no standstill
         pulse = asyncio.create_task(self._pulse.run(), name=f"pulse {self.name}")
         try:
             due: float | None = None

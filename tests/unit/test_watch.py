@@ -83,6 +83,28 @@ def test_a_probe_that_hangs_is_silent_after_its_deadline_and_is_not_asked_twice_
     assert (hanging.polls, sound.polls) == (1, 3)
 
 
+@pytest.mark.fault(4)
+@pytest.mark.parametrize("steps", range(5))
+def test_a_watch_ends_when_it_is_told_to_although_a_probe_is_heard_in_the_same_moment(steps: int) -> None:
+    watch = watching(Scripted("sound"))
+
+    async def end_while_heard() -> bool:
+        task = asyncio.create_task(watch.run())
+        await asyncio.sleep(0.02)
+        watch._heard.set()
+        for _ in range(steps):  # the cancel finds it at each point of its waking
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait({task}, timeout=0.5)
+        ended = task.done()
+        watch.ended.set()
+        watch._heard.set()
+        await asyncio.wait({task}, timeout=1.0)
+        return ended
+
+    assert asyncio.run(end_while_heard())
+
+
 @pytest.mark.fault(14)
 @pytest.mark.parametrize("answers", [True, False])
 def test_after_the_loop_stood_still_nothing_is_judged_before_every_probe_was_asked_again(answers: bool) -> None:
@@ -111,6 +133,21 @@ def test_after_the_loop_stood_still_nothing_is_judged_before_every_probe_was_ask
     assert asyncio.run(stand_still()) > 0
     # One that hangs holds nobody up for longer than its deadline, and is silent then.
     assert heard(watch, "lag sensor") == ("reading 1" if answers else "no answer within 0.4 s")
+
+
+def test_a_start_that_took_its_time_is_no_standstill(caplog: pytest.LogCaptureFixture) -> None:
+    steps: list[float] = []
+    watch = Watch(World(make_rule()).guard, [Scripted("lag sensor")], PACE, lambda: steps.append(time.monotonic()))
+
+    async def begin_late() -> None:
+        await asyncio.sleep(LATE + PULSE + 0.1)  # as long as it may take to lead
+        running = asyncio.create_task(watch.run())
+        await watch.look("lag sensor")
+        await until(lambda: bool(steps))
+        running.cancel()
+
+    asyncio.run(begin_late())
+    assert "stood still" not in caplog.text
 
 
 async def until(condition: Callable[[], bool]) -> None:
