@@ -1,4 +1,4 @@
-"""States, notices and events as plain JSON objects, and back: what the journal and the event table both keep.
+"""States, notices, events and orders as plain JSON objects, and back: what journal, event table and report keep.
 
 It does not choose where they are kept. Reading is lenient towards another version of this program: a key that is
 missing gets its default, one that is unknown is passed over; what cannot be understood at all raises ValueError, so
@@ -13,7 +13,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import cast
 
-from guard.model import Event, Notice, Phase, Severity, State
+from guard.model import Event, Notice, OperatorOrder, Phase, Severity, State
 
 Record = dict[str, object]
 """A JSON object: strings, numbers, booleans, null, lists and objects only."""
@@ -88,7 +88,30 @@ def event_from_dict(record: Mapping[str, object]) -> Event:
     )
 
 
-def _plain(value: State | Notice | Event) -> Record:
+def operator_order_to_dict(order: OperatorOrder) -> Record:
+    """All fields by their own names."""
+    return _plain(order)
+
+
+def operator_order_from_dict(record: Mapping[str, object]) -> OperatorOrder:
+    """Read what operator_order_to_dict wrote. Raises ValueError."""
+    read = _Reader(record)
+    order_id = read.whole_or_none("order_id")
+    if order_id is None:
+        raise ValueError("order_id is missing")
+    return OperatorOrder(
+        order_id=order_id,
+        kind=read.text("kind"),
+        migration=read.text("migration"),
+        owner=read.text("owner"),
+        reason=read.text("reason", ""),
+        created_wall=read.number("created_wall"),
+        expires_wall=read.number_or_none("expires_wall"),
+        rule=None if record.get("rule") is None else read.text("rule"),
+    )
+
+
+def _plain(value: State | Notice | Event | OperatorOrder) -> Record:
     # Shallow on purpose: dataclasses.asdict would deep-copy payloads that are JSON already.
     return {field.name: _json(getattr(value, field.name)) for field in dataclasses.fields(value)}
 

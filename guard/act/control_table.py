@@ -18,7 +18,7 @@ from guard.errors import Fenced, QueryFailed, Unreachable
 from guard.model import Notice, OperatorOrder, Order, OrderKind, Run, State
 from guard.ports import Leadership, Publication
 from guard.postgres import Door
-from guard.records import event_to_dict, notice_from_dict, state_from_dict
+from guard.records import event_to_dict, notice_from_dict, operator_order_from_dict, state_from_dict
 from guard.sql import get
 
 _PASSED, _NOT_LEADING, _TOO_LATE = "MG004", "MG005", "MG006"
@@ -140,8 +140,8 @@ class ControlTable:
         found = []
         for (record,) in await self._door.fetch(get("control_told")):
             try:
-                found.append(OperatorOrder(**record))
-            except TypeError:
+                found.append(operator_order_from_dict(record))
+            except ValueError:
                 continue
         return tuple(found)
 

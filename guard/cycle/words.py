@@ -10,6 +10,7 @@ from guard.decide.machine import ORDERS
 from guard.judge.quantities import say_seconds
 from guard.model import Finding, OperatorOrder, Session, Severity, State
 from guard.ports import CancelReport
+from guard.records import operator_order_to_dict
 
 
 def report(
@@ -33,7 +34,7 @@ def report(
         "runs": [_run(state, finding(state.migration), now, wall) for state in states],
         "rules": [_verdicts(finding, now, wall)] if not states else [],
         "troubles": dict(troubles),
-        "told_orders": [dataclasses.asdict(order) for order in orders],
+        "told_orders": [operator_order_to_dict(order) for order in orders],
     }
 
 

@@ -10,9 +10,10 @@ from guard.act.control_table import ControlTable
 from guard.act.install import install
 from guard.demo.proxy import Proxy
 from guard.errors import DeadlineExceeded, QueryFailed, Unreachable
-from guard.model import Event, Order, OrderKind, Phase
+from guard.model import Event, OperatorOrder, Order, OrderKind, Phase
 from guard.ports import Publication, Signal
 from guard.postgres import Door
+from guard.records import operator_order_to_dict
 from tests.contract import Contract
 from tests.fix_postgres import Database, MakeCluster
 from tests.signalling import event, play, publication, run_of
@@ -82,6 +83,22 @@ def test_no_text_can_make_an_order_fail(contract: Contract) -> None:
         assert "drop table x; -- %s" in contract.read(run)[1]
 
     play(contract.database.dsn(), work=work)
+
+
+def test_orders_that_were_told_are_known_to_the_next_guard_whatever_else_stands_in_the_report(
+    installed: Database,
+) -> None:
+    order = OperatorOrder(7, "pause", "m", "ann", "lunch", 1.5, None)
+    torn = [operator_order_to_dict(order), {"order_id": "x"}, 7, None]
+
+    async def work(table: Signal) -> None:
+        await table.lead()
+        assert await table.told_orders() == ()
+        for told, known in ((torn, (order,)), ({"a": 1}, ()), ("x", ()), ([], ())):
+            await table.publish(publication(report={"told_orders": told}))
+            assert await table.told_orders() == known
+
+    play(installed.dsn(), work=work)
 
 
 def test_standbys_get_wal_with_each_beat_but_not_from_a_dormant_guard(installed: Database) -> None:

@@ -6,12 +6,14 @@ from typing import cast
 
 import pytest
 
-from guard.model import Event, Notice, Phase, Severity, State
+from guard.model import Event, Notice, OperatorOrder, Phase, Severity, State
 from guard.records import (
     event_from_dict,
     event_to_dict,
     notice_from_dict,
     notice_to_dict,
+    operator_order_from_dict,
+    operator_order_to_dict,
     state_from_dict,
     state_to_dict,
 )
@@ -91,3 +93,16 @@ def test_what_is_no_object_is_refused() -> None:
         notice_from_dict(cast("dict[str, object]", [1]))
     with pytest.raises(ValueError, match="payload"):
         event_from_dict(event_to_dict(EVENT) | {"payload": 3})
+
+
+@pytest.mark.parametrize("rule", [None, "lag"])
+def test_an_operators_order_comes_back_as_it_was(rule: str | None) -> None:
+    order = OperatorOrder(7, "mute", "m", "ada", "known", 1.5, 2.5, rule)
+    assert operator_order_from_dict(json.loads(json.dumps(operator_order_to_dict(order)))) == order
+
+
+@pytest.mark.parametrize("key", ["order_id", "kind", "owner", "created_wall", "expires_wall", "rule"])
+def test_an_order_that_somebody_else_wrote_is_refused(key: str) -> None:
+    order = operator_order_to_dict(OperatorOrder(7, "mute", "m", "ada", "known", 1.5, 2.5, "lag"))
+    with pytest.raises(ValueError, match=key):
+        operator_order_from_dict(order | {key: None if key == "order_id" else []})

@@ -1,4 +1,4 @@
 -- Operators' orders that the last report names: what the guard before has told people of.
 select o.told
-  from migration_guard.report r, jsonb_array_elements(coalesce(r.report -> 'told_orders', '[]')) o (told)
- where jsonb_typeof(o.told) = 'object'
+  from migration_guard.report r,
+       jsonb_path_query(r.report, 'lax $.told_orders[*] ? (@.type() == "object")') o (told)
