@@ -26,8 +26,11 @@ def without_guard(name: str) -> None:
 
 
 def channel_troubles(found: View) -> None:
-    """One line a way to people that does not work: whoever waits for a message there waits in vain."""
-    for channel, trouble in (found.guard.report or {}).get("troubles", {}).items():
+    """What does not work of the guard itself, a line each: whoever waits for it waits in vain."""
+    report = found.guard.report or {}
+    if blind := report.get("cannot_see"):
+        typer.echo(f"  cannot see who migrates ({_reported_ago(found)}): {blind}")
+    for channel, trouble in report.get("troubles", {}).items():
         typer.echo(f"  {channel} does not get through ({_reported_ago(found)}): {trouble}")
 
 

@@ -212,14 +212,17 @@ class Guard:
 
     def _bulletin(self, now: float, wall: float) -> Bulletin:
         states, mode, orders = tuple(self.states.values()), self.mode, self._operators.known
-        troubles = dict(self.hands.troubles())
+        troubles, blind = dict(self.hands.troubles()), self.board.blind
         return Bulletin(
             now=now,
             mode=mode,
             beating=not self.dormant,
             states=states,
             rests_for=self.board.rests_on(now),
-            report=lambda: report(states, self.board.finding, orders, troubles, mode=mode, now=now, wall=wall),
+            report=lambda: (
+                report(states, self.board.finding, orders, troubles, mode=mode, now=now, wall=wall)
+                | ({"cannot_see": blind} if blind else {})
+            ),
             troubles=troubles,
         )
 

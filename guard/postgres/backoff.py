@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-_FIRST, _LONGEST = 0.25, 30.0
+_FIRST, _LONGEST = 0.25, 10.0
 
 
 class Arrivals:

@@ -34,6 +34,7 @@ def test_who_cannot_be_seen_is_told_once_with_the_reason_and_again_when_it_is_ov
     notice = world.journal.notices[-1]
     assert (notice.headline, notice.because) == ("migration-guard cannot see who migrates", WHY)
     assert world.word() == "proceed"
+    assert {p.report["cannot_see"] for p in world.signal.published[-15:] if p.report} == {WHY}
     world.tick(1)
     assert world.told() == ["started", "cannot_see", "can_see"]
 
