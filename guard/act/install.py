@@ -11,6 +11,7 @@ from typing import Any, LiteralString
 import psycopg
 
 from guard.errors import NotInstalled, NotPermitted, QueryFailed, ServerError, Unreachable, WorldError, WrongServer
+from guard.postgres.address import addresses
 from guard.postgres.trouble import Naming
 from guard.sql import get, script
 
@@ -148,8 +149,12 @@ def _commented(name: str) -> str:
 
 
 def _connect(conninfo: str) -> Connection:
+    own: dict[str, Any] = {"application_name": "migration_guard/install", "connect_timeout": 5}
     try:
-        return psycopg.connect(conninfo, autocommit=True, application_name="migration_guard/install", connect_timeout=5)
+        # Of several hosts the first that answers may be a standby.
+        if "," in conninfo and len(addresses(conninfo, "install")) > 1:
+            own["target_session_attrs"] = "primary"
+        return psycopg.connect(conninfo, autocommit=True, **own)
     except psycopg.Error as error:
         raise Unreachable(f"No connection to PostgreSQL: {_safe(error, conninfo)}") from None
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from guard.act.install import install
 from guard.demo.embedded import Cluster, Server
 from guard.demo.server import free_port
 from tests.command import command
@@ -38,7 +37,9 @@ def remarks(path: Path, conninfo: str) -> list[tuple[str, str]]:
 def test_check_names_each_host_with_its_role_and_timeline(
     database: Database, cluster: Cluster, standby: Server, tmp_path: Path
 ) -> None:
-    install(database.dsn())
+    cluster.wait_replayed()
+    installed = command("install", "--dsn", dsn(database, standby.port, cluster.primary.port))
+    assert "schema migration_guard made" in installed.out, installed.said
     cluster.wait_replayed()
     nobody, primary = free_port(), cluster.primary.port
     found = remarks(tmp_path, dsn(database, nobody, standby.port, primary))
