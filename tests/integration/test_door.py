@@ -97,6 +97,7 @@ def test_a_frozen_server_process_costs_its_deadline_and_not_a_moment_more(databa
     wait_for(lambda: database.execute(alive) == [(0,)], message="every session of the door to be gone")
 
 
+@pytest.mark.fault(32)
 def test_a_frozen_line_costs_its_deadline_and_heals(database: Database, proxy: Proxy) -> None:
     async def ask() -> None:
         door = Door(proxy.dsn(database.dsn()), purpose="t", deadline=1.0)
@@ -166,6 +167,7 @@ def test_a_question_that_waits_for_the_one_before_gives_up_without_harming_it(da
     asyncio.run(ask())
 
 
+@pytest.mark.fault(17)
 def test_a_connection_that_was_terminated_is_replaced_at_the_next_question(database: Database) -> None:
     seen: list[int] = []
 
@@ -187,6 +189,7 @@ def test_a_connection_that_was_terminated_is_replaced_at_the_next_question(datab
     asyncio.run(ask())
 
 
+@pytest.mark.fault(25)
 def test_a_server_that_cannot_be_reached_is_not_stormed(database: Database, proxy: Proxy) -> None:
     proxy.cut()
 
@@ -228,6 +231,7 @@ def test_what_the_server_refuses_is_named_and_the_connection_lives_on(database: 
     asyncio.run(ask())
 
 
+@pytest.mark.fault(25)
 def test_no_password_is_in_any_message(database: Database) -> None:
     canary = "pa55/w0rd canary"
 

@@ -247,6 +247,7 @@ def test_role_and_name_must_both_match_where_both_are_given(
         holder.execute("rollback")
 
 
+@pytest.mark.fault(23)
 def test_without_pg_monitor_nothing_is_known_rather_than_nobody_waits(
     shop: Database, background: Start, make_role: MakeRole
 ) -> None:

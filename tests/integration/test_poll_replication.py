@@ -252,6 +252,7 @@ def test_a_standby_is_not_asked_about_standbys(standby: Server) -> None:
     asyncio.run(main())
 
 
+@pytest.mark.fault(23)
 def test_pg_monitor_revoked_in_the_middle_is_silence_and_not_zero(
     standby: Server, primary: Server, make_role: MakeRole, database: Database
 ) -> None:

@@ -241,6 +241,7 @@ def test_orders_in_force_are_shown_and_others_not(installed: Database) -> None:
     asyncio.run(main())
 
 
+@pytest.mark.fault(23)
 def test_without_pg_monitor_there_is_no_roster_rather_than_one_of_vanished_sessions(
     installed: Database, make_role: MakeRole
 ) -> None:
