@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -90,6 +91,7 @@ class Place:
         self.guard_line = Proxy(self.database.server.port)
         self.work_line = Proxy(self.database.server.port)
         self.starts: list[float] = []
+        self._counting = threading.Lock()
         self._read = 0
         self.load(0)
 
@@ -141,21 +143,23 @@ class Place:
         until = time.monotonic() + 60
         while True:
             try:
-                with self.database.connect() as connection, connection.transaction():
-                    (least, most) = connection.execute("select min(v), max(v) from t").fetchone() or (None, None)
-                    if (least, most) != (self.generation, self.generation):
-                        self.wrong.append(
-                            f"{self.name}: rows were migrated {least} to {most} times, not {self.generation}"
-                        )
-                    connection.execute("update progress set upto = 0")
-                    connection.execute("delete from done where upto > 0")
+                self._begin_anew()
                 break
             except psycopg.Error:  # a primary that is down
                 if time.monotonic() > until:
                     raise
                 time.sleep(0.2)
-        self.generation += 1
         self.renewals.append(time.time())
+
+    def _begin_anew(self) -> None:
+        with self.database.connect() as connection, self._counting:
+            with connection.transaction():
+                (least, most) = connection.execute("select min(v), max(v) from t").fetchone() or (None, None)
+                if (least, most) != (self.generation, self.generation):
+                    self.wrong.append(f"{self.name}: rows were migrated {least} to {most} times, not {self.generation}")
+                connection.execute("update progress set upto = 0")
+                connection.execute("delete from done where upto > 0")
+            self.generation += 1
 
     def read(self) -> list[float]:
         """Wall times of all batches begun so far."""
@@ -173,9 +177,10 @@ class Place:
             " coalesce(min(v) filter (where id > p.upto), %(b)s), coalesce(max(v) filter (where id > p.upto), %(b)s)"
             " from t, (select upto from progress) p"
         )
-        generation = self.generation
-        [row] = self.database.execute(query, {"g": generation, "b": generation - 1})
-        if generation != self.generation or row[1:] == (generation, generation, generation - 1, generation - 1):
+        with self._counting:  # lest rows and generation be read from both sides of a new beginning
+            now, before = self.generation, self.generation - 1
+            [row] = self.database.execute(query, {"g": now, "b": before})
+        if row[1:] == (now, now, before, before):
             return ""
         return f"{self.name}: up to row {row[0]} migrated {row[1]} to {row[2]} times, beyond {row[3]} to {row[4]} times"
 
