@@ -83,7 +83,7 @@ class Migration:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         outcome = "done" if error is None else "aborted" if isinstance(error, Aborted) else "failed"
-        detail = None if error is None else f"{type(error).__name__}: {error}"
+        detail = None if error is None else _in_short(error)
         if error is not None:
             self._line.give_up_transaction()
         status = self._line.status
@@ -216,6 +216,12 @@ class Migration:
             with suppress(psycopg.errors.ReadOnlySqlTransaction):
                 written = self._line.run("client_progress", self.run_id, self._rows, self._batches, self._note)[0]
                 self._changed = not written
+
+
+def _in_short(error: BaseException) -> str:
+    """What is recorded of a failure, and told in chats: of PostgreSQL's errors not the detail, where values stand."""
+    said = error.diag.message_primary if isinstance(error, psycopg.Error) else None
+    return f"{type(error).__name__}: {said or error}"
 
 
 def wait_for_proceed(

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import resource
 import signal
 import time
 from datetime import UTC, datetime
@@ -44,6 +45,7 @@ def serve(path: Path) -> int:
     Raises ConfigError where the file is wrong, WorldError where a database must not be guarded from here.
     """
     settings = load(path)
+    _leave_no_core()
     lines = logs.begin()
     _say_warnings(settings)
     try:
@@ -243,6 +245,12 @@ class _Service:
         if self._household is None:
             raise WorldError("The daemon is still starting.")
         return self._household
+
+
+def _leave_no_core() -> None:
+    """Our memory holds passwords, and the watchdog ends a daemon that hangs by SIGABRT: no file of it on a disk."""
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
 
 
 def _say_warnings(settings: Settings) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import signal
 import stat
 from collections.abc import Iterator
@@ -218,6 +219,7 @@ def test_no_secret_is_said_anywhere_while_everything_is_used_and_much_fails(
     house.wait_event("resumed")
     migrating.wait_starts()
     search.add("process list", cmdlines())
+    house.wait_event("applied")
     house.load(99)
     house.wait_event("rollback_failed")
     asked = "".join(house.endpoint.requests)
@@ -225,6 +227,8 @@ def test_no_secret_is_said_anywhere_while_everything_is_used_and_much_fails(
     house.database.execute("alter role guard_login password 'another'")
     house.database.execute("select pg_terminate_backend(pid) from pg_stat_activity where usename = 'guard_login'")
     daemon.wait_says("password authentication failed")
+    limits = Path(f"/proc/{daemon.child.pid}/limits").read_text()
+    assert re.search(r"^Max core file size +0 ", limits, re.MULTILINE)  # its memory holds them all
     daemon.send(signal.SIGABRT)
     assert daemon.wait(10) == -signal.SIGABRT
     assert "Current thread" in daemon.text()  # a traceback, then; and what it holds is searched below

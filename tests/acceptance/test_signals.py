@@ -186,6 +186,7 @@ def test_whatever_is_wrong_with_the_answer_of_an_application_it_is_a_silence_tha
     assert "Traceback" not in house.processes[0].text()
 
 
+@pytest.mark.fault(64)
 def test_a_name_that_means_to_do_harm_is_only_a_name(house: House) -> None:
     name = """x'"; drop table t; -- %s <!channel> `é`"""
     house.serve()

@@ -163,6 +163,20 @@ def test_an_error_of_the_migration_passes_through_and_is_recorded(guard: Beating
     assert (outcome, "ZeroDivisionError" in detail) == ("failed", True)
 
 
+def test_the_values_of_a_row_that_was_refused_are_not_recorded(guard: Beating, connection: Connection) -> None:
+    connection.execute("create table people (email text primary key)")
+
+    def work() -> None:
+        with Migration(connection, "m", poll=0.02):
+            for _ in range(2):
+                connection.execute("insert into people values ('anna@example.org')")
+
+    with pytest.raises(psycopg.errors.UniqueViolation, match=r"anna@example\.org"):
+        work()
+    ((detail,),) = [only_run(guard.contract.database, "outcome_detail")]
+    assert detail == 'UniqueViolation: duplicate key value violates unique constraint "people_pkey"'
+
+
 # -- the caller's connection -------------------------------------------------------------------------------------------
 
 

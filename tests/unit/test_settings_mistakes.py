@@ -163,6 +163,7 @@ pause = "> 5"
         assert allowed in problem.message
 
 
+@pytest.mark.fault(69)
 @pytest.mark.parametrize(
     ("text", "line", "key", "words"), MISTAKES, ids=[f"{mistake[2]}: {mistake[3]}" for mistake in MISTAKES]
 )
@@ -175,6 +176,7 @@ def test_a_mistake_is_told_with_its_line_and_what_is_allowed(
     assert words in found[0].message
 
 
+@pytest.mark.fault(69)
 @pytest.mark.parametrize("kind", ["missing", "folder", "fifo", "loop", "device"])
 def test_what_is_no_readable_file_is_told_and_waited_for_by_nobody(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "guard.toml"
