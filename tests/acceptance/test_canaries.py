@@ -190,6 +190,7 @@ def misplaced(house: House) -> str:
     return text
 
 
+@pytest.mark.fault(67)
 def test_no_secret_is_said_anywhere_while_everything_is_used_and_much_fails(
     house: House, guard_password: None, search: Search
 ) -> None:
@@ -237,6 +238,8 @@ def test_no_secret_is_said_anywhere_while_everything_is_used_and_much_fails(
     given = (house.directory / "hook-environment").read_text()
     assert HOOK in given
     assert OTHER not in given
+    names = {line.split("=")[0] for line in given.splitlines()}
+    assert {name for name in names if not name.startswith("MIGRATION_GUARD_")} == {"PATH", "HOOK_TOKEN"}
 
 
 # -- connections that fail ---------------------------------------------------------------------------------------------
