@@ -14,7 +14,7 @@ from typing import Any
 
 from guard.errors import Unreachable
 from guard.model import Dimension, Notice, OperatorOrder, Rule, Session, Silence
-from guard.ports import CancelReport, Ended
+from guard.ports import CancelReport, Ended, Observation
 from guard.tell.slack import blocks
 from tests.fakes import WALL, FakeHook, World, a_run, make_rule
 
@@ -135,6 +135,19 @@ def mute() -> World:
     return world
 
 
+def blind() -> World:
+    """The guard can give orders, but not see who is here."""
+    world = running(LAG)
+    why = "roster: no connection to PostgreSQL: FATAL: remaining connection slots are reserved"
+    for _ in range(8):
+        world.now += 0.5
+        world.look()
+        world.guard.put(Observation((Silence("roster", why, world.now),)))
+        world.step()
+    world.tick()
+    return world
+
+
 SCENES: dict[str, Callable[[], World]] = {
     "Paused for lag, and later because nothing is known": lag,
     "Operators' orders": orders,
@@ -144,6 +157,7 @@ SCENES: dict[str, Callable[[], World]] = {
     "A rollback that a human must decide": question,
     "Migrations that end": ends,
     "A guard that cannot give orders": mute,
+    "A guard that cannot see who is here": blind,
 }
 
 

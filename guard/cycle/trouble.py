@@ -39,7 +39,7 @@ SIGNAL = Wording(
 SIGHT = Wording(
     "cannot_see",
     "cannot see who migrates",
-    "Those that run are judged as before, new ones wait, and no end of one is noticed. The guard goes on trying.",
+    "Those that run are judged as before. New ones wait, and nobody notices when one ends. The guard goes on trying.",
     Draft("can_see", Severity.INFO, "can see who migrates again", "runs and sessions are read", about=_ABOUT),
     asleep=ASLEEP,
 )

@@ -83,7 +83,7 @@ def test_a_server_that_stays_away_is_told_of_once_with_the_reason_and_once_when_
     wait_told(house, "migration-guard cannot signal: signal: no connection to PostgreSQL: ", within=6)
     assert "Connection refused" in told(house, "cannot signal")[0]
     # By now each probe waits for seconds between two tries.
-    wait_for(lambda: time.time() > gone + 7, within=8)
+    wait_for(lambda: time.time() > gone + 5.5, within=8)
     cluster.primary.start()
     back = time.time()
     migrating = house.migrate()
