@@ -7,6 +7,7 @@ that may pause; but nothing destructive follows unless readings alone, without a
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 
 from guard.judge.conditions import Answer, say, say_seconds, truth
@@ -62,10 +63,12 @@ def _judge_reading(rule: Rule, streak: Streak, reading: Reading, now: float) -> 
     if unknown := _unknown_term(rule, answers, reading.value):
         silence = Silence(rule.sensor, f"it is {unknown}", reading.taken_at, reading.value)
         return _judge_silence(rule, streak, silence, now)
-    breaches = tuple(
+    breached = tuple(
         (since if since is not None else reading.taken_at) if answer is Answer.YES else None
         for since, answer in zip(streak.breaches, answers, strict=True)
     )
+    # What divides by nothing says that something is wrong, and measures nothing: it may pause, and no more.
+    breaches = breached if math.isfinite(reading.value) else _without_destructive(breached)
     well_since = None
     if _answer(rule.resume, reading.value) is Answer.YES:
         well_since = streak.well_since if streak.well_since is not None else reading.taken_at
@@ -86,7 +89,7 @@ def _judge_reading(rule: Rule, streak: Streak, reading: Reading, now: float) -> 
         since=since,
         due=_earliest(due, well_due, reading.taken_at + rule.stale_after),
         measured=level is not Level.FINE,
-        harms=breaches[_LADDER.index(Level.ROLLBACK)] is not None,
+        harms=breached[_LADDER.index(Level.ROLLBACK)] is not None,
         taken_at=reading.taken_at,
         resume=_resume_words(rule, well_since, now),
         caused_by=reading.caused_by,

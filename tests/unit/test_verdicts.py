@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import pytest
@@ -54,6 +55,15 @@ def test_a_value_below_the_limit_ends_the_breach() -> None:
     assert lag.read(7.0, 2).ask is Ask.PROCEED
     assert lag.again(4.9).ask is Ask.PROCEED
     assert lag.again(5.0).ask is Ask.PAUSE
+
+
+def test_infinity_pauses_and_proves_nothing_that_cannot_be_taken_back() -> None:
+    errors = Judged(make_rule(**FULL))
+    verdicts = [errors.read(math.inf, at) for at in range(7)]
+    assert verdicts[-1].ask is Ask.PAUSE
+    assert verdicts[-1].harms  # a breach all the same: what comes later did not begin with it
+    assert not any(errors.read(30.0, at).ask is Ask.ROLLBACK for at in range(7, 11))
+    assert errors.read(30.0, 11).ask is Ask.ROLLBACK  # four seconds of measured values
 
 
 def test_after_a_pause_the_rule_holds_until_it_was_well_for_its_time() -> None:
