@@ -55,6 +55,7 @@ class Service:
 id = "{self._identity}"
 poll_interval = "100ms"
 idle_interval = "{self._idle}"
+probe_deadline = "800ms"
 lease = "{LEASE:g}s"
 [database.main]
 dsn = "{address}"
