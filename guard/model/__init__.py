@@ -8,6 +8,7 @@ seen.py      what was seen: readings and silences, sessions, runs, operators' or
 wanted.py    what is wanted: rules, conditions, limits
 meant.py     what it means: verdicts and findings
 follows.py   what follows: phases, orders, states, notices, events
+sensors.py   the catalogue of metrics (metric.py: what one is); not imported here, since a migration has no use for it
 """
 
 from guard.model.follows import Event, Notice, Order, OrderKind, Phase, Severity, State

@@ -10,7 +10,7 @@ Whether a host answers or a credential exists is not asked here: a file is right
 """
 
 from guard.settings.loading import load
-from guard.settings.rules import METRICS, ONE_PRIMARY_METRIC, one_primary
+from guard.settings.rules import ONE_PRIMARY_METRIC, one_primary
 from guard.settings.secret import Secret
 from guard.settings.values import (
     WATCHDOG,
@@ -25,7 +25,6 @@ from guard.settings.values import (
 )
 
 __all__ = [
-    "METRICS",
     "ONE_PRIMARY_METRIC",
     "WATCHDOG",
     "DatabaseSettings",

@@ -9,24 +9,14 @@ from typing import Final
 from guard.judge.conditions import ConditionError, both_can_hold, complement, dimension_of, parse_condition
 from guard.judge.quantities import say_seconds
 from guard.model import Condition, Dimension, NoData, Rule
+from guard.model.sensors import COUNTING_WAITERS, METRICS
 from guard.settings.lines import Key
 from guard.settings.problems import Problems, did_you_mean
 from guard.settings.tables import RuleTable
 from guard.settings.values import GuardSettings
 
-METRICS: Final[Mapping[str, Dimension]] = {
-    "database.primaries": Dimension.COUNT,
-    "replication.lag": Dimension.SECONDS,
-    "replication.lag_bytes": Dimension.BYTES,
-    "replication.retained_bytes": Dimension.BYTES,
-    "locks.queued_behind_migration": Dimension.COUNT,
-    "locks.row_waits_behind_migration": Dimension.COUNT,
-    "locks.longest_wait": Dimension.SECONDS,
-    "locks.idle_in_transaction": Dimension.SECONDS,
-}
 ONE_PRIMARY: Final = "one primary"
 ONE_PRIMARY_METRIC: Final = "database.primaries"
-COUNTING_WAITERS: Final = frozenset({"locks.queued_behind_migration", "locks.row_waits_behind_migration"})
 UNITS: Final[Mapping[str, tuple[Dimension, float]]] = {
     "s": (Dimension.SECONDS, 1.0),
     "ms": (Dimension.SECONDS, 1e-3),
@@ -129,7 +119,7 @@ class RuleReader:
             if table.metric not in METRICS:
                 self._note("metric", f"unknown metric; {did_you_mean(table.metric, METRICS)}")
                 return None
-            return table.metric, METRICS[table.metric], 1.0
+            return table.metric, METRICS[table.metric].dimension, 1.0
         if table.prometheus is not None and not self.frame.has_prometheus:
             self._note("prometheus", "needs a section [prometheus] with its url")
         if table.unit is None:
@@ -183,7 +173,7 @@ class RuleReader:
             self._note("", "needs at least one limit: warn, pause, cancel or rollback")
         if "cancel" in given and not kind.startswith("locks."):
             self._note("cancel", "goes with metrics of locks alone: cancelling cures a lock queue and nothing else")
-        if "rollback" in given and kind in METRICS:
+        if "rollback" in given and kind in METRICS and METRICS[kind].drains:
             self._note("rollback", f"must not rest on {kind}, which goes down by itself once the migration is paused")
         elif "rollback" in given and not self.frame.has_hook:
             self._note("rollback", "needs a hook: a section [rollback] or [migration.NAME.rollback] with its command")

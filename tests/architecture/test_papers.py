@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from guard.decide.machine import diagram
+from guard.model.sensors import paper
 
 ROOT = Path(__file__).parents[2]
 
@@ -14,3 +15,8 @@ def test_the_readme_shows_the_phases_as_they_are() -> None:
     shown = re.search(r"```mermaid\n(.*?)\n```", (ROOT / "README.md").read_text(), re.DOTALL)
     assert shown is not None
     assert shown[1] == diagram(), "run: python -m guard.decide.machine, and put what it prints into README.md"
+
+
+def test_the_paper_of_sensors_is_the_catalogue() -> None:
+    told = "run: python -m guard.model.sensors > docs/sensors.md"
+    assert (ROOT / "docs" / "sensors.md").read_text() == paper(), told

@@ -2,7 +2,8 @@
 
 from guard.judge.verdicts import Streak, judge
 from guard.model import Ask, Reading, Silence
-from guard.settings import METRICS, ONE_PRIMARY_METRIC, GuardSettings, one_primary
+from guard.model.sensors import METRICS
+from guard.settings import ONE_PRIMARY_METRIC, GuardSettings, one_primary
 
 RULE = one_primary(GuardSettings("g"), taken=())
 

@@ -10,7 +10,8 @@ import pytest
 
 from guard.errors import WorldError
 from guard.model import Dimension, NoData
-from guard.settings import METRICS, RollbackSettings, Settings, load
+from guard.model.sensors import METRICS
+from guard.settings import RollbackSettings, Settings, load
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
 DATABASE = '[database.main]\ndsn = "host=db1 dbname=app user=guard"\nstandbys = ["replica1"]\n'

@@ -1,0 +1,135 @@
+"""The catalogue of built-in metrics; docs/sensors.md is generated from it (`python -m guard.model.sensors`).
+
+What a file may name, what `did you mean` proposes and what the paper says is this one list. Nothing is read here.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Final
+
+from guard.model.metric import Metric
+from guard.model.seen import Dimension
+
+_MONITOR: Final = "pg_monitor (pg_read_all_stats); without it PostgreSQL shows NULL for what others do"
+_ANYBODY: Final = "none"
+_MEMORY: Final = "shared memory only: no table is read"
+_LOCKS: Final = "shared memory only; a second query while somebody waits for a lock"
+_STANDBYS: Final = "a standby is missing, frozen or of unknown position; the worst of the others still proves a breach"
+
+_ALL: Final = (
+    Metric(
+        name="database.primaries",
+        dimension=Dimension.COUNT,
+        means="hosts of the connection string that say they are the primary",
+        source="pg_is_in_recovery() of each host",
+        silent="no host answers",
+        needs=_ANYBODY,
+        cost="one short question to each host",
+    ),
+    Metric(
+        name="replication.lag",
+        dimension=Dimension.SECONDS,
+        means="age of the newest WAL that the slowest expected standby has replayed",
+        source="pg_stat_replication (replay_lsn, replay_lag, state, reply_time), own samples of the primary's position",
+        silent=_STANDBYS,
+        needs=_MONITOR,
+        cost=_MEMORY,
+    ),
+    Metric(
+        name="replication.lag_bytes",
+        dimension=Dimension.BYTES,
+        means="WAL that the slowest expected standby has not replayed yet",
+        source="pg_stat_replication (replay_lsn) against pg_current_wal_flush_lsn()",
+        silent=_STANDBYS,
+        needs=_MONITOR,
+        cost=_MEMORY,
+    ),
+    Metric(
+        name="replication.retained_bytes",
+        dimension=Dimension.BYTES,
+        means="the most WAL that one replication slot keeps from being recycled",
+        source="pg_replication_slots (restart_lsn, wal_status) against pg_current_wal_lsn()",
+        silent="a slot has lost its WAL (wal_status lost); the most that the others keep still proves a breach",
+        needs=_MONITOR,
+        cost=_MEMORY,
+    ),
+    Metric(
+        name="locks.queued_behind_migration",
+        dimension=Dimension.COUNT,
+        means="sessions that have each waited `waited` or longer for a table behind the migration",
+        source="pg_locks (waitstart), pg_blocking_pids(), pg_stat_activity",
+        silent="never by itself: where nobody waits it is 0",
+        needs=_MONITOR,
+        cost=_LOCKS,
+    ),
+    Metric(
+        name="locks.row_waits_behind_migration",
+        dimension=Dimension.COUNT,
+        means="the same for rows, which asks for smaller batches rather than a cancel",
+        source="pg_locks (waitstart), pg_blocking_pids(), pg_stat_activity",
+        silent="never by itself: where nobody waits it is 0",
+        needs=_MONITOR,
+        cost=_LOCKS,
+    ),
+    Metric(
+        name="locks.longest_wait",
+        dimension=Dimension.SECONDS,
+        means="longest wait of a session for a table behind the migration",
+        source="pg_locks (waitstart), pg_blocking_pids(), pg_stat_activity",
+        silent="never by itself: where nobody waits it is 0",
+        needs=_MONITOR,
+        cost=_LOCKS,
+    ),
+    Metric(
+        name="locks.idle_in_transaction",
+        dimension=Dimension.SECONDS,
+        means="how long a session of the migration has idled in a transaction that others wait for",
+        source="pg_stat_activity (state, state_change), pg_locks, pg_blocking_pids()",
+        silent="never by itself: where nobody waits it is 0",
+        needs=_MONITOR,
+        cost=_LOCKS,
+    ),
+)
+METRICS: Final[Mapping[str, Metric]] = {metric.name: metric for metric in _ALL}
+COUNTING_WAITERS: Final = frozenset({"locks.queued_behind_migration", "locks.row_waits_behind_migration"})
+"""Metrics that take `waited`."""
+
+_HEAD: Final = """\
+# Sensors
+
+What `metric = "..."` in a rule can name. Generated: `python -m guard.model.sensors > docs/sensors.md`.
+
+A metric that no rule uses is not read. All that are used of one family (the word before the dot) are read together, in
+one round trip. Each is silent, with the reason, while the server does not answer within `probe_deadline`, is a standby,
+or does not show to the guard's role what is asked for; a silence is never a zero, and the rule's `no_data` says what it
+means.
+`rollback` goes only with what does not go down by itself once the migration is paused; `cancel` with `locks.*` alone.
+"""
+
+
+def paper() -> str:
+    """docs/sensors.md."""
+    return "\n".join([_HEAD, *map(_entry, METRICS.values())])
+
+
+def _entry(metric: Metric) -> str:
+    lines = [
+        f"## {metric.name}",
+        f"{metric.means[0].upper()}{metric.means[1:]}.",
+        "",
+        f"- unit: {metric.dimension.value}; {'less' if metric.less_is_worse else 'more'} is worse",
+        f"- read from: {metric.source}",
+        f"- silent when: {metric.silent}",
+        f"- privileges: {metric.needs}",
+        f"- cost: {metric.cost}",
+    ]
+    if metric.labels:
+        lines.append(f"- select by: {', '.join(metric.labels)}")
+    lines.append(f"- rollback: {'no' if metric.drains else 'yes'}")
+    return "\n".join([*lines, ""])
+
+
+if __name__ == "__main__":  # pragma: no cover
+    sys.stdout.write(paper())
