@@ -106,7 +106,11 @@ class ControlTable:
 
         Raises Unreachable where it does not, else ServerError.
         """
-        if (await self._write("control_still"))[0][0] is not True:
+        asked = asyncio.get_running_loop().time()
+        [(leads, clock)] = await self._write("control_still")
+        # Two clocks drift apart by seconds in a night.
+        self._clock = (clock, asked)
+        if leads is not True:
             self._led_generation = None
             raise Unreachable("signal: this session does not lead any more.")
 
