@@ -16,7 +16,7 @@ from guard.errors import NotInstalled, NotPermitted, QueryFailed, ServerError, W
 
 if TYPE_CHECKING:  # pydantic and the driver take most of a second, which --help need not wait for
     from guard.postgres import Door
-    from guard.settings import Settings
+    from guard.settings import DatabaseSettings, Settings
 
 T = TypeVar("T")
 
@@ -53,6 +53,8 @@ class Target:
     name: str
     conninfo: str
     settings: Settings | None = None
+    trouble: str = ""
+    """Why there is no way to it, such as a credential that cannot be read; the others are asked all the same."""
 
     def __repr__(self) -> str:
         return f"Target({self.name!r})"
@@ -69,7 +71,7 @@ def settings_of(config: Path | None) -> Settings:
 
 
 def targets(config: Path | None, database: str | None, dsn: str | None) -> list[Target]:
-    """Every database that the options speak of. Raises ConfigError, WorldError."""
+    """Every database that the options speak of. Raises ConfigError."""
     # A file that was asked for on the command line wins over a DSN from the environment.
     if dsn is not None and not (config is not None and dsn == os.environ.get(DSN)):
         if dsn != os.environ.get(DSN):
@@ -80,14 +82,26 @@ def targets(config: Path | None, database: str | None, dsn: str | None) -> list[
     if database is not None and database not in known:
         raise typer.BadParameter(f"there is no [database.{database}]; there is {', '.join(known)}")
     chosen = [each for each in settings.databases if database in {None, each.name}]
-    return [Target(each.name, each.conninfo(), settings) for each in chosen]
+    return [_target(each, settings) for each in chosen]
+
+
+def _target(database: DatabaseSettings, settings: Settings) -> Target:
+    try:
+        return Target(database.name, database.conninfo(), settings)
+    except WorldError as wrong:
+        return Target(database.name, "", settings, trouble=str(wrong))
 
 
 def target(config: Path | None, database: str | None, dsn: str | None) -> Target:
-    """The one database that the options speak of; several are an error that lists them."""
+    """The one database that the options speak of; several are an error that lists them.
+
+    Raises ConfigError, WorldError.
+    """
     found = targets(config, database, dsn)
     if len(found) > 1:
         raise typer.BadParameter(f"say which --database: {', '.join(each.name for each in found)}")
+    if found[0].trouble:
+        raise WorldError(found[0].trouble)
     return found[0]
 
 
@@ -95,6 +109,9 @@ def ask(where: Target, work: Callable[[Door], Awaitable[T]]) -> T:
     """Do *work* with a connection, and name what is wrong in a person's words. Raises WorldError, ServerError."""
 
     from guard.postgres import Hosts
+
+    if where.trouble:
+        raise WorldError(where.trouble)
 
     async def run() -> T:
         hosts = Hosts(where.conninfo)

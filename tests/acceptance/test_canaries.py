@@ -255,6 +255,7 @@ def ways(house: House) -> dict[str, str]:
         "refused": make_conninfo(**{**there, "port": 9, "password": PASSWORD}),
         "unknown": f"postgresql://guard_login:{encoded}@no-such-host.invalid/app",
         "rejected": make_conninfo(**{**there, "user": "rejected", "password": PASSWORD}),
+        "several": make_conninfo(**{**there, "host": "127.0.0.1,localhost", "port": f"{port},9", "password": PASSWORD}),
         "tls": make_conninfo(**{**there, "password": PASSWORD, "sslmode": "require"}),
         "absent": make_conninfo(**{**there, "dbname": "absent", "password": PASSWORD}),
         "option": make_conninfo(**{**there, "password": PASSWORD, "options": "-c nonsense=1 -c"}),
@@ -288,7 +289,7 @@ def test_no_secret_is_said_of_connections_that_fail_in_any_way(house: House, rej
             for words in (
                 ["check", "-c", config],
                 ["check", "-c", config, "--json"],
-                ["status", "-c", config, "--database", "rejected"],
+                ["status", "-c", config],
                 ["install", "-c", config, "--database", "url"],
                 ["uninstall", "-c", config, "--database", "wrong", "--yes"],
                 ["pause", "m", "--reason", "r", "-c", config, "--database", "option"],
@@ -299,8 +300,10 @@ def test_no_secret_is_said_of_connections_that_fail_in_any_way(house: House, rej
         ]
     assert {each.result() for each in asked} == {3}
     checked = search.said[f"check -c {config}"].decode()
+    seen = search.said[f"status -c {config}"].decode()
     for name in (*found, "environment"):
         assert f"problem  database {name}: " in checked
+        assert f"{name}: " in seen  # one that cannot be asked hides no other
     assert "rejects" in checked
     assert "not percent-encoded" in checked
     search.assert_silent(PASSWORD, OTHER)
