@@ -91,12 +91,14 @@ def _move(state: State, finding: Finding, facts: Circumstances, refusal: str) ->
         return Move.SOAKED if over else move
     if facts.aborted_by and facts.outcome != "done":
         return Move.ABORT
+    # Before a run has begun there is nothing to roll back: one that ends then ends, and does not wait for ever.
+    back = move is Move.ROLLBACK and state.phase is not Phase.WAITING
     if facts.outcome is not None:
         # Where auto_rollback allows it, a run that failed while its rollback was due is rolled back all the same.
-        return move if move is Move.ROLLBACK else Move.ENDED
+        return move if back else Move.ENDED
     if move is Move.CANCEL and came_back_too_often(state, finding, facts):
         return Move.ABORT
-    if facts.gone and move is not Move.ROLLBACK:
+    if facts.gone and not back:
         return Move.GONE
     return move
 

@@ -11,6 +11,7 @@ not count time: that a condition holds for its `duration` is the business of who
 from __future__ import annotations
 
 import enum
+import functools
 import itertools
 import math
 import operator
@@ -117,7 +118,9 @@ def _positive(value: float, text: str) -> float:
     return value
 
 
+@functools.lru_cache(maxsize=1024)
 def _dimension(limit: Limit) -> Dimension | None:
+    # Kept: each judgement asks for the unit of each limit, whose text never changes.
     if limit.kind == "factor":
         return None
     return parse_quantity(limit.text.removeprefix("baseline + "))[1]

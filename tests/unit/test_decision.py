@@ -242,6 +242,11 @@ def test_where_nothing_can_be_rolled_back_nobody_is_asked(phase: Phase) -> None:
     assert (decision.ask_human, decision.state) == ("", state(phase))
 
 
+@pytest.mark.parametrize("how", [{"outcome": "failed"}, {"gone": True}])
+def test_a_run_that_ends_before_it_began_ends_although_a_rollback_would_be_due(how: dict[str, object]) -> None:
+    assert decided(state(Phase.WAITING), DUE, hook=True, auto_rollback=True, **how).state.phase is Phase.DONE
+
+
 # -- properties --------------------------------------------------------------------------------------------------------
 
 FINDINGS = st.lists(st.sampled_from(Ask), max_size=4).map(lambda asks: found(*asks))
