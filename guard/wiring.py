@@ -17,6 +17,7 @@ from guard.cycle import Guard, Options
 from guard.errors import HeldByAnother, WorldError
 from guard.journal import Journal
 from guard.model import EVERYONE, Rule
+from guard.poll.families import family_probes
 from guard.poll.hosts import HostsProbe
 from guard.poll.http import HttpProbe
 from guard.poll.listen import Listener
@@ -206,6 +207,7 @@ def _probes(settings: Settings, hosts: dict[str, Hosts], database: DatabaseSetti
     waited = tuple(sorted({rule.waited for rule in rules if rule.sensor.startswith("locks.")}))
     if waited:
         probes.append(LocksProbe(door("locks"), known, waited))
+    probes += family_probes(door, rules)
     return probes + [application_probe(settings, rule) for rule in rules if rule.metric in ("prometheus", "http")]
 
 

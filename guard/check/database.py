@@ -10,15 +10,13 @@ from guard.check.powers import check_powers
 from guard.check.recognition import check_recognition
 from guard.check.remarks import Remark, fine, problem, warning
 from guard.errors import ServerError, Unreachable, WorldError, WrongServer
+from guard.poll.families import connections_for
 from guard.postgres import Door, Hosts
 from guard.settings import DatabaseSettings, Settings
 from guard.sql import get
 
 OLDEST = 140000
 """PostgreSQL 14 is the first to say since when a session waits for a lock."""
-CONNECTIONS = 7
-"""The most that a guard keeps open to one database: three probes, signal, pause locks, listening, cancelling.
-Where there are several hosts, one more to each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +61,7 @@ async def _leading(settings: Settings, database: DatabaseSettings, hosts: Hosts)
     try:
         await door.connect()
         server = (await door.fetch_as(Server, get("cli_check_server")))[0]
-        remarks = _server(place, server, CONNECTIONS + hosts.several)
+        remarks = _server(place, server, connections_for(settings.rules_of(database.name)) + hosts.several)
         if not server.standby:
             remarks += await _installation(place, server, door)
             remarks += _rights(place, server)

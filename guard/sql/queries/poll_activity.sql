@@ -1,0 +1,52 @@
+-- Who has been at work for how long, who holds back the oldest xid, and how many connections are used; one row.
+--
+-- Only what is asked for is looked at. Ages in seconds and in transactions. The guard's own sessions do not count, but
+-- for connections, of which they use some. The role needs pg_read_all_stats (a part of pg_monitor): without it the view
+-- shows NULL instead of failing.
+select pg_has_role('pg_read_all_stats', 'usage') as permitted,
+       case when %(transaction)s::bool then
+         (select jsonb_build_object('value', extract(epoch from clock_timestamp() - a.xact_start), 'pid', a.pid,
+                                    'usename', a.usename, 'name', a.application_name, 'state', a.state)
+            from pg_stat_activity a
+           where a.datname = current_database() and a.backend_type = 'client backend' and a.xact_start is not null
+             and not starts_with(a.application_name, 'migration_guard/')
+           order by a.xact_start, a.pid
+           limit 1)
+       end as longest,
+       case when %(xmin)s::bool then
+         (select coalesce(jsonb_agg(to_jsonb(h)), '[]')
+            from (-- A walsender's xmin is that of a standby with hot_standby_feedback and no slot; it is of no database.
+                  select case a.backend_type when 'walsender' then 'standby' else 'session' end as kind,
+                         a.pid, a.usename, a.application_name as name, a.state,
+                         greatest(age(a.backend_xid), age(a.backend_xmin)) as age
+                    from pg_stat_activity a
+                   where coalesce(a.backend_xid, a.backend_xmin) is not null
+                     and (a.datname = current_database() or a.datname is null or a.backend_type = 'walsender')
+                     and not starts_with(a.application_name, 'migration_guard/')
+                  union all
+                  select 'slot', null, null, s.slot_name, null, greatest(age(s.xmin), age(s.catalog_xmin))
+                    from pg_replication_slots s
+                   where coalesce(s.xmin, s.catalog_xmin) is not null
+                  union all
+                  select 'prepared', null, p.owner, p.gid, null, age(p.transaction)
+                    from pg_prepared_xacts p
+                   where p.database = current_database()
+                  order by 6 desc, 1, 4
+                  limit 1) h)
+       end as holders,
+       case when %(connections)s::bool then
+         (select jsonb_build_object(
+                   'used', count(*),
+                   -- reserved_connections came with 16.
+                   'most', current_setting('max_connections')::int
+                           - current_setting('superuser_reserved_connections')::int
+                           - coalesce(current_setting('reserved_connections', true)::int, 0))
+            from pg_stat_activity a
+           where a.backend_type = 'client backend')
+       end as connections,
+       case when %(active)s::bool then
+         (select count(*)
+            from pg_stat_activity a
+           where a.datname = current_database() and a.backend_type = 'client backend' and a.state = 'active'
+             and not starts_with(a.application_name, 'migration_guard/'))
+       end as active

@@ -1,0 +1,47 @@
+"""A family of metrics that no rule uses is not read, and has no connection."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from guard.model.sensors import METRICS
+from guard.poll.families import connections_for, family_probes
+from guard.postgres import Door
+from guard.settings import Settings, load
+
+HEAD = "[database.main]\ndsn='dbname=x'\nstandbys=['a']\n"
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Callable[[str], Settings]:
+    def read(text: str) -> Settings:
+        path = tmp_path / "c.toml"
+        path.write_text(HEAD + text)
+        return load(path)
+
+    return read
+
+
+def door(purpose: str) -> Door:
+    return Door("host=127.0.0.1 port=1", purpose=purpose)
+
+
+def test_without_such_a_rule_there_is_no_such_probe(settings: Callable[[str], Settings]) -> None:
+    rules = settings("[[rule]]\nname='x'\nmetric='locks.queued_behind_migration'\nwarn='> 1'\n").rules
+    assert family_probes(door, rules) == []
+    assert connections_for(rules) == 6
+
+
+def test_two_rules_of_one_family_share_one_probe_and_one_connection(settings: Callable[[str], Settings]) -> None:
+    text = "".join(
+        f"[[rule]]\nname='{name}'\nmetric='activity.{name}'\nwarn='> 1'\n" for name in ("active", "connections")
+    )
+    rules = settings(text).rules
+    assert [probe.name for probe in family_probes(door, rules)] == ["activity"]
+    assert connections_for(rules) == 6
+
+
+def test_each_metric_that_a_rule_may_name_belongs_to_a_family_that_is_read() -> None:
+    elsewhere = {"database", "replication", "locks"}
+    assert {name.partition(".")[0] for name in METRICS} - elsewhere == {"activity"}
