@@ -169,7 +169,7 @@ def test_a_daemon_that_was_killed_after_asking_knows_the_end_when_it_comes_back(
         ("asked", 0.0, "older than"),
         ("asked", 1e9, "older than"),
         ("asked", "now", "older than"),
-        ("wall", time.time() - 100, "older than"),
+        pytest.param("wall", time.time() - 100, "older than", id="wall"),
         ("facts", {**FACTS, "run_id": 8}, "another run"),
         ("facts", [], "cannot be read"),
         ("facts", {"run_id": 7, "because": "x" * 300_000}, "cannot be read"),
