@@ -199,6 +199,7 @@ class Watch:
 
     async def _step(self) -> float | None:
         try:
+            await self.guard.lead_again(time.monotonic(), time.time())
             step = await self.guard.step(time.monotonic(), time.time())
         except (Fenced, HeldByAnother) as error:
             self.ended_because = f"fenced: {error}"

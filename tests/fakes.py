@@ -281,6 +281,7 @@ class World:
 
     def step(self) -> Step:
         """One step without a look; its chores wait in `chores`."""
+        at_once(self.guard.lead_again(self.now, self.wall))
         step = at_once(self.guard.step(self.now, self.wall))
         self.chores.extend(step.chores)
         return step

@@ -108,6 +108,31 @@ class Guard:
         """Have people told what concerns the guard itself, with the next step."""
         self._ledger.announce(draft, wall)
 
+    async def lead_again(self, now: float, wall: float) -> None:
+        """Before each step: take the lead where it was lost and it is time to try. Raises Fenced and WorldError.
+
+        It may take seconds, so the step comes after it with a time of its own: it must not take old readings for new.
+        """
+        self.publisher.leading &= self.hands.signal.usable
+        if self.publisher.leading or now < self._next_lead:
+            return
+        # A server that restarts is back in a moment; one that refuses a password would write down each try.
+        lasting = self._mute.lasted(now) >= SELDOM_AFTER
+        self._next_lead = now + (LEAD_SELDOM_AFTER if lasting else LEAD_AGAIN_AFTER)
+        home = self.board.home
+        try:
+            place = await self.lead()
+        except (ServerError, WrongServer, NotInstalled) as error:
+            # A server that fails over is a standby for a while: wrong now, and perhaps right in a moment.
+            self.publisher.trouble = str(error)
+            return
+        if home not in {"", self.board.home}:
+            self.tell(notices.moved(place), wall)
+            # What was written last on the old primary may not have reached this one.
+            for state in self.states.values():
+                if state.phase in _ORDERED:
+                    self._ledger.bar(state, state.because)
+
     async def prune(self, keep_seconds: float) -> None:
         """Cut the trail of events by age, where this guard leads. Raises ServerError."""
         if self.publisher.leading:
@@ -124,7 +149,6 @@ class Guard:
         """poll -> judge -> decide -> act -> tell, from what was heard until now. Raises Fenced and WorldError."""
         if step := self._clocks.set_by(now, wall):
             self.states.update({key: shifted(state, step) for key, state in self.states.items()})
-        await self._lead_again(now, wall)
         self._acting.take_results(self.board, now, wall)
         self.board.judge(now)
         if not self._taken_up:
@@ -163,27 +187,6 @@ class Guard:
         for draft in news:
             if draft is not None:
                 self._ledger.notify(draft, wall)
-
-    async def _lead_again(self, now: float, wall: float) -> None:
-        self.publisher.leading &= self.hands.signal.usable
-        if self.publisher.leading or now < self._next_lead:
-            return
-        # A server that restarts is back in a moment; one that refuses a password would write down each try.
-        lasting = self._mute.lasted(now) >= SELDOM_AFTER
-        self._next_lead = now + (LEAD_SELDOM_AFTER if lasting else LEAD_AGAIN_AFTER)
-        home = self.board.home
-        try:
-            place = await self.lead()
-        except (ServerError, WrongServer, NotInstalled) as error:
-            # A server that fails over is a standby for a while: wrong now, and perhaps right in a moment.
-            self.publisher.trouble = str(error)
-            return
-        if home not in {"", self.board.home}:
-            self.tell(notices.moved(place), wall)
-            # What was written last on the old primary may not have reached this one.
-            for state in self.states.values():
-                if state.phase in _ORDERED:
-                    self._ledger.bar(state, state.because)
 
     def _hear_operators(self, wall: float) -> None:
         """Tell when a human's order came into force or ended."""
