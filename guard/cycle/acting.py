@@ -10,7 +10,7 @@ import dataclasses
 from dataclasses import dataclass
 
 from guard.cycle.board import Board
-from guard.cycle.chores import QueueCleared, RolledBack, clear_queue, roll_back
+from guard.cycle.chores import Due, QueueCleared, RolledBack, clear_queue, roll_back
 from guard.cycle.ledger import Ledger
 from guard.cycle.values import Chore, Key, Options, Result
 from guard.cycle.words import queue_cleared
@@ -23,8 +23,7 @@ from guard.ports import Hands, Hook, HookOutcome
 
 AGAIN_AFTER = 1.0
 """Seconds between two beginnings of the same act: one that fails at once must not be tried as fast as it fails."""
-ROLLBACK_MARGIN = 120.0
-"""Seconds beyond its timeout after which a hook that a former daemon began is no longer waited for."""
+_NO_HOOK = "no rollback hook is configured any more; whether one was begun is not known"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +76,14 @@ class Acting:
         hook, run = hook_of(duty.hands, state.migration), duty.board.run(state.run_id)
         since, before = self._doubted.setdefault(key, (duty.now, max(0.0, duty.wall - state.since_wall)))
         waited = duty.now - since
-        # Wall time only for what another daemon saw: a clock that is set meanwhile ends no hook that is at work.
-        if hook is None or before + waited > hook.timeout + ROLLBACK_MARGIN:
-            words = "it was begun and its end is not known; the hook may have run"
+        if hook is None:
             self._busy.discard(("rollback", key))
-            self._results.append(RolledBack(key, HookOutcome(False, words)))
+            self._results.append(RolledBack(key, HookOutcome(False, _NO_HOOK)))
             return []
+        # Wall time only for what another daemon saw: a clock that is set meanwhile ends no hook that is at work.
+        due = Due(before + waited, waited)
         facts = _facts(state, duty.options.database)
-        work = roll_back(duty.hands, state, run, hook=hook, facts=facts, waited=waited)
+        work = roll_back(duty.hands, state, run, hook=hook, facts=facts, due=due)
         return [Chore("rollback", key, work)]
 
     def _take_on(self, kind: str, key: Key, now: float) -> bool:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from guard.decide.ladder import Circumstances
+from guard.decide.machine import ENDINGS
 from guard.judge.findings import concerns, find
 from guard.judge.verdicts import Streak, judge
 from guard.model import (
     EVERYONE,
     Ask,
     Finding,
+    NoData,
     OperatorOrder,
     Phase,
     Reading,
@@ -34,6 +37,16 @@ GONE_AFTER = 3.0
 """Seconds that a registered session must be missing before its migration counts as vanished."""
 POOLED_GONE_AFTER = 900.0
 """The same behind a pooler, where only the client's own reports can be seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What a board knows beside the newest samples and the roster: with it another one judges on as this would."""
+
+    streaks: Mapping[str, Streak]
+    verdicts: Mapping[str, Verdict]
+    acted_at: Mapping[str, float]
+    rested_at: float | None
 
 
 class Board:
@@ -61,15 +74,26 @@ class Board:
             self.roster = observation.roster
             self.samples.pop(ROSTER, None)
 
-    def moved_to(self, home: str) -> None:
+    def moved_to(self, home: str) -> bool:
         """The guard leads on this server and timeline now: what was read on another one says nothing about it.
+
+        Whether it was another one before.
 
         What is known of all hosts together still holds, and so does what a rule has counted: it asks for more time.
         """
-        if self.home not in {"", home}:
+        if moved := self.home not in {"", home}:
             self.samples = {name: sample for name, sample in self.samples.items() if name.startswith(OF_ALL_HOSTS)}
             self.roster, self._missing_since, self._rested_at = None, {}, None
         self.home = home
+        return moved
+
+    def heard(self, migration: str) -> bool:
+        """Whether every source that can stop a migration has answered at all, be it with a silence."""
+        return all(
+            rule.sensor in self.samples or rule.no_data is NoData.IGNORE or not rule.stops
+            for rule in self.rules
+            if concerns(rule, migration)
+        )
 
     @property
     def blind(self) -> str:
@@ -81,9 +105,29 @@ class Board:
         """A queue was cleared by this rule: what was read before says nothing about a need to act again."""
         self._acted_at[rule] = now
 
+    @property
+    def resting(self) -> bool | None:
+        """Whether no migration is there; None where nobody knows who is."""
+        return None if self.roster is None else not _anybody(self.roster)
+
+    def quiet(self, states: Iterable[State]) -> bool:
+        """Whether nobody is known to migrate, nor any of these runs to go on."""
+        runs = self.roster.runs if self.roster else ()
+        coming = any(run.outcome is None for run in runs)
+        return not coming and self.resting is not False and all(state.phase in ENDINGS for state in states)
+
+    def memory(self) -> Memory:
+        """What is remembered now."""
+        return Memory(dict(self._streaks), dict(self.verdicts), dict(self._acted_at), self._rested_at)
+
+    def recall(self, memory: Memory) -> None:
+        """Go on with what was remembered, here or elsewhere."""
+        self._streaks, self.verdicts = dict(memory.streaks), dict(memory.verdicts)
+        self._acted_at, self._rested_at = dict(memory.acted_at), memory.rested_at
+
     def judge(self, now: float) -> None:
         """Judge every rule on the newest sample."""
-        resting = self.roster is not None and not _anybody(self.roster)
+        resting = bool(self.resting)
         if resting:
             self._rested_at = now
         for rule in self.rules:
@@ -170,9 +214,13 @@ class Board:
             acknowledged=acknowledged or keeps_to_it,
         )
 
-    def _orders(self, kind: str, migration: str) -> tuple[OperatorOrder, ...]:
+    def orders(self, kind: str) -> tuple[OperatorOrder, ...]:
+        """Operators' orders of a kind that are in force."""
         orders = self.roster.operator_orders if self.roster else ()
-        return tuple(order for order in orders if order.kind == kind and order.migration in (EVERYONE, migration))
+        return tuple(order for order in orders if order.kind == kind)
+
+    def _orders(self, kind: str, migration: str) -> tuple[OperatorOrder, ...]:
+        return tuple(order for order in self.orders(kind) if order.migration in (EVERYONE, migration))
 
     def _outcome(self, state: State, run: Run | None) -> str | None:
         if state.run_id is None or run is None or run.outcome == "gone":

@@ -10,11 +10,16 @@ import dataclasses
 from dataclasses import dataclass
 
 from guard.errors import GuardError, ServerError
+from guard.judge.quantities import say_seconds
 from guard.model import EVERYONE, Roster, Rule, Run, State
 from guard.ports import CancelReport, Ended, Hands, Hook, HookOutcome
 
 STARTS_WITHIN = 20.0
 """Seconds: who has claimed a rollback starts the hook within 15, or gives it up."""
+BEGINS_WITHIN = 60.0
+"""Seconds: what could not be begun by then rests on a breach that nobody has measured since."""
+ROLLBACK_MARGIN = 120.0
+"""Seconds beyond its timeout after which a hook that a former daemon began is no longer waited for."""
 _CLAIMED_ONLY = "not started on this machine: the daemon that had claimed the rollback died before it started the hook"
 
 
@@ -25,6 +30,14 @@ class QueueCleared:
     key: tuple[str, int | None]
     rule: str
     report: CancelReport
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """For how many seconds a rollback has been due: in all, and of that under the present daemon."""
+
+    seconds: float = 0.0
+    here: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,24 +73,23 @@ def _stubborn(ended: Ended) -> bool:
 
 
 async def roll_back(
-    hands: Hands, state: State, run: Run | None, *, hook: Hook, facts: dict[str, object], waited: float = 0.0
+    hands: Hands, state: State, run: Run | None, *, hook: Hook, facts: dict[str, object], due: Due
 ) -> RolledBack | None:
-    """Roll a run back; None where a hook of an earlier daemon is still at work and must be waited for.
-
-    *waited* is for how many seconds this daemon has tried it already.
-    """
+    """Roll a run back; None where a hook of an earlier daemon is still at work and must be waited for."""
     key = (state.migration, state.run_id)
     if state.run_id is None:
         return RolledBack(key, HookOutcome(False, "an unregistered migration cannot be rolled back"))
     if known := hook.last_outcome(state.run_id):
         return RolledBack(key, await _finish(hands, state, state.run_id, known))
+    if words := _too_late(hook, state.run_id, due):
+        return RolledBack(key, await _finish(hands, state, state.run_id, HookOutcome(False, words)))
     try:
         alive, left = await _end_sessions(hands, run) if run is not None else ("", "")
         if alive:
             return RolledBack(key, HookOutcome(False, f"the hook was not run: {alive}"))
         target = run or _absent(state, state.run_id)
         if not await hands.signal.claim_rollback(target, state.because, hook.command):
-            if waited < STARTS_WITHIN or hook.begun(state.run_id):
+            if due.here < STARTS_WITHIN or hook.begun(state.run_id):
                 return None
             return RolledBack(key, await _finish(hands, state, state.run_id, HookOutcome(False, _CLAIMED_ONLY)))
     except GuardError as error:
@@ -86,6 +98,16 @@ async def roll_back(
     if left:
         outcome = dataclasses.replace(outcome, words=f"{outcome.words}; ending its sessions had left behind: {left}")
     return RolledBack(key, await _finish(hands, state, state.run_id, outcome))
+
+
+def _too_late(hook: Hook, run_id: int, due: Due) -> str:
+    """Why it is no longer waited for, or not begun any more; empty while it may be."""
+    if hook.begun(run_id):
+        late = due.seconds > hook.timeout + ROLLBACK_MARGIN
+        return "it was begun and its end is not known; the hook may have run" if late else ""
+    if due.seconds <= BEGINS_WITHIN:
+        return ""
+    return f"not started: it has been due for {say_seconds(round(due.seconds))}, and what was measured then may be over"
 
 
 async def _end_sessions(hands: Hands, run: Run) -> tuple[str, str]:

@@ -41,6 +41,13 @@ class Runs:
         elif state.run_id not in self._closed and (known is None or is_newer(state, known, even=even)):
             self.states[key] = state
 
+    def moved(self) -> None:
+        """The guard leads on another primary: who had left on the one before may have left its number to another run.
+
+        What a standby had not yet received of a failed primary is lost, and so are the numbers given there last.
+        """
+        self._closed.clear()
+
     def meet(self, board: Board, acting: Acting, now: float, wall: float) -> None:
         """Take up who is new, and let go of what a human has forgotten."""
         roster = board.roster
@@ -78,6 +85,13 @@ class Runs:
         """Let go of a run for good."""
         self.states.pop(key_of(state), None)
         self._closed |= {state.run_id} if state.run_id is not None else set()
+
+
+def unheard(state: State) -> State:
+    """What a run is told that was taken up at work: nothing yet, since nobody knows how the world is now."""
+    if state.phase not in (Phase.RUNNING, Phase.STRAINED):
+        return state
+    return dataclasses.replace(state, phase=Phase.WAITING, because=UNHEARD)
 
 
 def key_of(state: State) -> Key:

@@ -16,7 +16,7 @@ from guard.cycle.lasting import Clocks, shifted
 from guard.cycle.ledger import Ledger
 from guard.cycle.operators import Operators
 from guard.cycle.publisher import Bulletin, Publisher
-from guard.cycle.runs import Runs, key_of
+from guard.cycle.runs import Runs, key_of, unheard
 from guard.cycle.trouble import SIGHT, SIGNAL, Trouble
 from guard.cycle.values import Chore, Key, Options, Result, Step
 from guard.cycle.words import looking_back, report
@@ -52,6 +52,8 @@ class Guard:
         self._clocks = Clocks()
         self._flapping = Flapping()
         self._taken_up = False
+        self._anew: set[Key] = set()
+        """Runs that were taken up and for which not every rule has spoken yet since the guard leads here."""
         self._saved: tuple[dict[Key, State], int] = ({}, 0)
         self._next_lead = 0.0
 
@@ -92,7 +94,8 @@ class Guard:
         Raises WorldError, Fenced, ServerError.
         """
         leadership = await self.hands.signal.lead()
-        self.board.moved_to(leadership.home)
+        if moved := self.board.moved_to(leadership.home):
+            self._runs.moved()
         for state in leadership.states:
             self._runs.restore(state, even=False)
         for state in self.hands.journal.states():
@@ -101,6 +104,8 @@ class Guard:
         self.hands.journal.add_missing(await self.hands.signal.notices_since(self.hands.journal.last_event_id()))
         self._operators.remember(await self.hands.signal.told_orders())
         self.publisher.led(leadership)
+        if moved or not self._taken_up:
+            self._anew |= self.states.keys()
         self._taken_up = True
         return leadership.place
 
@@ -162,6 +167,8 @@ class Guard:
         decisions, due = [], None
         for state in tuple(self.states.values()):
             finding = self.board.finding(state.migration)
+            if finding.settled and self.board.heard(state.migration):
+                self._anew.discard(key_of(state))
             decision = decide(state, finding, self._circumstances(state, wall))
             self._adopt(decision, finding, wall)
             decisions.append(decision)
@@ -214,7 +221,8 @@ class Guard:
         return facts
 
     def _bulletin(self, now: float, wall: float) -> Bulletin:
-        states, mode, orders = tuple(self.states.values()), self.mode, self._operators.known
+        states = tuple(unheard(state) if key in self._anew else state for key, state in self.states.items())
+        mode, orders = self.mode, self._operators.known
         troubles, blind = dict(self.hands.troubles()), self.board.blind
         return Bulletin(
             now=now,
