@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from guard.act.install import PROTOCOL, VERSION
 from guard.check.hosts import check_hosts
 from guard.check.powers import check_powers
+from guard.check.queries import check_queries
 from guard.check.recognition import check_recognition
 from guard.check.remarks import Remark, fine, problem, warning
 from guard.errors import ServerError, Unreachable, WorldError, WrongServer
@@ -68,6 +69,7 @@ async def _leading(settings: Settings, database: DatabaseSettings, hosts: Hosts)
             remarks += [] if server.superuser else await check_powers(place, server.user, door)
             remarks += await check_recognition(place, settings.recognition, server.signal or server.superuser, door)
             remarks += await _standbys(place, database, door)
+            remarks += await check_queries(settings.rules_of(database.name), hosts)
         return remarks
     except WrongServer as wrong:
         pooler = "give the address of the server itself: behind a pooler locks and cancels would hit other sessions"

@@ -17,7 +17,7 @@ async def examine(settings: Settings) -> list[Remark]:
     remarks = check_machine(settings)
     remarks += [warning(f"{each.file}:{each.line}", f"{each.key}: {each.message}", "") for each in settings.warnings]
     asked = [check_database(settings, database) for database in settings.databases]
-    asked += [check_rule(settings, rule) for rule in settings.rules if rule.query]
+    asked += [check_rule(settings, rule) for rule in settings.rules if rule.metric in {"prometheus", "http"}]
     asked += [check_verify(settings, database) for database in settings.databases]
     asked.append(check_slack(settings))
     for answer in await asyncio.gather(*asked):

@@ -209,8 +209,8 @@ def _well(rule: Rule, well_since: float | None, now: float) -> tuple[bool, float
 
 
 def _signal(rule: Rule) -> str:
-    """What is measured, for people: that a number came by HTTP does not tell which one it is."""
-    return f"{rule.name} ({rule.metric})" if rule.metric in {"http", "prometheus"} else rule.metric
+    """What is measured, for people: that a number came by HTTP or a query does not tell which one it is."""
+    return f"{rule.name} ({rule.metric})" if rule.metric in {"http", "prometheus", "sql"} else rule.metric
 
 
 def _because(rule: Rule, reading: Reading, level: Level, *, since: float | None, now: float) -> str:

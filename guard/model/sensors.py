@@ -151,6 +151,12 @@ one round trip. Each is silent, with the reason, while the server does not answe
 or does not show to the guard's role what is asked for; a silence is never a zero, and the rule's `no_data` says what it
 means.
 `rollback` goes only with what does not go down by itself once the migration is paused; `cancel` with `locks.*` alone.
+
+## sql
+`sql = "select ..."` in a metric's place is a query of your own: any that returns one row with one number. `unit` says
+what it answers in, as with Prometheus. It is asked by the guard's role, on a connection of its own, in a READ ONLY
+transaction, with a statement timeout of 1.5 s and a lock timeout of 0.3 s. Tables need their schema (`public.orders`).
+No row, more rows or columns, NULL, text, an error or a write is a silence that says so. `rollback` may rest on it.
 """
 
 

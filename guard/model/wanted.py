@@ -51,7 +51,7 @@ class Rule:
     name: str
     sensor: str
     metric: str
-    """For people: `replication.lag`, `prometheus`, `http`."""
+    """For people: `replication.lag`, `sql`, `prometheus`, `http`."""
     dimension: Dimension
     resume: Condition
     warn: Condition | None = None
@@ -68,11 +68,11 @@ class Rule:
     waited: float = 2.0
     """Lock rules: a session counts once it has waited this long, in seconds."""
     query: str = ""
-    """PromQL, or the URL of an HTTP rule."""
+    """SQL or PromQL, or the URL of an HTTP rule."""
     json_path: str = ""
     """HTTP rules: dotted path of the number in the JSON answer."""
     scale: float = 1.0
-    """Prometheus and HTTP rules: the answer times this is in the base unit (0.001 where it is in milliseconds)."""
+    """Rules with a query or a URL: the answer times this is in the base unit (0.001 where it is in milliseconds)."""
 
     @property
     def stops(self) -> bool:

@@ -7,6 +7,7 @@ from typing import Final
 
 from guard.model import Rule
 from guard.poll.activity import ActivityProbe
+from guard.poll.query import QueryProbe
 from guard.ports import Probe
 from guard.postgres import Door
 
@@ -16,7 +17,13 @@ _FAMILIES: Final = frozenset({"replication", "locks", "activity"})
 
 def connections_for(rules: Iterable[Rule]) -> int:
     """How many connections a guard with these *rules* keeps open to its database."""
-    return len(_ALWAYS) + len(_FAMILIES & {family_of(rule) for rule in rules})
+    known = tuple(rules)
+    return len(_ALWAYS) + len(_FAMILIES & {family_of(rule) for rule in known}) + sum(map(is_query, known))
+
+
+def is_query(rule: Rule) -> bool:
+    """Whether it asks PostgreSQL with a query of its own; each such rule has a connection to itself."""
+    return rule.metric == "sql"
 
 
 def family_of(rule: Rule) -> str:
@@ -26,10 +33,15 @@ def family_of(rule: Rule) -> str:
 
 def family_probes(door: Callable[[str], Door], rules: Iterable[Rule]) -> list[Probe]:
     """Ready probes, each with a *door* of its own by its purpose; nothing is connected yet."""
-    used: dict[str, set[str]] = {}
-    for rule in rules:
+    known, used = tuple(rules), dict[str, set[str]]()
+    for rule in known:
         used.setdefault(family_of(rule), set()).add(rule.metric)
     probes: list[Probe] = []
     if metrics := used.get("activity"):
         probes.append(ActivityProbe(door("activity"), metrics))
-    return probes
+    return [*probes, *(query_probe(door, rule) for rule in known if is_query(rule))]
+
+
+def query_probe(door: Callable[[str], Door], rule: Rule) -> QueryProbe:
+    """The probe of a rule with a query of its own."""
+    return QueryProbe(door("sql"), rule.name, rule.query, scale=rule.scale)

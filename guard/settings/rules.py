@@ -29,7 +29,7 @@ UNITS: Final[Mapping[str, tuple[Dimension, float]]] = {
     "%": (Dimension.RATIO, 0.01),
     "count": (Dimension.COUNT, 1.0),
 }
-"""In what the source answers. Without it: seconds, bytes, 0..1 or a count, as the limits' own units tell."""
+"""In what a source answers. Without it: seconds, bytes, 0..1 or a count, as the limits' own units tell."""
 
 WAITED: Final = 2.0
 """A session that has waited this long for a lock is no longer in the common run of short waits; deadlock_timeout is
@@ -37,6 +37,7 @@ half of it, so those that PostgreSQL ends by itself are gone by then."""
 NO_DATA_FOR: Final = 3.0
 """One missed poll is noise, three are not; and pausing is cheap."""
 _LADDER: Final = ("warn", "pause", "cancel", "rollback")
+_SOURCES: Final = ("metric", "sql", "prometheus", "http")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,7 @@ class RuleReader:
             databases=table.databases,
             migrations=table.migrations,
             waited=waited,
-            query=table.prometheus or table.http or "",
+            query=table.sql or table.prometheus or table.http or "",
             json_path=table.json_path or "",
             scale=scale,
             **{rung: self._limits.get(rung) for rung in _LADDER},
@@ -109,10 +110,10 @@ class RuleReader:
 
     def _source(self) -> tuple[str, Dimension | None, float] | None:
         table = self.table
-        given = [name for name in ("metric", "prometheus", "http") if getattr(table, name) is not None]
+        given = [name for name in _SOURCES if getattr(table, name) is not None]
         if len(given) != 1:
-            if not self.broken & {"metric", "prometheus", "http"}:
-                self._note(given[1] if given else "", "needs exactly one of metric, prometheus and http")
+            if not self.broken & set(_SOURCES):
+                self._note(given[1] if given else "", "needs exactly one of metric, sql, prometheus and http")
             return None
         self._check_companions(given[0])
         if table.metric is not None:
@@ -134,7 +135,7 @@ class RuleReader:
         if table.json_path is not None and source != "http":
             self._note("json", "goes with http alone: the dotted path of the number in its JSON answer")
         if table.unit is not None and source == "metric":
-            self._note("unit", "goes with prometheus and http; the unit of a metric is known")
+            self._note("unit", "goes with sql, prometheus and http; the unit of a metric is known")
         if table.waited is not None and table.metric not in COUNTING_WAITERS:
             self._note("waited", f"goes with {' and '.join(sorted(COUNTING_WAITERS))}")
 

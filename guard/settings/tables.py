@@ -229,6 +229,7 @@ class PrometheusTable(Table):
 
 
 class RollbackTable(Table):
+    sql: Text | None = None
     command: Command
     timeout: Annotated[float, BeforeValidator(_duration(1.0, 86_400.0))] = 300.0
     environment: Texts = ("PATH", "HOME", "LANG", "TZ")

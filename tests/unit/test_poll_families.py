@@ -42,6 +42,13 @@ def test_two_rules_of_one_family_share_one_probe_and_one_connection(settings: Ca
     assert connections_for(rules) == 6
 
 
+def test_each_rule_with_a_query_has_a_probe_and_a_connection_to_itself(settings: Callable[[str], Settings]) -> None:
+    text = "".join(f"[[rule]]\nname='{name}'\nsql='select 1'\nwarn='> 1'\n" for name in "ab")
+    rules = settings(text).rules
+    assert [probe.name for probe in family_probes(door, rules)] == ["sql:a", "sql:b"]
+    assert connections_for(rules) == 7
+
+
 def test_each_metric_that_a_rule_may_name_belongs_to_a_family_that_is_read() -> None:
     elsewhere = {"database", "replication", "locks"}
     assert {name.partition(".")[0] for name in METRICS} - elsewhere == {"activity"}

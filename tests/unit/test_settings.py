@@ -137,6 +137,13 @@ def test_an_http_rule_has_its_url_and_path(settings: Callable[[str], Settings]) 
     assert (rule.sensor, rule.query, rule.json_path, rule.stops) == ("http:x", "http://a/b?c=d", "e.f", False)
 
 
+def test_a_rule_may_bring_its_own_query_and_roll_back_by_it(settings: Callable[[str], Settings]) -> None:
+    hook = "[rollback]\ncommand=['/bin/true']\n"
+    text = f"{DATABASE}{hook}[[rule]]\nname='x'\nsql='select 3'\nunit='ms'\npause='> 2s'\nrollback='> 5s'"
+    (rule,) = settings(text).rules
+    assert (rule.sensor, rule.metric, rule.query, rule.scale) == ("sql:x", "sql", "select 3", 1e-3)
+
+
 def test_without_rules_lag_pauses_and_a_lock_queue_cancels(settings: Callable[[str], Settings]) -> None:
     read = settings(DATABASE + '[database.other]\ndsn="dbname=o"\nstandbys=[]\n')
     assert read.default_rules
