@@ -205,6 +205,7 @@ class MigrationsTable(Table):
 class RuleTable(Table):
     name: Name
     metric: Text | None = None
+    sql: Text | None = None
     prometheus: Text | None = None
     http: Url | None = None
     json_path: Text | None = Field(default=None, alias="json")
@@ -229,7 +230,6 @@ class PrometheusTable(Table):
 
 
 class RollbackTable(Table):
-    sql: Text | None = None
     command: Command
     timeout: Annotated[float, BeforeValidator(_duration(1.0, 86_400.0))] = 300.0
     environment: Texts = ("PATH", "HOME", "LANG", "TZ")
