@@ -19,7 +19,6 @@ from guard.journal import Journal
 from guard.model import EVERYONE, Rule
 from guard.poll.families import family_probes
 from guard.poll.hosts import HostsProbe
-from guard.poll.http import HttpProbe
 from guard.poll.listen import Listener
 from guard.poll.locks import LocksProbe
 from guard.poll.replication import ReplicationProbe
@@ -29,6 +28,7 @@ from guard.ports import Hands, Probe
 from guard.postgres import Door, Hosts
 from guard.rollbacks import hooks_of, verifiers_of
 from guard.settings import ONE_PRIMARY_METRIC, DatabaseSettings, Settings, one_primary
+from guard.sources import application_probe
 from guard.tell.log import LogLines
 from guard.tell.outbox import Messenger, Outbox
 from guard.tell.slack import SlackWebhook
@@ -209,23 +209,3 @@ def _probes(settings: Settings, hosts: dict[str, Hosts], database: DatabaseSetti
         probes.append(LocksProbe(door("locks"), known, waited))
     probes += family_probes(door, rules)
     return probes + [application_probe(settings, rule) for rule in rules if rule.metric in ("prometheus", "http")]
-
-
-def application_probe(settings: Settings, rule: Rule) -> Probe:
-    """The probe of a rule by HTTP or Prometheus. Raises WorldError where a credential cannot be had."""
-    if rule.metric == "http":
-        deadline = settings.guard.probe_deadline
-        return HttpProbe(rule.name, rule.query, json_path=rule.json_path, scale=rule.scale, deadline=deadline)
-    # 28 MB and half a second to import: only where a rule asks for it.
-    from guard.poll.prometheus import PrometheusProbe, connect
-
-    known = settings.prometheus
-    if known is None:
-        raise WorldError(f"Rule {rule.name} asks Prometheus, and there is no [prometheus] to ask.")
-    headers = dict(known.headers)
-    if known.bearer is not None:
-        headers["Authorization"] = f"Bearer {known.bearer.reveal()}"
-    line = connect(known.url, deadline=known.timeout, headers=headers)
-    return PrometheusProbe(
-        rule.name, rule.query, line, scale=rule.scale, deadline=known.timeout, stale_after=rule.stale_after
-    )

@@ -135,10 +135,11 @@ def endpoint(make_endpoint: Callable[[], Endpoint]) -> Endpoint:
 
 @pytest.fixture
 def self_signed(tmp_path: Path) -> ssl.SSLContext:
-    """What a server presents that nobody has a reason to trust."""
+    """What a server presents that nobody has a reason to trust, unless they name `server.crt` beside it."""
     certificate, key = tmp_path / "server.crt", tmp_path / "server.key"
     words = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1"]
-    words += ["-subj", "/CN=127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
+    words += ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    words += ["-keyout", str(key), "-out", str(certificate)]
     subprocess.run([tool("openssl"), *words], check=True, capture_output=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)

@@ -9,6 +9,7 @@ import pytest
 from guard.model import Sample, Silence
 from guard.poll.http import HttpProbe
 from guard.poll.prometheus import PrometheusProbe, connect
+from guard.poll.web import ANYBODY, Access
 from guard.ports import Probe
 from tests.fix_http import Endpoint, prometheus
 
@@ -16,12 +17,13 @@ DEADLINE = 1.0
 SLACK = 0.6  # seconds that a busy machine may add
 
 
-def http(endpoint: Endpoint, **more: Any) -> HttpProbe:
-    return HttpProbe("p99", endpoint.url + "/secret/path", json_path="a.b", deadline=DEADLINE, **more)
+def http(endpoint: Endpoint, access: Access = ANYBODY, **more: Any) -> HttpProbe:
+    return HttpProbe("p99", endpoint.url + "/secret/path", json_path="a.b", deadline=DEADLINE, access=access, **more)
 
 
-def prom(endpoint: Endpoint, **more: Any) -> PrometheusProbe:
-    return PrometheusProbe("errors", "up", connect(endpoint.url, deadline=DEADLINE, **more), deadline=DEADLINE)
+def prom(endpoint: Endpoint, access: Access = ANYBODY, **more: Any) -> PrometheusProbe:
+    line = connect(endpoint.url, deadline=DEADLINE, access=access)
+    return PrometheusProbe("errors", "up", line, deadline=DEADLINE, **more)
 
 
 def ask(probe: Probe) -> Sample:

@@ -9,8 +9,8 @@ from guard.errors import TellError, WorldError
 from guard.judge.quantities import say
 from guard.model import Reading, Rule
 from guard.settings import Settings
+from guard.sources import application_probe
 from guard.tell.slack import SlackWebhook
-from guard.wiring import application_probe
 
 _KNOCK_WITHIN = 5.0
 """Seconds."""
@@ -20,7 +20,7 @@ async def check_rule(settings: Settings, rule: Rule) -> list[Remark]:
     """One poll of a Prometheus or HTTP rule."""
     place = f'rule "{rule.name}"'
     after = "it is ignored" if rule.no_data == "ignore" else f"a migration will {rule.no_data}"
-    todo = f"mend the query or the address; until there is a number, {after}"
+    todo = f"mend the query, the address or the credential; until there is a number, {after}"
     try:
         probe = application_probe(settings, rule)
     except WorldError as wrong:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import ssl
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,20 +10,20 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from guard.judge.paths import parse_path
 from guard.model import Reading
 from guard.poll.lone import Busy, Lone
 from guard.poll.samples import silences
-from guard.poll.web import Plug, Refused, body, check, parse, why
+from guard.poll.web import ANYBODY, Access, Plug, Refused, authorities, body, check, parse, why
 from guard.ports import Observation
 
 
 class HttpProbe:
-    """Reads `http:RULE`: the finite number at *json_path* (``stats.errors.0``; empty: the answer itself) of *url*.
+    """Reads `http:RULE`: the finite number at *json_path* (``stats.errors[0]``; empty: the answer itself) of *url*.
 
     One GET within *deadline* seconds in all, answered by 200 and no more than 1 MB of JSON; redirects are not
-    followed and nothing is taken from the environment. The number times *scale* is the reading. *headers* may carry
-    authorisation; *verify* is False or the path of a CA file. A request still on its way at its deadline is not
-    repeated until it has ended.
+    followed and nothing is taken from the environment. The number times *scale* is the reading. A request still on
+    its way at its deadline is not repeated until it has ended.
     """
 
     cheap = False
@@ -36,8 +35,7 @@ class HttpProbe:
         *,
         json_path: str = "",
         scale: float = 1.0,
-        headers: Mapping[str, str] | None = None,
-        verify: bool | str = True,
+        access: Access = ANYBODY,
         deadline: float = 2.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -50,13 +48,8 @@ class HttpProbe:
         self._now = clock
         self._lone = Lone(self.name)
         self._plug = Plug()
-        self._client = httpx.Client(
-            headers={"Accept": "application/json", **(headers or {}), "Accept-Encoding": "identity"},
-            timeout=deadline,
-            follow_redirects=False,
-            trust_env=False,
-            verify=ssl.create_default_context(cafile=verify) if isinstance(verify, str) else verify,
-        )
+        self._access = access
+        self._client: httpx.Client | None = None
 
     async def poll(self) -> Observation:
         """One HTTP request, in a thread of its own: looking up a name can hang, and httpx has no total timeout."""
@@ -73,7 +66,18 @@ class HttpProbe:
         return Observation((Reading(self.name, value * self._scale, asked),))
 
     def _get(self) -> bytes:
-        with self._client.stream("GET", self._url, extensions={"trace": self._trace}) as response:
+        access = self._access
+        if self._client is None:
+            # Not before it is asked: a missing CA file is a silence of this rule, and keeps no guard from coming up.
+            self._client = httpx.Client(
+                headers={"Accept": "application/json", **access.headers, "Accept-Encoding": "identity"},
+                timeout=self._deadline,
+                follow_redirects=False,
+                trust_env=False,
+                verify=True if access.ca_file is None else authorities(access.ca_file),
+            )
+        client, mine = self._client, access.credentials()
+        with client.stream("GET", self._url, headers=mine, extensions={"trace": self._trace}) as response:
             check(response.status_code, response.headers.get("Content-Encoding"))
             return body(response.iter_raw())
 
@@ -88,19 +92,18 @@ class HttpProbe:
     async def close(self) -> None:
         """Close what is idle; an answer that is still awaited ends by itself."""
         self._lone.close()
-        self._client.close()
+        if self._client is not None:
+            self._client.close()
 
 
 def number(answer: Any, path: str) -> float:
-    """The finite number at a dotted path. Raises Refused where there is none; true and "5" are no numbers."""
+    """The finite number at a path. Raises Refused where there is none; true and "5" are no numbers."""
     value = answer
-    for key in path.split(".") if path else ():
-        if isinstance(value, list) and key.isascii() and key.isdigit() and int(key) < len(value):
-            value = value[int(key)]
-        elif isinstance(value, dict) and key in value:
-            value = value[key]
-        else:
-            raise Refused(f"the answer has nothing at {path}")
+    for step in parse_path(path):
+        try:
+            value = _within(value, step)
+        except (LookupError, TypeError):
+            raise Refused(f"the answer has nothing at {path}") from None
     where = f"what is at {path}" if path else "the answer"
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise Refused(f"{where} is no number")
@@ -111,3 +114,11 @@ def number(answer: Any, path: str) -> float:
     if not math.isfinite(found):
         raise Refused(f"{where} is no finite number")
     return found
+
+
+def _within(value: Any, step: str | int) -> Any:
+    if isinstance(value, dict) and isinstance(step, str):
+        return value[step]
+    if isinstance(value, list) and (isinstance(step, int) or (step.isascii() and step.isdigit())):
+        return value[int(step)]
+    raise TypeError

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from guard.model import Reading
 from guard.poll.lone import Busy, Lone
 from guard.poll.samples import silences
-from guard.poll.web import Refused, why
+from guard.poll.series import single
+from guard.poll.web import ANYBODY, Access, Refused, why
 from guard.ports import Observation
 
 
@@ -19,19 +19,19 @@ class Line(Protocol):
 
     def query(self, query: str) -> tuple[Any, float]: ...
 
+    def range(self, query: str, start: float, end: float, step: float) -> list[tuple[float, float]]: ...
+
     def abort(self) -> None:
         """End a query that is on its way; called from another thread."""
 
     def close(self) -> None: ...
 
 
-def connect(
-    url: str, *, deadline: float = 2.0, headers: Mapping[str, str] | None = None, verify: bool | str = True
-) -> Line:
-    """A line to the Prometheus at *url*. *headers* may carry authorisation; *verify* is False or a CA file's path."""
+def connect(url: str, *, deadline: float = 2.0, access: Access = ANYBODY) -> Line:
+    """A line to the Prometheus at *url*, or to what speaks like one: Thanos, Mimir, VictoriaMetrics."""
     from guard.poll.prometheus_line import PrometheusLine
 
-    return PrometheusLine(url, deadline=deadline, headers=headers or {}, verify=verify)
+    return PrometheusLine(url, deadline=deadline, access=access)
 
 
 class PrometheusProbe:
@@ -86,6 +86,23 @@ class PrometheusProbe:
             return self.silence(f"Prometheus: the sample is {age:.0f} s old", asked)
         return Observation((Reading(self.name, value * self._scale, asked - age),))
 
+    async def history(self, start: float, end: float, step: float) -> list[tuple[float, float]]:
+        """What the query gave before: pairs of a Unix time and the value as the probe would have read it.
+
+        From *start* to *end*, Unix times, at each *step* seconds; a moment without a finite value is left out. One HTTP
+        request within the deadline; a poll meanwhile is a silence. Raises Refused, which says why, for people.
+        """
+        try:
+            found = await self._lone.run(lambda: self._line.range(self._query, start, end, step), self._deadline)
+        except Busy:
+            raise Refused("still waiting for the previous answer") from None
+        except TimeoutError:
+            self._line.abort()
+            raise Refused("no answer in time") from None
+        except Exception as error:  # noqa: BLE001  the library leaks errors of any kind
+            raise Refused(why(error)) from None
+        return [(at, value * self._scale) for at, value in found]
+
     def silence(self, why: str, now: float) -> Observation:
         """The rule's query has no value."""
         return silences((self.name,), why, now)
@@ -94,23 +111,3 @@ class PrometheusProbe:
         """Close what is idle; an answer that is still awaited ends by itself."""
         self._lone.close()
         self._line.close()
-
-
-def single(result: Any) -> tuple[float, float]:
-    """The value and the Unix time of the one series in an instant vector. Raises Refused where there is none."""
-    if not isinstance(result, list):
-        raise Refused("the answer is not one of Prometheus")
-    if not result:
-        raise Refused("the query gives no series")
-    if len(result) > 1:
-        raise Refused(f"the query gives {len(result)} series; an aggregate such as sum() or max() makes one of them")
-    try:
-        stamped, text = result[0]["value"]
-        value, stamped_wall = float(text), float(stamped)
-    except (KeyError, TypeError, ValueError, OverflowError):
-        raise Refused("the answer is not an instant vector") from None
-    if math.isnan(value):
-        raise Refused("the query gives NaN")
-    if not math.isfinite(stamped_wall):
-        raise Refused("the answer is not an instant vector")
-    return value, stamped_wall

@@ -9,11 +9,34 @@ import contextlib
 import json
 import socket
 import ssl
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
+
+from guard.errors import WorldError
 
 MAX_BYTES = 1_000_000
+
+
+def _nothing() -> dict[str, str]:
+    return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How a source is asked beside its address."""
+
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """They go with each request."""
+    credentials: Callable[[], Mapping[str, str]] = _nothing
+    """More headers, read before each request: a token that was rotated is found. May raise WorldError where there is
+    none to be had."""
+    ca_file: str | None = None
+    """Who answers https must be vouched for by a certificate of this PEM file; None: by a well-known authority."""
+
+
+ANYBODY: Final = Access()
 
 
 class Refused(Exception):
@@ -39,6 +62,16 @@ class Plug:
             with contextlib.suppress(OSError):  # closed meanwhile
                 # Of the plain socket: TLS would say goodbye first, and race with its reader.
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+
+
+def authorities(ca_file: str) -> ssl.SSLContext:
+    """TLS that trusts the certificates of a PEM file and no other. Raises Refused where it has none."""
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except ssl.SSLError:
+        raise Refused(f"{ca_file} holds no certificate") from None
+    except OSError as wrong:
+        raise Refused(f"{ca_file} cannot be read: {wrong.strerror}") from None
 
 
 def body(chunks: Iterable[bytes]) -> bytes:
@@ -79,8 +112,8 @@ def why(error: BaseException) -> str:
     """An error of requests, httpx or the standard library in words; the deepest cause speaks."""
     chain = _chain(error)
     for cause in chain:
-        if isinstance(cause, Refused):
-            return str(cause)
+        if isinstance(cause, Refused | WorldError):
+            return str(cause).rstrip(".")
         if isinstance(cause, ssl.SSLError):
             return f"TLS failed: {getattr(cause, 'verify_message', '') or cause.reason or 'no reason given'}"
         if isinstance(cause, socket.gaierror):

@@ -3,6 +3,7 @@
     reading    a path to TOML tables            lines      on which line a key stands
     tables     what each key allows by itself   rules      what the keys of a rule mean together
     problems   every mistake at once            loading    the sections, and what they mean together
+    access     how a source is asked by HTTP
     environment, secret                         exposure   who could see the secrets
     values     what comes out
 
@@ -14,6 +15,7 @@ from guard.settings.rules import ONE_PRIMARY_METRIC, one_primary
 from guard.settings.secret import Secret
 from guard.settings.values import (
     WATCHDOG,
+    AccessSettings,
     DatabaseSettings,
     GuardSettings,
     MigrationSettings,
@@ -27,6 +29,7 @@ from guard.settings.values import (
 __all__ = [
     "ONE_PRIMARY_METRIC",
     "WATCHDOG",
+    "AccessSettings",
     "DatabaseSettings",
     "GuardSettings",
     "MigrationSettings",

@@ -16,6 +16,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from guard.settings.secret import Secret
 
 SLACK: Final = "MIGRATION_GUARD_SLACK_WEBHOOK_URL"
+PROMETHEUS_PASSWORD: Final = "MIGRATION_GUARD_PROMETHEUS_PASSWORD"  # noqa: S105  its name
+PROMETHEUS_BEARER: Final = "MIGRATION_GUARD_PROMETHEUS_BEARER_TOKEN"
 CREDENTIAL: Final = "slack-webhook"
 """Name of the systemd credential: LoadCredential=slack-webhook:/etc/migration-guard/slack-webhook."""
 _PREFIX: Final = "MIGRATION_GUARD_DATABASE_"
@@ -27,14 +29,22 @@ class Environment(BaseSettings):
     model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True)
 
     slack_webhook_url: SecretStr | None = Field(default=None, validation_alias=SLACK)
+    prometheus_password: SecretStr | None = Field(default=None, validation_alias=PROMETHEUS_PASSWORD)
+    prometheus_bearer: SecretStr | None = Field(default=None, validation_alias=PROMETHEUS_BEARER)
     state_directory: str | None = Field(default=None, validation_alias="STATE_DIRECTORY")
     credentials_directory: str | None = Field(default=None, validation_alias="CREDENTIALS_DIRECTORY")
 
     def slack(self) -> Secret | None:
         """The webhook from its variable."""
-        if self.slack_webhook_url is None:
-            return None
-        return Secret(f"the variable {SLACK}", value=self.slack_webhook_url.get_secret_value().strip())
+        return _variable(SLACK, self.slack_webhook_url)
+
+    def password(self) -> Secret | None:
+        """Prometheus' from its variable."""
+        return _variable(PROMETHEUS_PASSWORD, self.prometheus_password)
+
+    def bearer(self) -> Secret | None:
+        """Prometheus' token from its variable."""
+        return _variable(PROMETHEUS_BEARER, self.prometheus_bearer)
 
     def slack_credential(self) -> Secret | None:
         """The webhook that systemd provides, where it does."""
@@ -57,6 +67,10 @@ class Environment(BaseSettings):
         except RuntimeError:
             # An account without a home: what is wrong with the folder is told when it is first used.
             return Path("/var/lib/migration-guard")
+
+
+def _variable(name: str, value: SecretStr | None) -> Secret | None:
+    return None if value is None else Secret(f"the variable {name}", value=value.get_secret_value().strip())
 
 
 def variable_of(name: str, what: str) -> str:

@@ -6,16 +6,18 @@ It refuses nothing: a guard that comes back in the middle of an incident must no
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from psycopg.conninfo import conninfo_to_dict
 
 from guard.masking import remember
+from guard.settings.lines import Key
 from guard.settings.problems import Problems
 from guard.settings.reading import Document
 from guard.settings.secret import Secret, readable_by_others
-from guard.settings.values import Settings
+from guard.settings.values import AccessSettings, Settings
 
 _SECRET_HEADER: Final = re.compile("auth|cookie|key|secret|token", re.IGNORECASE)
 _PASSWORDS: Final = ("password", "sslpassword", "oauth_client_secret")
@@ -23,40 +25,51 @@ _PASSWORDS: Final = ("password", "sslpassword", "oauth_client_secret")
 
 def look_at_exposure(settings: Settings, document: Document, problems: Problems) -> None:
     """Warn of secrets that other accounts can read, and have the log mask what the file itself holds."""
-    _files(settings, problems)
-    _own_file(document, problems)
-    prometheus = settings.prometheus
-    for name, value in prometheus.headers.items() if prometheus else ():
-        if _SECRET_HEADER.search(name):
-            remember(value)
+    _files(settings, document, problems)
+    _own_file(settings, document, problems)
+    for _, access in _accesses(settings, document):
+        for name, value in access.headers.items():
+            if _SECRET_HEADER.search(name):
+                remember(value)
     for rule in settings.rules:
         if rule.metric == "http":
             remember(urlsplit(rule.query).query)
 
 
-def _files(settings: Settings, problems: Problems) -> None:
-    secrets: list[tuple[tuple[str, ...], Secret | None]] = []
+def _files(settings: Settings, document: Document, problems: Problems) -> None:
+    secrets: list[tuple[Key, Secret | None]] = []
     for database in settings.databases:
-        key = ("database", database.name)
+        key: Key = ("database", database.name)
         secrets += [((*key, "dsn_file"), database.dsn), ((*key, "password_file"), database.password)]
     secrets.append((("slack", "webhook_url_file"), settings.slack.webhook if settings.slack else None))
-    secrets.append((("prometheus", "bearer_token_file"), settings.prometheus.bearer if settings.prometheus else None))
+    for key, access in _accesses(settings, document):
+        secrets += [((*key, "bearer_token_file"), access.bearer), ((*key, "password_file"), access.password)]
     for place, secret in secrets:
         if secret is not None and secret.path is not None and (why := readable_by_others(secret.path)):
             problems.warn(place, why)
 
 
-def _own_file(document: Document, problems: Problems) -> None:
+def _own_file(settings: Settings, document: Document, problems: Problems) -> None:
     why = readable_by_others(document.path)
     if why is None:
         return
     for name, table in _tables(document.tables.get("database")).items():
         if _holds_password(_tables(table).get("dsn")):
             problems.warn(("database", name, "dsn"), f"holds a password, and {why}; or use password_file")
-    headers = _tables(_tables(document.tables.get("prometheus")).get("headers"))
-    for name in headers:
-        if _SECRET_HEADER.search(name):
-            problems.warn(("prometheus", "headers", name), f"looks like a secret, and {why}; or use bearer_token_file")
+    for key, access in _accesses(settings, document):
+        for name in filter(_SECRET_HEADER.search, access.headers):
+            problems.warn((*key, "headers", name), f"looks like a secret, and {why}; or use bearer_token_file")
+
+
+def _accesses(settings: Settings, document: Document) -> Iterator[tuple[Key, AccessSettings]]:
+    """How each source is asked, and where the file says so."""
+    if settings.prometheus is not None:
+        yield ("prometheus",), settings.prometheus.access
+    rules = document.tables.get("rule")
+    for index, rule in enumerate(rules if isinstance(rules, list) else ()):
+        name = _tables(rule).get("name")
+        if isinstance(name, str) and name in settings.access:
+            yield ("rule", index), settings.access[name]
 
 
 def _tables(value: Any) -> dict[str, Any]:

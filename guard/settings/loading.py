@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from guard.model import EVERYONE, Rule
+from guard.settings.access import AccessReader
 from guard.settings.environment import Environment, of_database, strays, variable_of
 from guard.settings.exposure import look_at_exposure
 from guard.settings.problems import Problems, did_you_mean
@@ -28,6 +29,7 @@ from guard.settings.tables import (
     is_name,
 )
 from guard.settings.values import (
+    AccessSettings,
     DatabaseSettings,
     GuardSettings,
     MigrationSettings,
@@ -75,7 +77,7 @@ class _Loader:
             has_hook="rollback" in self.document.tables or any(each.rollback for each in migrations.values()),
             usable=guard_is_whole,
         )
-        rules = self._rules(frame)
+        rules, access = self._rules(frame)
         settings = Settings(
             path=self.document.path,
             guard=guard,
@@ -86,6 +88,7 @@ class _Loader:
             rollback=rollback,
             migrations=migrations,
             prometheus=prometheus,
+            access=access,
             slack=self._slack(),
         )
         look_at_exposure(settings, self.document, self.problems)
@@ -216,10 +219,12 @@ class _Loader:
         given = self._table("prometheus")
         if given is None:
             return None
-        table, _ = self.problems.check(PrometheusTable, given, ("prometheus",))
+        table, broken = self.problems.check(PrometheusTable, given, ("prometheus",))
         if table is None:
             return None
-        return PrometheusSettings(table.url, table.timeout, self._secret(table.bearer_token_file), table.headers)
+        reader = AccessReader(self.problems, ("prometheus",), self._path, broken)
+        access = reader.read(table, password=self.environment.password(), bearer=self.environment.bearer())
+        return PrometheusSettings(table.url, table.timeout, access)
 
     def _slack(self) -> SlackSettings | None:
         given = self._table("slack")
@@ -232,15 +237,17 @@ class _Loader:
 
     # -- rules ---------------------------------------------------------------------------------------------------------
 
-    def _rules(self, frame: Frame) -> tuple[Rule, ...]:
+    def _rules(self, frame: Frame) -> tuple[tuple[Rule, ...], dict[str, AccessSettings]]:
+        """The rules, and how the sources of those with `http` are asked."""
         given = self._table("rule")
         if given is None:
-            return ()
+            return (), {}
         if not isinstance(given, list):
             self.problems.add(("rule",), "must be written [[rule]], with two brackets")
-            return ()
+            return (), {}
         names: set[str] = set()
         rules: list[Rule] = []
+        access: dict[str, AccessSettings] = {}
         for index, each in enumerate(given):
             key = ("rule", index)
             table, broken = self.problems.check(RuleTable, each, key)
@@ -250,9 +257,11 @@ class _Loader:
                 self.problems.add((*key, "name"), f'there is another rule "{table.name}"; names must be unique')
             names.add(table.name)
             rule = RuleReader(table, broken, key, frame, self.problems).read()
+            if table.http is not None:
+                access[table.name] = AccessReader(self.problems, key, self._path, broken).read(table)
             if rule is not None:
                 rules.append(rule)
-        return tuple(rules)
+        return tuple(rules), access
 
 
 def databases_known(document: Document, read_well: tuple[DatabaseSettings, ...]) -> dict[str, bool]:

@@ -10,6 +10,7 @@ from guard.judge.conditions import ConditionError, both_can_hold, complement, di
 from guard.judge.quantities import say_seconds
 from guard.model import Condition, Dimension, NoData, Rule
 from guard.model.sensors import COUNTING_WAITERS, METRICS
+from guard.settings.access import KEYS
 from guard.settings.lines import Key
 from guard.settings.problems import Problems, did_you_mean
 from guard.settings.tables import RuleTable
@@ -36,8 +37,8 @@ WAITED: Final = 2.0
 half of it, so those that PostgreSQL ends by itself are gone by then."""
 NO_DATA_FOR: Final = 3.0
 """One missed poll is noise, three are not; and pausing is cheap."""
-_LADDER: Final = ("warn", "pause", "cancel", "rollback")
 _SOURCES: Final = ("metric", "sql", "prometheus", "http")
+_LADDER: Final = ("warn", "pause", "cancel", "rollback")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +134,11 @@ class RuleReader:
     def _check_companions(self, source: str) -> None:
         table = self.table
         if table.json_path is not None and source != "http":
-            self._note("json", "goes with http alone: the dotted path of the number in its JSON answer")
+            self._note("json", "goes with http alone: the path of the number in its JSON answer")
+        where = "stands in [prometheus]" if source == "prometheus" else "goes with http alone"
+        for name in KEYS if source != "http" else ():
+            if name in table.model_fields_set:
+                self._note(name, where)
         if table.unit is not None and source == "metric":
             self._note("unit", "goes with sql, prometheus and http; the unit of a metric is known")
         if table.waited is not None and table.metric not in COUNTING_WAITERS:

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from guard.judge.conditions import parse_condition
+from guard.judge.paths import parse_path
 from guard.judge.quantities import parse_duration, say_seconds
 from guard.postgres.dsn import flaw_of
 
@@ -128,7 +129,7 @@ def _url(value: Any) -> str:
     if not good or re.search(r"\s", text):
         raise wrong
     if "@" in parts.netloc:
-        raise Refused("must hold no user or password; give bearer_token_file where one is needed")
+        raise Refused("must hold no user or password; give username and password_file, or bearer_token_file")
     return text
 
 
@@ -152,6 +153,19 @@ def _headers(value: Any) -> dict[str, str]:
     if any(not re.fullmatch(r"[!-9;-~]+", name) or re.search(r"[\r\n\0]", text) for name, text in value.items()):
         raise Refused("must hold names and values that HTTP allows")
     return dict(value)
+
+
+def _username(value: Any) -> str:
+    text = _text(value)
+    if ":" in text or not text.isprintable():
+        raise Refused("must hold no colon and no control character, which HTTP does not allow")
+    return text
+
+
+def _json_path(value: Any) -> str:
+    text = _text(value)
+    parse_path(text)
+    return text
 
 
 Text = Annotated[str, BeforeValidator(_text)]
@@ -202,13 +216,23 @@ class MigrationsTable(Table):
     let_finish: Flag = True
 
 
-class RuleTable(Table):
+class AccessTable(Table):
+    """How a source is asked by HTTP."""
+
+    username: Annotated[str, BeforeValidator(_username)] | None = None
+    password_file: File | None = None
+    bearer_token_file: File | None = None
+    ca_file: File | None = None
+    headers: Annotated[dict[str, str], BeforeValidator(_headers)] = Field(default_factory=dict)
+
+
+class RuleTable(AccessTable):
     name: Name
     metric: Text | None = None
     sql: Text | None = None
     prometheus: Text | None = None
     http: Url | None = None
-    json_path: Text | None = Field(default=None, alias="json")
+    json_path: Annotated[str, BeforeValidator(_json_path)] | None = Field(default=None, alias="json")
     unit: Text | None = None
     warn: ConditionText | None = None
     pause: ConditionText | None = None
@@ -222,11 +246,9 @@ class RuleTable(Table):
     migrations: Texts = ()
 
 
-class PrometheusTable(Table):
+class PrometheusTable(AccessTable):
     url: Url
     timeout: Short = 1.5
-    bearer_token_file: File | None = None
-    headers: Annotated[dict[str, str], BeforeValidator(_headers)] = Field(default_factory=dict)
 
 
 class RollbackTable(Table):

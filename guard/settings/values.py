@@ -127,14 +127,25 @@ class MigrationSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class AccessSettings:
+    """How a source is asked by HTTP, beside its address."""
+
+    username: str | None = None
+    password: Secret | None = None
+    bearer: Secret | None = None
+    ca_file: Path | None = None
+    """Certificates (PEM) of those who may vouch for the source; None: the well-known authorities."""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class PrometheusSettings:
     """[prometheus]."""
 
     url: str
     timeout: float = 1.5
     """Seconds for one query; below the probe deadline, so that the reason is Prometheus' own."""
-    bearer: Secret | None = None
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    access: AccessSettings = AccessSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +169,8 @@ class Settings:
     rollback: RollbackSettings | None = None
     migrations: Mapping[str, MigrationSettings] = field(default_factory=dict)
     prometheus: PrometheusSettings | None = None
+    access: Mapping[str, AccessSettings] = field(default_factory=dict)
+    """How the source of a rule with `http` is asked, by the rule's name."""
     slack: SlackSettings | None = None
     warnings: tuple[Problem, ...] = ()
     """What is allowed and most likely not meant."""

@@ -39,11 +39,18 @@ HOOK = "hook-CANARY5"
 """In a variable that the hook may see."""
 OTHER = "other-CANARY6"
 """In a variable that only the daemon has."""
+BASIC = "basic:CANARY7"
+RULE_HEADER = "header-CANARY8"
+PAIR = base64.b64encode(f"asker:{BASIC}".encode()).decode()
+"""What is sent for the former, and no spelling of it."""
 
 RULES = """
 [[rule]]
 name     = "errors"
 http     = "{url}/health?token=query-CANARY4"
+username      = "asker"
+password_file = "basic"
+headers       = {{ "X-Api-Key" = "header-CANARY8" }}
 json     = "v"
 pause    = "> 5"
 resume   = "< 2 for 300ms"
@@ -136,6 +143,7 @@ def furnish(house: House) -> dict[str, str]:
     user = quote(PASSWORD, safe="")
     house.dsn = f"postgresql://guard_login:{user}@127.0.0.1:{address.port}/{house.database.name}"
     bearer = secret_file(house.directory / "bearer", BEARER)
+    secret_file(house.directory / "basic", BASIC)
     house.rules = RULES
     house.more = f"""
 [prometheus]
@@ -214,7 +222,7 @@ def test_no_secret_is_said_anywhere_while_everything_is_used_and_much_fails(
     house.file.write_text(misplaced(house))
     daemon.send(signal.SIGHUP)
     daemon.wait_says("the configuration stays as it was")
-    assert daemon.text().count("reload refused: ") == 4
+    assert daemon.text().count("reload refused: ") == 5
     house.file.write_text(file)
     house.load(0)
     house.wait_event("resumed")
@@ -224,7 +232,7 @@ def test_no_secret_is_said_anywhere_while_everything_is_used_and_much_fails(
     house.load(99)
     house.wait_event("rollback_failed")
     asked = "".join(house.endpoint.requests)
-    assert [secret for secret in (BEARER, HEADER, QUERY) if secret not in asked] == []
+    assert [secret for secret in (BEARER, HEADER, QUERY, PAIR, RULE_HEADER) if secret not in asked] == []
     house.database.execute("alter role guard_login password 'another'")
     house.database.execute("select pg_terminate_backend(pid) from pg_stat_activity where usename = 'guard_login'")
     daemon.wait_says("password authentication failed")
@@ -234,7 +242,7 @@ def test_no_secret_is_said_anywhere_while_everything_is_used_and_much_fails(
     assert daemon.wait(10) == -signal.SIGABRT
     assert "Current thread" in daemon.text()  # a traceback, then; and what it holds is searched below
     collect(house, search)
-    search.assert_silent(PASSWORD, WEBHOOK, BEARER, HEADER, QUERY, HOOK, OTHER)
+    search.assert_silent(PASSWORD, WEBHOOK, BEARER, HEADER, QUERY, HOOK, OTHER, BASIC, PAIR, RULE_HEADER)
     given = (house.directory / "hook-environment").read_text()
     assert HOOK in given
     assert OTHER not in given

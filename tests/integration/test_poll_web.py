@@ -13,6 +13,7 @@ from guard.model import Reading, Silence
 from guard.poll.http import HttpProbe
 from guard.poll.lone import Busy, Lone
 from guard.poll.prometheus import PrometheusProbe, connect
+from guard.poll.web import Access
 from guard.ports import Probe
 from tests.fix_http import Endpoint, answer
 from tests.fix_matrix import Took
@@ -55,7 +56,7 @@ def test_the_number_at_the_path_is_the_reading(endpoint: Endpoint) -> None:
 
 @PROBES
 def test_authorisation_is_sent(endpoint: Endpoint, build: Callable[..., Probe]) -> None:
-    ask(build(endpoint, headers={"Authorization": "Bearer secret"}))
+    ask(build(endpoint, Access({"Authorization": "Bearer secret"})))
     assert "authorization: bearer secret" in endpoint.requests[0].lower()
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from guard.model import Reading
 from guard.poll.http import number
-from guard.poll.web import Refused
+from guard.poll.web import Access, Refused
 from guard.ports import Probe
 from tests.fix_http import Endpoint, answer, prometheus
 from tests.web import PROBES, ask, prom, vector, why
@@ -61,7 +61,7 @@ def test_a_redirect_is_not_followed_and_nothing_secret_goes_there(
 ) -> None:
     first, second = make_endpoint(), make_endpoint()
     first.reply = answer(b"", status=302, headers=f"Location: {second.url}/\r\n")
-    assert "redirect" in why(build(first, headers={"Authorization": "Bearer secret"}))
+    assert "redirect" in why(build(first, Access({"Authorization": "Bearer secret"})))
     assert second.requests == []
 
 

@@ -1,0 +1,141 @@
+"""Who asks an application's source, whom TLS trusts there, and what it said before: by sockets."""
+
+import asyncio
+import json
+import ssl
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from guard.errors import WorldError
+from guard.model import Reading
+from guard.poll.web import Access, Refused
+from guard.ports import Probe
+from tests.fix_http import Endpoint, answer, prometheus
+from tests.web import DEADLINE, PROBES, SLACK, ask, http, prom, vector, why
+
+
+def good(build: Callable[..., Probe]) -> bytes:
+    return answer(b'{"a": {"b": 1}}') if build is http else vector("1")
+
+
+@PROBES
+def test_credentials_are_read_before_each_request_and_go_beside_the_headers(
+    endpoint: Endpoint, build: Callable[..., Probe]
+) -> None:
+    tokens = iter("12")
+    endpoint.reply = good(build)
+    probe = build(endpoint, Access({"X-Scope-OrgID": "shop"}, lambda: {"Authorization": f"Bearer {next(tokens)}"}))
+
+    async def twice() -> None:
+        for _ in range(2):
+            assert isinstance((await probe.poll()).samples[0], Reading)
+        await probe.close()
+
+    asyncio.run(twice())
+    for request, token in zip(endpoint.requests, "12", strict=True):
+        assert f"authorization: bearer {token}" in request.lower()
+        assert "x-scope-orgid: shop" in request.lower()
+
+
+@PROBES
+def test_a_credential_that_cannot_be_had_is_silence_and_nobody_is_asked(
+    endpoint: Endpoint, build: Callable[..., Probe]
+) -> None:
+    def none() -> dict[str, str]:
+        raise WorldError("/etc/token cannot be read: No such file or directory.")
+
+    assert why(build(endpoint, Access(credentials=none))).endswith(
+        "/etc/token cannot be read: No such file or directory"
+    )
+    assert endpoint.requests == []
+
+
+@PROBES
+def test_whoever_the_ca_file_vouches_for_is_trusted(
+    endpoint: Endpoint, self_signed: ssl.SSLContext, build: Callable[..., Probe], tmp_path: Path
+) -> None:
+    endpoint.url = endpoint.url.replace("http:", "https:")
+    endpoint.tls = self_signed
+    endpoint.reply = good(build)
+    assert isinstance(ask(build(endpoint, Access(ca_file=str(tmp_path / "server.crt")))), Reading)
+    # By this name nobody has vouched for it.
+    endpoint.url = endpoint.url.replace("127.0.0.1", "localhost")
+    assert "TLS failed" in why(build(endpoint, Access(ca_file=str(tmp_path / "server.crt"))))
+
+
+@PROBES
+@pytest.mark.parametrize(("text", "words"), [(None, "cannot be read: No such file"), ("x", "holds no certificate")])
+def test_a_ca_file_that_is_none_is_silence(
+    endpoint: Endpoint, build: Callable[..., Probe], tmp_path: Path, text: str | None, words: str
+) -> None:
+    file = tmp_path / "ca.pem"
+    if text is not None:
+        file.write_text(text)
+    endpoint.url = endpoint.url.replace("http:", "https:")
+    assert f"{file} {words}" in why(build(endpoint, Access(ca_file=str(file))))
+    assert endpoint.requests == []
+
+
+# -- what it said before ---------------------------------------------------------------------------------------------
+
+
+def history(endpoint: Endpoint, *times: float) -> list[tuple[float, float]]:
+    async def once() -> list[tuple[float, float]]:
+        probe = prom(endpoint, scale=0.001)
+        try:
+            return await probe.history(*times)
+        finally:
+            await probe.close()
+
+    return asyncio.run(once())
+
+
+def matrix(*series: list[tuple[float, str]]) -> bytes:
+    return prometheus([{"metric": {}, "values": values} for values in series], kind="matrix")
+
+
+def test_history_is_the_series_as_the_probe_reads_it_without_what_is_not_finite(endpoint: Endpoint) -> None:
+    endpoint.reply = matrix([(100, "250"), (110, "NaN"), (120, "+Inf"), (130, "500")])
+    assert history(endpoint, 100, 130, 10) == [(100.0, 0.25), (130.0, 0.5)]
+    assert endpoint.requests[0].startswith("GET /api/v1/query_range?query=up&start=100&end=130&step=10 ")
+
+
+@pytest.mark.parametrize(
+    ("reply", "reason"),
+    [
+        (matrix(), "no series"),
+        (matrix([(1, "1")], [(1, "1")]), "2 series"),
+        (vector("1"), "a vector, not a range"),
+        (prometheus([{"metric": {}}], kind="matrix"), "not a range"),
+        (answer(b"{}", status=503), "HTTP 503"),
+        (answer(b"no"), "not JSON"),
+    ],
+)
+def test_history_that_is_none_is_refused_in_words(endpoint: Endpoint, reply: bytes, reason: str) -> None:
+    endpoint.reply = reply
+    with pytest.raises(Refused, match=reason):
+        history(endpoint, 100, 130, 10)
+
+
+@pytest.mark.parametrize("times", [(0, 2000, 1), (0, 10, 0), (10, 0, 1), (0, 10, -1), (0, float("inf"), 1)])
+def test_history_is_bounded_before_anybody_is_asked(endpoint: Endpoint, times: tuple[float, float, float]) -> None:
+    with pytest.raises(Refused, match="from 1 to 2000 steps"):
+        history(endpoint, *times)
+    assert endpoint.requests == []
+
+
+def test_history_that_fits_the_bound_fits_the_answer_too(endpoint: Endpoint) -> None:
+    endpoint.reply = matrix([(1_700_000_000.123 + n, "0.12345678901234567") for n in range(2000)])
+    assert len(json.dumps(endpoint.reply.decode())) < 200_000
+    assert len(history(endpoint, 0, 1999, 1)) == 2000
+
+
+def test_history_has_a_deadline(endpoint: Endpoint) -> None:
+    endpoint.reply = endpoint.drip
+    since = time.monotonic()
+    with pytest.raises(Refused, match="no answer in time"):
+        history(endpoint, 100, 130, 10)
+    assert time.monotonic() - since < DEADLINE + SLACK
