@@ -203,6 +203,20 @@ class Journal(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Frame:
+    """What one step judged and decided on, for the flight recorder."""
+
+    wall: float
+    body: Mapping[str, object]
+    """A JSON object: what has changed since the frame before, or all of it where *whole*."""
+    runs: tuple[tuple[str, int | None], ...]
+    """(migration, run id) of those it speaks of."""
+    whole: bool
+    urgent: bool
+    """Something was decided: to be written at once."""
+
+
+@dataclass(frozen=True, slots=True)
 class Hands:
     """Everything that a guard acts through."""
 
@@ -216,3 +230,5 @@ class Hands:
     """By migration as `hooks`; not every hook has one."""
     troubles: Callable[[], Mapping[str, str]] = dict
     """Why people are not reached at the moment, by channel; a channel that works is not in it."""
+    record: Callable[[Frame], None] = lambda _: None
+    """The flight recorder. Never raises, and takes no longer for a disk that is full."""

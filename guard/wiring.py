@@ -15,7 +15,7 @@ from guard.act.control_table import ControlTable
 from guard.act.own_term import OwnTerm
 from guard.cycle import Guard, Options
 from guard.errors import HeldByAnother, WorldError
-from guard.journal import Journal
+from guard.journal import Journal, Recorder
 from guard.model import EVERYONE, Rule
 from guard.poll.families import family_probes
 from guard.poll.hosts import HostsProbe
@@ -34,6 +34,8 @@ from guard.tell.outbox import Messenger, Outbox
 from guard.tell.slack import SlackWebhook
 from guard.watch import Pace, Watch
 
+TAPE = "recorder.sqlite"
+"""The flight recorder's file in the state directory."""
 _GUARD_FIXED = ("id", "lease", "state_directory")
 _DATABASE_FIXED = ("dsn", "password", "batch_limit")
 
@@ -45,6 +47,7 @@ class Household:
     watches: tuple[Watch, ...]
     outbox: Outbox
     journal: Journal
+    recorder: Recorder
     listeners: dict[str, Listener]
     cancellers: dict[str, QueueCanceller]
     hosts: dict[str, Hosts]
@@ -72,6 +75,7 @@ def build(settings: Settings) -> Household:
     lock = _own(directory)
     journal = Journal(directory / "journal.sqlite", channels=[messenger.name for messenger in messengers])
     outbox = Outbox(journal, *messengers)
+    recorder = Recorder(directory / TAPE)
     watches, listeners, cancellers, hosts = [], {}, {}, _hosts(settings)
     for database in settings.databases:
         door = _doors(settings, hosts[database.name])
@@ -86,12 +90,13 @@ def build(settings: Settings) -> Household:
             hooks=hooks_of(settings, database.name),
             verifiers=verifiers_of(settings, database),
             troubles=lambda: outbox.troubles,
+            record=recorder.of(database.name),
         )
         guard = Guard(_options(settings, hosts, database.name), hands, lambda: uuid.uuid4().hex)
         watch = Watch(guard, _probes(settings, hosts, database), _pace(settings), outbox.wake)
         watches.append(watch)
         listeners[database.name] = Listener(door("listen"), _waking(watch))
-    return Household(tuple(watches), outbox, journal, listeners, cancellers, hosts, lock)
+    return Household(tuple(watches), outbox, journal, recorder, listeners, cancellers, hosts, lock)
 
 
 def _hosts(settings: Settings) -> dict[str, Hosts]:

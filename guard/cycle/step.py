@@ -17,6 +17,7 @@ from guard.cycle.ledger import Ledger
 from guard.cycle.operators import Operators
 from guard.cycle.publisher import Bulletin, Publisher
 from guard.cycle.runs import Runs, key_of, unheard
+from guard.cycle.tape import Tape
 from guard.cycle.trouble import SIGHT, SIGNAL, Trouble
 from guard.cycle.values import Chore, Key, Options, Result, Step
 from guard.cycle.words import looking_back, report
@@ -51,6 +52,7 @@ class Guard:
         self._mute, self._blind = Trouble(SIGNAL), Trouble(SIGHT)
         self._clocks = Clocks()
         self._flapping = Flapping()
+        self._tape = Tape()
         self._taken_up = False
         self._anew: set[Key] = set()
         """Runs that were taken up and for which not every rule has spoken yet since the guard leads here."""
@@ -152,9 +154,17 @@ class Guard:
 
     async def step(self, now: float, wall: float) -> Step:
         """poll -> judge -> decide -> act -> tell, from what was heard until now. Raises Fenced and WorldError."""
+        try:
+            return await self._step(now, wall)
+        finally:
+            if frame := self._tape.end(self.states):
+                self.hands.record(frame)
+
+    async def _step(self, now: float, wall: float) -> Step:
         if step := self._clocks.set_by(now, wall):
             self.states.update({key: shifted(state, step) for key, state in self.states.items()})
         self._acting.take_results(self.board, now, wall)
+        self._tape.begin(self.board, self.options, self.states, now=now, wall=wall)
         self.board.judge(now)
         if not self._taken_up:
             # What was decided for these runs before is not known yet; to begin anew could let an aborted one go on.
@@ -164,13 +174,16 @@ class Guard:
         for key, draft in self._flapping.overdue(now):
             if key in self.states:
                 self._ledger.record("lasts", self.states[key], draft, wall=wall)
+        self._tape.deciding()
         decisions, due = [], None
         for state in tuple(self.states.values()):
             finding = self.board.finding(state.migration)
             if finding.settled and self.board.heard(state.migration):
                 self._anew.discard(key_of(state))
-            decision = decide(state, finding, self._circumstances(state, wall))
+            facts = self._circumstances(state, wall)
+            decision = decide(state, finding, facts)
             self._adopt(decision, finding, wall)
+            self._tape.decided(state, facts, decision, self.states.get(key_of(state), decision.state))
             decisions.append(decision)
             due = min((at for at in (due, finding.due) if at is not None), default=None)
         await self.publisher.publish(self._bulletin(now, wall), self._ledger)

@@ -196,6 +196,7 @@ class _Service:
         closing = [watch.close() for watch in household.watches]
         await asyncio.gather(*closing, household.outbox.stop(1.5), return_exceptions=True)
         household.journal.close()
+        household.recorder.close()
         fenced = [watch for watch in household.watches if watch.ended.is_set()]
         log.info("stopped")
         return 3 if fenced and len(fenced) == len(household.watches) else 0
