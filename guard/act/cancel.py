@@ -117,11 +117,11 @@ class QueueCanceller:
             return CancelReport(nothing_because="the run is behind a transaction pooler; its session may serve others")
         if run.session is None:
             return CancelReport(nothing_because="the registered session no longer exists")
-        first = await self._session_of(run.session)
+        first = await self._session_of(run, run.session)
         if first is None:
             return CancelReport(ended=(Ended(run.session, "already gone", gone=True),))
         before = await self._leftovers(first.relations)
-        ended = await self._end_until_gone(run.session, terminate=terminate)
+        ended = await self._end_until_gone(run, run.session, terminate=terminate)
         left = tuple(words for words in await self._leftovers(first.relations) if words not in before)
         return CancelReport(ended=(ended,), leftovers=left)
 
@@ -131,6 +131,23 @@ class QueueCanceller:
     # -- looking -------------------------------------------------------------------------------------------------------
 
     async def _look(self, rule: Rule, roster: Roster) -> list[Candidate]:
+        """Who holds up a queue now, of those who are still a migration's.
+
+        The roster may be a moment old, or many where it cannot be read; a run that has ended since may have left its
+        session to the application. So the ends are looked at last: who had not ended then was at it when it was seen.
+        """
+        while True:
+            seen = await self._look_at(rule, roster)
+            pids = {candidate.pid for candidate in seen}
+            open_runs = [run for run in roster.runs if run.outcome is None and run.session and run.session.pid in pids]
+            params = {"run_ids": [run.run_id for run in open_runs]}
+            rows = await self._door.fetch(sql.get("cancel_ended"), params) if open_runs else []
+            if not rows:
+                return seen
+            ended = {run_id for (run_id,) in rows}
+            roster = replace(roster, runs=tuple(run for run in roster.runs if run.run_id not in ended))
+
+    async def _look_at(self, rule: Rule, roster: Roster) -> list[Candidate]:
         everyone = not rule.migrations or EVERYONE in rule.migrations
         ours, excluded, pooled = [], [], []
         strangers = everyone and bool(self._roles)
@@ -192,8 +209,9 @@ class QueueCanceller:
             return ()
         return tuple(row.words for row in rows)
 
-    async def _session_of(self, session: Session) -> Candidate | None:
-        params = {"pid": session.pid, "backend_start": session.backend_start_wall}
+    async def _session_of(self, run: Run, session: Session) -> Candidate | None:
+        params: dict[str, Any] = {"pid": session.pid, "backend_start": session.backend_start_wall, "run_id": run.run_id}
+        params |= {"roles": self._roles, "patterns": self._patterns}
         rows = await self._door.fetch_as(Candidate, sql.get("cancel_run"), params)
         return rows[0] if rows else None
 
@@ -252,12 +270,12 @@ class QueueCanceller:
                 return replace(ended, detail=ended.detail or detail)
             await asyncio.sleep(_VERIFY_EVERY)
 
-    async def _end_until_gone(self, session: Session, *, terminate: bool) -> Ended:
+    async def _end_until_gone(self, run: Run, session: Session, *, terminate: bool) -> Ended:
         clock = asyncio.get_running_loop().time
         start, how, asked = clock(), "already gone", None
         while True:
             try:
-                seen = await self._session_of(session)
+                seen = await self._session_of(run, session)
             except ServerError as error:
                 return Ended(session, how, gone=False, detail=f"not known whether it is gone: {error}")
             if seen is None:

@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from guard.act.cancel import QueueCanceller
+from guard.act.install import install
 from guard.judge.conditions import parse_condition
 from guard.model import Dimension, OperatorOrder, Roster, Rule, Run, Session
 from guard.ports import CancelReport
@@ -92,8 +93,15 @@ class Stage:
             "select state, extract(epoch from backend_start)::float8 from pg_stat_activity where pid = %s", [pid]
         ).fetchone()
 
+    def install(self) -> None:
+        """The schema in which runs register; where there are none it is not asked."""
+        if self.database.execute("select to_regclass('migration_guard.run') is null") == [(True,)]:
+            install(self.database.dsn())
+            self.admin.execute("grant migration_guard_guard to watcher")
+
     def run(self, pid: int, **more: Any) -> Run:
         """A run whose registered session is the process *pid*."""
+        self.install()
         found = self.activity(pid)
         assert found is not None
         named = {"usename": "migrator", "application_name": "migration:x"}
@@ -518,3 +526,67 @@ def test_an_ended_or_renamed_or_pooled_session_is_not_touched(stage: Stage) -> N
 def run_pid(run: Run) -> int:
     assert run.session is not None
     return run.session.pid
+
+
+# -- sessions that their run has left ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def left(stage: Stage) -> psycopg.Connection[Row]:
+    """A connection of the application on which a migration of its own ran and has said its end."""
+    stage.install()
+    stage.database.execute("grant migration_guard_client to shop")
+    return stage.connect("shop", "web", "select migration_guard.register('x')")
+
+
+def of(stage: Stage, left: psycopg.Connection[Row]) -> Run:
+    """Its run, as the roster showed it while it was open."""
+    [(run_id,)] = stage.database.execute("select max(run_id) from migration_guard.run")
+    return stage.run(left.info.backend_pid, run_id=run_id, usename="shop", application_name="web")
+
+
+def test_what_an_application_does_on_a_connection_that_its_migration_has_left_is_not_cancelled_for_a_queue(
+    stage: Stage, left: psycopg.Connection[Row]
+) -> None:
+    run = of(stage, left)
+    left.execute("select migration_guard.finish('x')")
+    left.execute("begin")
+    left.execute("lock table t")
+    stage.readers()
+    report = clear(stage, run)
+    assert (ends(report), report.queued) == ([], 0)
+    left.execute("commit")
+
+
+@pytest.mark.parametrize("goes_on", [False, True])
+def test_a_connection_that_its_run_has_left_is_no_session_of_it_to_be_ended_before_a_rollback(
+    stage: Stage, left: psycopg.Connection[Row], *, goes_on: bool
+) -> None:
+    run = of(stage, left)
+    left.execute("select migration_guard.finish('x', 'aborted')")
+    if goes_on:
+        left.execute("begin")
+        left.execute("select 1")
+    assert ends(end_run(stage, run)) == [(run_pid(run), "already gone", True)]
+    assert left.execute("select 1").fetchone() == (1,)
+
+
+def test_a_statement_that_a_run_began_before_its_end_was_said_is_still_its_own(
+    stage: Stage, left: psycopg.Connection[Row]
+) -> None:
+    run = of(stage, left)
+    left.execute("begin")
+    left.execute("select 1")
+    elsewhere = stage.connect("shop", "other", "select 1")
+    elsewhere.execute("select migration_guard.finish(%s::bigint)", [run.run_id])
+    assert ends(end_run(stage, run)) == [(run_pid(run), "terminated", True)]
+
+
+def test_a_session_with_the_role_and_the_name_of_migrations_is_one_whatever_its_run_has_said(stage: Stage) -> None:
+    stage.install()
+    stage.database.execute("grant migration_guard_client to migrator")
+    session = stage.connect("migrator", "migration:x", "select migration_guard.register('x')")
+    [(run_id,)] = stage.database.execute("select max(run_id) from migration_guard.run")
+    run = stage.run(session.info.backend_pid, run_id=run_id)
+    session.execute("select migration_guard.finish('x', 'aborted')")
+    assert ends(end_run(stage, run)) == [(run_pid(run), "terminated", True)]

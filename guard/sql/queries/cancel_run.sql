@@ -1,4 +1,7 @@
--- The session of a run as it is now, whatever it does; no row once it has ended.
+-- The session of a run as it is now, whatever it does; no row once it has ended, or is the run's no more.
+--
+-- A run that has said its end leaves its session to whoever opened it, perhaps an application that goes on with it: what
+-- began later is other work. Where role and name are a migration's, the session is one all the same.
 select a.pid, a.backend_start, a.query_start, a.usename::text as usename, a.application_name,
        coalesce(a.state, '') as state,
        array(select distinct l.relation
@@ -7,3 +10,8 @@ select a.pid, a.backend_start, a.query_start, a.usename::text as usename, a.appl
                 and l.database = (select d.oid from pg_database d where d.datname = current_database())) as relations
   from pg_stat_activity a
  where a.pid = %(pid)s and abs(extract(epoch from a.backend_start)::float8 - %(backend_start)s::float8) < 0.001
+   and (a.usename = any (%(roles)s::text[])
+        and (cardinality(%(patterns)s::text[]) = 0 or a.application_name ~ any (%(patterns)s::text[]))
+        or not exists (select from migration_guard.run r
+                        where r.run_id = %(run_id)s and r.ended_at is not null
+                          and (a.state = 'idle' or a.query_start > r.ended_at)))
