@@ -30,16 +30,20 @@ class GuardSeen:
     report: Mapping[str, Any] | None
     report_age: float | None
     leader: str | None
+    led: bool
+    """A session has the leader's lock."""
 
     @property
     def state(self) -> str:
         """`live`, `observing`, `dormant`, `released`, `dead`, or `none`: no lease at all."""
         if self.mode is None or self.remaining is None:
             return "none"
-        # A dormant guard does not beat on purpose, so its lease has no age.
-        if self.mode in {"dormant", "released"}:
+        if self.mode == "released":
             return self.mode
-        return self.mode if self.remaining > 0 else "dead"
+        # While nobody migrates a guard does not beat, on purpose: it is there as long as its session leads.
+        resting = self.led and self.mode in {"dormant", "observing"}
+        beating = self.remaining > 0 and self.mode != "dormant"
+        return self.mode if resting or beating else "dead"
 
     @property
     def works(self) -> bool:
@@ -53,11 +57,16 @@ class GuardSeen:
             case "live":
                 return f"guard {self.guard_id} is live (last beat {beat} ago, term {self.term}, epoch {self.epoch})"
             case "observing":
-                return f"guard {self.guard_id} only observes (last beat {beat} ago): it orders nothing"
+                how = "" if (self.remaining or 0.0) > 0 else " and rests until a migration registers"
+                return f"guard {self.guard_id} only observes{how} (last beat {beat} ago): it orders nothing"
             case "dormant":
                 return f"guard {self.guard_id} is dormant: no migration is running, a registration wakes it"
             case "released":
                 return f"guard {self.guard_id} was stopped {beat} ago; migrations hold by themselves"
+            case "dead" if self.mode == "observing":
+                return f"guard {self.guard_id}, which only observed, has gone (last beat {beat} ago); that holds nobody"
+            case "dead" if self.mode == "dormant":
+                return f"guard {self.guard_id} is DEAD: it has gone while no migration ran; a new one holds by itself"
             case "dead":
                 over = say_seconds(max(0.0, -(self.remaining or 0.0)))
                 return (

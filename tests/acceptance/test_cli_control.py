@@ -112,6 +112,22 @@ def test_a_dead_guard_is_named_with_the_line_by_hand_and_an_override_goes_on(
     assert told(migration)[0] == "proceed"
 
 
+def test_a_guard_that_rests_is_there_as_long_as_its_session_leads_whether_it_observes_or_not(
+    run: Run, database: Database
+) -> None:
+    for mode, rests, gone in (
+        ("observing", "web1 only observes and rests", "web1, which only observed, has gone"),
+        ("dormant", "web1 is dormant", "web1 is DEAD: it has gone while no migration ran"),
+    ):
+        lease(database, seconds=-180, mode=mode)
+        with database.connect() as leader:
+            leader.execute("select migration_guard.guard_lead('web1')")
+            there = run("status")
+            assert (there.code, rests in there.out, "DEAD" in there.out) == (0, True, False), there.said
+        ended = run("status")
+        assert (ended.code, gone in ended.out) == (3, True), ended.said
+
+
 def test_an_abort_holds_until_it_is_forgotten(run: Run, migration: psycopg.Connection[Any]) -> None:
     assert run("abort", NAME, "--reason", "wrong table").code == 0
     assert told(migration)[0] == "abort"
