@@ -34,14 +34,19 @@ def main() -> None:
     """Take the task, claim it, and carry it out in a process that nobody waits for."""
     task = json.load(sys.stdin)
     start = Path(task["start"])
+    # Locked before it can be seen under its name: a start file without a lock is one whose supervisor has died.
+    half = start.with_name(f"{start.name}.{os.getpid()}")
+    claim = os.open(half, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC, 0o600)
     try:
-        claim = os.open(start, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+        fcntl.flock(claim, fcntl.LOCK_EX)
+        note = {"command": task["command"], "started_wall": time.time()}
+        os.write(claim, json.dumps(note).encode())
+        os.fsync(claim)
+        os.link(half, start)
     except FileExistsError:
-        os._exit(EXISTS)
-    fcntl.flock(claim, fcntl.LOCK_EX)
-    note = {"command": task["command"], "started_wall": time.time()}
-    os.write(claim, json.dumps(note).encode())
-    os.fsync(claim)
+        raise SystemExit(EXISTS) from None
+    finally:
+        half.unlink()
     _sync_directory(start.parent)
     if os.fork():
         # The child shares the flock; who started us sees our end and knows that the claim stands.

@@ -1,6 +1,7 @@
 """The rollback hook: at most once for a run, whoever dies meanwhile; and those that cannot be run at all."""
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from guard.act import hook_runner
 from guard.act.rollback_hook import RollbackHook
 from guard.ports import HookOutcome
 from tests.fix_hooks import FACTS, MakeHook, pids_in, run
@@ -80,6 +82,29 @@ def test_a_start_without_an_end_is_unknown_and_never_started_again(
     assert outcome.words.startswith("unknown: ")
     assert run(hook) == outcome
     assert (tmp_path / "count").read_text() == "x\n"
+
+
+@pytest.mark.fault(56)
+def test_a_supervisor_that_is_slow_to_begin_is_never_taken_for_one_that_died(
+    make_hook: MakeHook, tmp_path: Path
+) -> None:
+    hook = make_hook("exit 0")
+    slow = (
+        "import runpy, sys, time; sys.addaudithook(lambda event, _: time.sleep(0.3 * (event == 'fcntl.flock')));"
+        "runpy.run_path(sys.argv[1], run_name='__main__')"
+    )
+    task = {"command": hook.command, "facts": FACTS, "environment": {}, "timeout": 5, "grace": 1, "keep": 99}
+    task |= {"start": str(hook.files.start(7)), "result": str(hook.files.result(7)), "survivors": ""}
+    hook.files.make_directory()
+    command = [sys.executable, "-c", slow, hook_runner.__file__]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, text=True) as launcher:
+        assert launcher.stdin is not None
+        json.dump(task, launcher.stdin)
+        launcher.stdin.close()
+        outcome = wait_for(lambda: hook.last_outcome(7), message="the hook's end")
+    assert outcome is not None
+    assert outcome.ok, outcome
+    assert sorted(path.name for path in tmp_path.glob("rollback-7*")) == ["rollback-7.result", "rollback-7.start"]
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"ok": true}'])
