@@ -6,6 +6,7 @@ configuration, and `check` says so.
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 from typing import Final
@@ -49,19 +50,37 @@ class Secret:
         if self.path is None:
             raise WorldError(f"There is no secret: {self.source}.")
         try:
-            mode = self.path.stat().st_mode
-            if not stat.S_ISREG(mode):
-                raise WorldError(f"{self.path} is not a regular file, so no secret is read from it.")
-            with self.path.open("rb") as file:
-                text = file.read(_MOST + 1).decode("utf-8").strip()
+            text = _text(self.path)
         except OSError as wrong:
-            raise WorldError(f"{self.path} cannot be read: {wrong.strerror}.") from None
+            text = _handed_over(self.path, wrong)
         except UnicodeDecodeError:
             raise WorldError(f"{self.path} is not UTF-8 text.") from None
         if not text or len(text) > _MOST:
             raise WorldError(f"{self.path} is {'too long for a secret' if text else 'empty'}.")
         remember(text)
         return text
+
+
+def _text(path: Path) -> str:
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise WorldError(f"{path} is not a regular file, so no secret is read from it.")
+    with path.open("rb") as file:
+        return file.read(_MOST + 1).decode("utf-8").strip()
+
+
+def _handed_over(path: Path, wrong: OSError) -> str:
+    """The credential of the file's name: what only root may read, systemd hands to a service (LoadCredential=).
+
+    So one configuration file serves both the service and root, who runs `check`. Raises WorldError where there is none.
+    """
+    said = f"{path} cannot be read: {wrong.strerror}"
+    directory = os.environ.get("CREDENTIALS_DIRECTORY")
+    if not directory:
+        raise WorldError(f"{said}.")
+    try:
+        return _text(Path(directory) / path.name)
+    except (OSError, UnicodeDecodeError):
+        raise WorldError(f"{said}; LoadCredential={path.name}:{path} in the unit hands it over.") from None
 
 
 def readable_by_others(path: Path) -> str | None:

@@ -27,9 +27,9 @@ def machine() -> Iterator[Machine]:
             pytest.fail(words)
         pytest.skip(words)
     with booted({ROOT: HOME}) as machine:
-        # Where pip puts it: so that the units are tested as they are shipped.
+        # Where the README links it: so that the units are tested as they are shipped.
         command = f'#!/bin/sh\nPYTHONPATH={HOME} exec {HOME}/.venv/bin/python -m guard "$@"\n'
-        machine.write("/usr/bin/migration-guard", command, "755")
+        machine.write("/usr/local/bin/migration-guard", command, "755")
         for unit in (ROOT / "systemd").iterdir():
             machine.write(f"/etc/systemd/system/{unit.name}", unit.read_text())
         machine.run("systemctl", "daemon-reload")

@@ -23,7 +23,7 @@ def named(unit: str) -> str:
 def copies(tmp_path: Path) -> Path:
     """Copies of all units, whose command is there wherever the program is installed; templates as instances."""
     for unit in UNITS:
-        text = re.sub(r"/usr/bin/migration-guard\b", "/bin/true", unit.read_text())
+        text = re.sub(r"(?m)^(Exec\w+)=migration-guard\b", r"\1=/bin/true", unit.read_text())
         (tmp_path / unit.name).write_text(text)
         (tmp_path / named(unit.name)).write_text(text)
     return tmp_path
