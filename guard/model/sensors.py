@@ -16,6 +16,7 @@ _MONITOR: Final = "pg_monitor (pg_read_all_stats); without it PostgreSQL shows N
 _ANYBODY: Final = "none"
 _MEMORY: Final = "shared memory only: no table is read"
 _LOCKS: Final = "shared memory only; a second query while somebody waits for a lock"
+_RESET: Final = "first looked at, and for one interval after the counters were reset or another server leads"
 _STANDBYS: Final = "a standby is missing, frozen or of unknown position; the worst of the others still proves a breach"
 
 _ALL: Final = (
@@ -135,6 +136,70 @@ _ALL: Final = (
         silent="never by itself",
         needs=_MONITOR,
         cost=_MEMORY,
+    ),
+    Metric(
+        name="wal.bytes_per_second",
+        dimension=Dimension.BYTES,
+        means="WAL that is written each second, over the last 10 s",
+        source="pg_current_wal_insert_lsn(), own samples",
+        silent=_RESET,
+        needs=_ANYBODY,
+        cost=_MEMORY,
+    ),
+    Metric(
+        name="wal.archive_backlog",
+        dimension=Dimension.COUNT,
+        means="whole WAL segments behind the newest that the archive has",
+        source="pg_stat_archiver (last_archived_wal) against pg_walfile_name(); the files are not counted",
+        silent="archive_mode is off, nothing was archived yet, or what was is of another timeline",
+        needs=_ANYBODY,
+        cost=_MEMORY,
+    ),
+    Metric(
+        name="vacuum.wraparound_age",
+        dimension=Dimension.COUNT,
+        means="transactions since the oldest one that is not frozen, of the database that is worst off",
+        source="pg_database (datfrozenxid) of the whole server",
+        silent="never by itself",
+        needs=_ANYBODY,
+        cost="one small catalog is read",
+    ),
+    Metric(
+        name="checkpoints.requested_per_minute",
+        dimension=Dimension.COUNT,
+        means="checkpoints in the last minute that were not due by time, most of them for WAL",
+        source="pg_stat_checkpointer (num_requested), up to 16 pg_stat_bgwriter (checkpoints_req); own samples",
+        silent=_RESET,
+        needs=_ANYBODY,
+        cost=_MEMORY,
+    ),
+    Metric(
+        name="database.deadlocks_per_minute",
+        dimension=Dimension.COUNT,
+        means="deadlocks of this database in the last minute",
+        source="pg_stat_database (deadlocks), own samples",
+        silent=_RESET,
+        needs=_ANYBODY,
+        cost=_MEMORY,
+    ),
+    Metric(
+        name="database.temp_bytes_per_second",
+        dimension=Dimension.BYTES,
+        means="temporary files that queries write each second, over the last 10 s",
+        source="pg_stat_database (temp_bytes), own samples",
+        silent=_RESET,
+        needs=_ANYBODY,
+        cost=_MEMORY,
+    ),
+    Metric(
+        name="database.rollback_ratio",
+        dimension=Dimension.RATIO,
+        means="share of this database's transactions that were rolled back in the last 10 s, the guard's own included",
+        source="pg_stat_database (xact_rollback, xact_commit), own samples",
+        silent=_RESET,
+        needs=_ANYBODY,
+        cost=_MEMORY,
+        drains=False,
     ),
 )
 METRICS: Final[Mapping[str, Metric]] = {metric.name: metric for metric in _ALL}

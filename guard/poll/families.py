@@ -7,12 +7,14 @@ from typing import Final
 
 from guard.model import Rule
 from guard.poll.activity import ActivityProbe
+from guard.poll.database import DatabaseProbe
 from guard.poll.query import QueryProbe
 from guard.ports import Probe
 from guard.postgres import Door
 
 _ALWAYS: Final = frozenset({"roster", "signal", "gate", "listen", "cancel"})
-_FAMILIES: Final = frozenset({"replication", "locks", "activity"})
+_FAMILIES: Final = frozenset({"replication", "locks", "activity", "database"})
+_TOGETHER: Final = {"wal": "database", "vacuum": "database", "checkpoints": "database"}
 
 
 def connections_for(rules: Iterable[Rule]) -> int:
@@ -28,7 +30,10 @@ def is_query(rule: Rule) -> bool:
 
 def family_of(rule: Rule) -> str:
     """The family whose probe reads a rule's metric; one connection serves it."""
-    return rule.metric.partition(".")[0]
+    if rule.metric == "database.primaries":  # asked of all hosts, not through a connection of its own
+        return "hosts"
+    family = rule.metric.partition(".")[0]
+    return _TOGETHER.get(family, family)
 
 
 def family_probes(door: Callable[[str], Door], rules: Iterable[Rule]) -> list[Probe]:
@@ -39,6 +44,8 @@ def family_probes(door: Callable[[str], Door], rules: Iterable[Rule]) -> list[Pr
     probes: list[Probe] = []
     if metrics := used.get("activity"):
         probes.append(ActivityProbe(door("activity"), metrics))
+    if metrics := used.get("database"):
+        probes.append(DatabaseProbe(door("database"), metrics))
     return [*probes, *(query_probe(door, rule) for rule in known if is_query(rule))]
 
 

@@ -107,6 +107,11 @@ class Door:
         """The server process behind the connection; None while there is none."""
         return self._connection.info.backend_pid if self._connection is not None and self.connected else None
 
+    @property
+    def server_version(self) -> int:
+        """As PostgreSQL numbers them: 170004 is 17.4; 0 while there is no connection."""
+        return self._connection.info.server_version if self._connection is not None and self.connected else 0
+
     async def connect(self, *, at_once: bool = True) -> None:
         """Connect, now whatever the back-off says or else when it is due; does nothing where connected.
 

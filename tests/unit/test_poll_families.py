@@ -1,5 +1,6 @@
 """A family of metrics that no rule uses is not read, and has no connection."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from guard.model.sensors import METRICS
 from guard.poll.families import connections_for, family_probes
 from guard.postgres import Door
-from guard.settings import Settings, load
+from guard.settings import GuardSettings, Settings, load, one_primary
 
 HEAD = "[database.main]\ndsn='dbname=x'\nstandbys=['a']\n"
 
@@ -50,5 +51,14 @@ def test_each_rule_with_a_query_has_a_probe_and_a_connection_to_itself(settings:
 
 
 def test_each_metric_that_a_rule_may_name_belongs_to_a_family_that_is_read() -> None:
-    elsewhere = {"database", "replication", "locks"}
-    assert {name.partition(".")[0] for name in METRICS} - elsewhere == {"activity"}
+    elsewhere = ("database.primaries", "replication.", "locks.")
+    for name in (name for name in METRICS if not name.startswith(elsewhere)):
+        rule = dataclasses.replace(one_primary(GuardSettings("g"), ()), metric=name, sensor=name)
+        (probe,) = family_probes(door, [rule])
+        assert [sample.sensor for sample in probe.silence("why", 0.0).samples] == [name]
+
+
+def test_the_primaries_are_counted_without_a_connection_more() -> None:
+    rule = one_primary(GuardSettings("g"), ())
+    assert family_probes(door, [rule]) == []
+    assert connections_for([rule]) == 5

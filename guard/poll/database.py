@@ -1,0 +1,155 @@
+"""WAL, archive, vacuum, checkpoints, and the database's own counters, as rates over own samples.
+
+Each metric has its reason where it has no value; one that is silent takes no other with it.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any, Final
+
+from psycopg.sql import SQL, Composed
+
+from guard import sql
+from guard.errors import ServerError, WrongServer
+from guard.model import Reading, Sample, Silence
+from guard.poll.rates import MINUTE, Counters
+from guard.poll.samples import silences, words
+from guard.ports import Observation
+from guard.postgres import Door
+
+WAL, ARCHIVE = "wal.bytes_per_second", "wal.archive_backlog"
+WRAPAROUND, CHECKPOINTS = "vacuum.wraparound_age", "checkpoints.requested_per_minute"
+DEADLOCKS, TEMP = "database.deadlocks_per_minute", "database.temp_bytes_per_second"
+ROLLBACKS = "database.rollback_ratio"
+_PARTS: Final = {
+    "counters": {DEADLOCKS, TEMP, ROLLBACKS},
+    "archive": {ARCHIVE},
+    "wraparound": {WRAPAROUND},
+    "checkpoints": {CHECKPOINTS},
+}
+_NEW_VIEW: Final = 170000
+"""PostgreSQL 17 moved the counters of checkpoints to a view of their own."""
+_SEGMENT: Final = re.compile(r"([0-9A-F]{8})([0-9A-F]{8})([0-9A-F]{8})(\.partial|\.[0-9A-F]{8}\.backup)?")
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    in_recovery: bool
+    lsn: int | None
+    timeline: str | None
+    counters: dict[str, Any] | None
+    archive: dict[str, Any] | None
+    oldest: dict[str, Any] | None
+    checkpoints: dict[str, Any] | None
+
+
+class DatabaseProbe:
+    """Reads those of *metrics* that rules use; the parts of its one query that none needs are not looked at."""
+
+    cheap = False
+
+    def __init__(self, door: Door, metrics: Collection[str], *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.name = "database"
+        self._door = door
+        self._metrics = sorted(metrics)
+        self._params = {part: bool(names & set(metrics)) for part, names in _PARTS.items()}
+        self._now = clock
+        self._wal, self._counters, self._checkpoints = Counters(), Counters(), Counters()
+
+    async def poll(self) -> Observation:
+        """One round trip."""
+        asked = self._now()
+        try:
+            await self._door.connect(at_once=False)
+            (seen,) = await self._door.fetch_as(_Seen, _query(self._door.server_version), self._params)
+        except (ServerError, WrongServer) as error:
+            return self.silence(words(error) if isinstance(error, ServerError) else str(error), self._now())
+        if seen.in_recovery or seen.lsn is None:
+            return self.silence("connected to a standby, which does not count what the primary does", asked)
+        self._remember(seen, asked)
+        return Observation(tuple(self._sample(name, seen, asked) for name in self._metrics))
+
+    def _remember(self, seen: _Seen, now: float) -> None:
+        self._wal.add(now, {"lsn": float(seen.lsn or 0)}, seen.timeline)
+        if seen.counters is not None:
+            names = ("deadlocks", "temp_bytes", "commits", "rollbacks")
+            self._counters.add(now, {name: float(seen.counters[name]) for name in names}, seen.counters["reset"])
+        if seen.checkpoints is not None:
+            requested = {"requested": float(seen.checkpoints["requested"])}
+            self._checkpoints.add(now, requested, seen.checkpoints["reset"])
+
+    def _sample(self, name: str, seen: _Seen, now: float) -> Sample:
+        match name:
+            case "wal.bytes_per_second":
+                return _per_second(name, self._wal, "lsn", now)
+            case "database.temp_bytes_per_second":
+                return _per_second(name, self._counters, "temp_bytes", now)
+            case "database.deadlocks_per_minute":
+                return _in_a_minute(name, self._counters, "deadlocks", now)
+            case "checkpoints.requested_per_minute":
+                return _in_a_minute(name, self._checkpoints, "requested", now)
+            case "database.rollback_ratio":
+                return _rollbacks(self._counters, now)
+            case "vacuum.wraparound_age" if seen.oldest is not None:
+                return Reading(name, float(seen.oldest["age"]), now, f"the oldest: database {seen.oldest['name']}")
+            case _:
+                return backlog(seen.archive or {}, now)
+
+    def silence(self, why: str, now: float) -> Observation:
+        """No sensor has a value."""
+        return silences(self._metrics, why, now)
+
+    async def close(self) -> None:
+        """Close the probe's connection."""
+        await self._door.close()
+
+
+def _query(version: int) -> Composed:
+    part = "poll_checkpoints" if version >= _NEW_VIEW else "poll_checkpoints_16"
+    return SQL(sql.get("poll_database")).format(checkpoints=SQL(sql.get(part)))
+
+
+def _per_second(name: str, counters: Counters, counter: str, now: float) -> Sample:
+    grown = counters.grown(counter)
+    if grown is None or grown[1] <= 0:
+        return Silence(name, counters.why, now)
+    return Reading(name, grown[0] / grown[1], now, f"over {grown[1]:.3g} s")
+
+
+def _in_a_minute(name: str, counters: Counters, counter: str, now: float) -> Sample:
+    grown = counters.grown(counter, MINUTE)
+    if grown is None:
+        return Silence(name, counters.why, now)
+    return Reading(name, grown[0], now, f"counted in the last {grown[1]:.3g} s")
+
+
+def _rollbacks(counters: Counters, now: float) -> Sample:
+    back, through = counters.grown("rollbacks"), counters.grown("commits")
+    if back is None or through is None:
+        return Silence(ROLLBACKS, counters.why, now)
+    ended = back[0] + through[0]
+    if ended <= 0:
+        return Silence(ROLLBACKS, f"no transaction has ended in {back[1]:.3g} s", now)
+    return Reading(ROLLBACKS, back[0] / ended, now, f"{back[0]:g} of {ended:g} transactions in {back[1]:.3g} s")
+
+
+def backlog(archive: dict[str, Any], now: float) -> Sample:
+    """Whole WAL segments between the one archived last and the one that is written now."""
+    if archive.get("mode") == "off":
+        return Silence(ARCHIVE, "archive_mode is off: nothing is archived", now)
+    last, newest = (_SEGMENT.fullmatch(archive.get(key) or "") for key in ("archived", "newest"))
+    failing = ", and the last try has failed" if archive.get("failing") else ""
+    if last is None or newest is None:
+        return Silence(ARCHIVE, f"no WAL segment was archived since the statistics were reset{failing}", now)
+    if last[1] != newest[1]:
+        return Silence(ARCHIVE, f"the segment archived last is of timeline {last[1]}, not of {newest[1]}{failing}", now)
+    waiting = _number(newest, archive["segment_bytes"]) - _number(last, archive["segment_bytes"]) - 1
+    return Reading(ARCHIVE, float(max(0, waiting)), now, f"archived last: {last[0]}{failing}")
+
+
+def _number(segment: re.Match[str], segment_bytes: int) -> int:
+    return int(segment[2], 16) * ((1 << 32) // segment_bytes) + int(segment[3], 16)
