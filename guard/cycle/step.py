@@ -18,7 +18,7 @@ from guard.cycle.operators import Operators
 from guard.cycle.publisher import Bulletin, Publisher
 from guard.cycle.runs import Runs, key_of, unheard
 from guard.cycle.tape import Tape
-from guard.cycle.trouble import SIGHT, SIGNAL, Trouble
+from guard.cycle.trouble import ASLEEP, SIGHT, SIGNAL, Trouble
 from guard.cycle.values import Chore, Key, Options, Result, Step
 from guard.cycle.words import looking_back, report
 from guard.decide import notices
@@ -168,6 +168,9 @@ class Guard:
         self.board.judge(now)
         if not self._taken_up:
             # What was decided for these runs before is not known yet; to begin anew could let an aborted one go on.
+            self._say_trouble(now, wall)
+            self.hands.journal.add_missing(tuple(self._ledger.notices))
+            self._ledger.notices.clear()
             return Step(self._next_lead, ())
         self._runs.meet(self.board, self._acting, now, wall)
         self._hear_operators(wall)
@@ -200,6 +203,9 @@ class Guard:
 
     def _say_trouble(self, now: float, wall: float) -> None:
         awake, trouble = not self.dormant, self.publisher.trouble
+        if not self._taken_up and self.board.roster is None and not self.hands.journal.states():
+            # Nobody is known to migrate, as far as anybody can know: so a server that is away at our start may stay so.
+            awake = self._mute.lasted(now) >= ASLEEP
         news = [self._mute.news(trouble, now, awake=awake)]
         if not trouble:
             # A server that cannot be reached shows nobody either: one piece of news, and not two.

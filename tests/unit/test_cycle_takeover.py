@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from guard.cycle.chores import BEGINS_WITHIN
+from guard.errors import Unreachable
 from guard.model import Phase, Silence, State
 from guard.ports import HookOutcome, Leadership
-from tests.fakes import WALL, FakeHook, World, a_run, make_rule
+from tests.fakes import WALL, FakeHook, World, a_run, at_once, make_rule
 
 LAG = make_rule("lag", pause="> 5s", resume="< 2s for 10s")
 HELD = make_rule("held", pause="> 5s", resume="< 2s for 10s", no_data="hold")
@@ -125,3 +126,26 @@ def test_a_hook_that_was_taken_out_of_the_file_meanwhile_is_told_as_such() -> No
     world.tick(3)
     assert world.phases == {"m": "aborted"}
     assert "no rollback hook is configured any more" in world.journal.notices[-1].fields["hook"]
+
+
+@pytest.mark.fault(17, 20)
+@pytest.mark.parametrize("known", [True, False])
+def test_a_guard_that_comes_up_and_cannot_lead_says_so_once_and_soon_where_runs_are_known(*, known: bool) -> None:
+    world = World(LAG)
+    state = State("m", 1, Phase.PAUSED, "lag", WALL, epoch=9, admitted=True)
+    world.journal.kept = (state,) if known else ()
+    world.signal.lead_fails = Unreachable("signal: no connection")
+
+    def nobody_is_seen(seconds: float) -> list[str]:
+        for _ in range(int(seconds)):
+            world.now += 1.0
+            at_once(world.guard.lead_again(world.now, world.wall))
+            world.step()
+        return world.told()
+
+    assert nobody_is_seen(5 if known else 58) == (["cannot_signal"] if known else [])
+    assert nobody_is_seen(300) == ["cannot_signal"]
+    assert world.journal.kept == ((state,) if known else ())
+    world.signal.lead_fails, world.runs = None, [a_run()]
+    world.tick(7)
+    assert world.told()[:2] == ["cannot_signal", "can_signal"]
