@@ -58,8 +58,9 @@ class ControlTable:
         Raises WrongServer (a standby, a pooler, a copied schema), NotInstalled, HeldByAnother (under our own id too,
         where that guard is at work), Fenced (another process of the same id has come since this one led), ServerError.
         """
-        self._led_generation, self._said, self._left = None, None, False
+        self._led_generation, self._said = None, None
         await self._door.connect()
+        self._left = False  # on the way here another host may have been found to lead
         home, place = await check_world(self._door)
         term = await self._lock.take()
         self._term, self._led_generation = term, self._door.generation

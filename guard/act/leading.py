@@ -131,6 +131,9 @@ class LeaderLock:
                     mine = {"guard_id": self._guard_id, "pid": holder.pid}
                     await self._door.fetch(get("control_end_session"), mine)
                     ended = True
+                elif loop.time() > end and self._is_ours(holder):
+                    # It is told to end and will, on a server that is slow or frozen; nobody else leads meanwhile.
+                    raise Unreachable(f"signal: our own old session (pid {holder.pid}) has not ended yet.")
                 elif loop.time() > end:
                     raise HeldByAnother(_leads(holder))
             await asyncio.sleep(_TAKEOVER_EVERY)

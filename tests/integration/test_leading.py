@@ -1,6 +1,8 @@
 """Who leads: one guard at a time, in a database that is its own; whoever was passed writes nothing more."""
 
 import asyncio
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -189,6 +191,24 @@ def test_a_leader_whose_session_ended_has_to_lead_anew(installed: Database) -> N
         second = await table.lead()
         await table.publish(publication())
         return first.term, second.term
+
+    first, second = play(installed.dsn(), work=work)
+    assert second == first + 1
+
+
+@pytest.mark.fault(26)
+def test_its_own_old_session_that_the_server_is_slow_to_end_is_no_other_guard(installed: Database) -> None:
+    async def work(table: ControlTable) -> tuple[int, int]:
+        first = await table.lead()
+        [(pid,)] = installed.execute("select pid from migration_guard.leader")
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            await table.close()
+            with pytest.raises(Unreachable, match=r"our own old session .* has not ended yet"):
+                await table.lead()
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        return first.term, (await table.lead()).term
 
     first, second = play(installed.dsn(), work=work)
     assert second == first + 1
