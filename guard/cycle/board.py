@@ -29,8 +29,8 @@ from guard.model import (
 from guard.ports import Observation
 
 _AT_WORK = (Phase.RUNNING, Phase.STRAINED, Phase.PAUSED, Phase.SOAKING, Phase.ROLLING_BACK)
-OF_ALL_HOSTS = "database."
-"""How sensors begin that do not depend on which host leads."""
+OF_ALL_HOSTS = frozenset({"database.primaries"})
+"""Sensors that do not depend on which host leads."""
 ROSTER = "roster"
 """The sensor that holds the reason while the roster cannot be read."""
 GONE_AFTER = 3.0
@@ -82,7 +82,7 @@ class Board:
         What is known of all hosts together still holds, and so does what a rule has counted: it asks for more time.
         """
         if moved := self.home not in {"", home}:
-            self.samples = {name: sample for name, sample in self.samples.items() if name.startswith(OF_ALL_HOSTS)}
+            self.samples = {name: sample for name, sample in self.samples.items() if name in OF_ALL_HOSTS}
             self.roster, self._missing_since, self._rested_at = None, {}, None
         self.home = home
         return moved

@@ -77,10 +77,11 @@ class DatabaseProbe:
         self._wal.add(now, {"lsn": float(seen.lsn or 0)}, seen.timeline)
         if seen.counters is not None:
             names = ("deadlocks", "temp_bytes", "commits", "rollbacks")
-            self._counters.add(now, {name: float(seen.counters[name]) for name in names}, seen.counters["reset"])
+            era = (seen.timeline, seen.counters["reset"])
+            self._counters.add(now, {name: float(seen.counters[name]) for name in names}, era)
         if seen.checkpoints is not None:
             requested = {"requested": float(seen.checkpoints["requested"])}
-            self._checkpoints.add(now, requested, seen.checkpoints["reset"])
+            self._checkpoints.add(now, requested, (seen.timeline, seen.checkpoints["reset"]))
 
     def _sample(self, name: str, seen: _Seen, now: float) -> Sample:
         match name:
