@@ -224,11 +224,26 @@ def default_rules(frame: Frame, problems: Problems) -> tuple[Rule, ...]:
 
     Ten seconds of lag are far above what a healthy standby shows and far below what readers of one complain about.
     Three sessions that have each waited two seconds for a table are a queue that only grows; one may be chance.
+    The last tenth of the connections is for the application's own peaks. A slot that keeps 10 GB has a consumer that is
+    gone or cannot follow; a migration only makes more of it, and a full disk stops the server.
     """
     with_standbys = [name for name, expected in frame.databases.items() if expected]
     lag = {"name": "replica lag", "metric": "replication.lag", "pause": "> 10s for 5s", "databases": with_standbys}
     queue = {"name": "lock queue", "metric": "locks.queued_behind_migration", "cancel": ">= 3"}
-    tables = [RuleTable.model_validate(table) for table in ([lag, queue] if with_standbys else [queue])]
+    used = {
+        "name": "connections",
+        "metric": "activity.connections_used",
+        "pause": "> 90% for 5s",
+        "resume": "< 85% for 10s",
+    }
+    kept = {
+        "name": "retained WAL",
+        "metric": "replication.retained_bytes",
+        "pause": "> 10GB for 5s",
+        "resume": "< 8GB for 10s",
+    }
+    everywhere = [queue, used, kept]
+    tables = [RuleTable.model_validate(table) for table in ([lag, *everywhere] if with_standbys else everywhere)]
     read = (RuleReader(table, frozenset(), ("rule",), frame, problems).read() for table in tables)
     return tuple(rule for rule in read if rule is not None)
 

@@ -144,20 +144,26 @@ def test_a_rule_may_bring_its_own_query_and_roll_back_by_it(settings: Callable[[
     assert (rule.sensor, rule.metric, rule.query, rule.scale) == ("sql:x", "sql", "select 3", 1e-3)
 
 
-def test_without_rules_lag_pauses_and_a_lock_queue_cancels(settings: Callable[[str], Settings]) -> None:
+def test_without_rules_lag_connections_and_retained_wal_pause_and_a_lock_queue_cancels(
+    settings: Callable[[str], Settings],
+) -> None:
     read = settings(DATABASE + '[database.other]\ndsn="dbname=o"\nstandbys=[]\n')
     assert read.default_rules
-    lag, queue = read.rules
+    lag, queue, used, kept = read.rules
     assert lag.pause is not None
     assert queue.cancel is not None
+    assert [(rule.sensor, rule.pause.text, rule.resume.text) for rule in (used, kept) if rule.pause is not None] == [
+        ("activity.connections_used", "> 90% for 5s", "< 85% for 10s"),
+        ("replication.retained_bytes", "> 10GB for 5s", "< 8GB for 10s"),
+    ]
     assert (lag.sensor, lag.pause.text, lag.databases) == ("replication.lag", "> 10s for 5s", ("main",))
     assert (queue.sensor, queue.cancel.text) == ("locks.queued_behind_migration|waited=2s", ">= 3")
-    assert [rule.name for rule in read.rules_of("other")] == ["lock queue"]
+    assert [rule.name for rule in read.rules_of("other")] == ["lock queue", "connections", "retained WAL"]
 
 
 def test_without_standbys_no_lag_is_watched_by_default(settings: Callable[[str], Settings]) -> None:
     read = settings('[database.a]\ndsn=""\nstandbys=0\n'.replace('""', '"dbname=a"'))
-    assert [rule.name for rule in read.rules] == ["lock queue"]
+    assert [rule.name for rule in read.rules] == ["lock queue", "connections", "retained WAL"]
     assert not read.databases[0].expects_standbys
 
 
