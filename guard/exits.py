@@ -15,7 +15,5 @@ class Exit(enum.IntEnum):
     """This machine or database is not as it must be."""
     ABORTED = 4
     """The migration was told to end."""
-    UNVERIFIED = 5
-    """A verification failed."""
     LATER = 75
     """Not now; try again (EX_TEMPFAIL of sysexits)."""

@@ -26,6 +26,13 @@ _RESULTS = {
     "core-dump": "it crashed",
     "start-limit-hit": "it died too often, and systemd has given up",
 }
+_EXITS = {
+    "2": ": its configuration file is wrong",
+    "3": ": its machine or a database is not as it must be, and its log says what",
+    "203": ": systemd found no such program",
+    "243": ": a file that LoadCredential= names is not there",
+}
+"""What an exit code means; from 200 on they are systemd's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +49,9 @@ class Death:
         """The end as a sentence without its full stop."""
         told = _RESULTS.get(self.result, f"systemd says: {self.result}" if self.result else "systemd does not say why")
         how = {"exited": f"exit code {self.status}", "killed": f"SIG{self.status}", "dumped": f"SIG{self.status}"}
-        return f"{told} ({how[self.code]})" if self.code in how and self.status else told
+        if self.code not in how or not self.status:
+            return told
+        return f"{told} ({how[self.code]})" + (_EXITS.get(self.status, "") if self.code == "exited" else "")
 
 
 def death_of(instance: str, shown: Mapping[str, str]) -> Death:

@@ -26,7 +26,8 @@ def no_monitor(monkeypatch: pytest.MonkeyPatch) -> None:
     ("death", "words"),
     [
         (Death("x", "watchdog", "killed", "ABRT"), "it judged no more, and systemd's watchdog ended it (SIGABRT)"),
-        (Death("x", "exit-code", "exited", "3"), "it ended by itself (exit code 3)"),
+        (Death("x", "exit-code", "exited", "1"), "it ended by itself (exit code 1)"),
+        (Death("x", "exit-code", "exited", "203"), "it ended by itself (exit code 203): systemd found no such program"),
         (Death("x", "signal", "killed", "KILL"), "a signal ended it (SIGKILL)"),
         (Death("x", "core-dump", "dumped", "SEGV"), "it crashed (SIGSEGV)"),
         (Death("x", "resources"), "systemd says: resources"),
