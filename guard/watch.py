@@ -278,4 +278,7 @@ async def _quietly(work: Coroutine[object, object, None]) -> None:
     try:
         await asyncio.wait_for(work, 1.5)
     except (GuardError, TimeoutError, OSError) as error:
-        log.warning("while stopping: %s", error)
+        log.warning("while closing: %s", error)
+    except Exception:
+        # What is let go of may not keep the rest from being let go of, nor new probes from being asked.
+        log.exception("closing failed in an unforeseen way")

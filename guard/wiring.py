@@ -131,13 +131,13 @@ def rewire(household: Household, old: Settings, settings: Settings) -> list[tupl
         raise WorldError(f"{', '.join(changed)} changed: that takes a restart.")
     watches = {watch.name: watch for watch in household.watches}
     hosts = household.hosts
+    # Everything that may be refused comes before the first change.
     ready = [
-        (watches[d.name], _options(settings, hosts, d.name), _probes(settings, hosts, d)) for d in settings.databases
+        (watches[d.name], _options(settings, hosts, d.name), _probes(settings, hosts, d), verifiers_of(settings, d))
+        for d in settings.databases
     ]
     steps: list[tuple[Watch, Exchange]] = []
-    databases = {database.name: database for database in settings.databases}
-    for watch, options, probes in ready:
-        verifiers = verifiers_of(settings, databases[watch.name])
+    for watch, options, probes, verifiers in ready:
         watch.guard.reconfigure(options, hooks_of(settings, watch.name), verifiers)
         # Whom the probes no longer take for a migration must not be cancelled as one.
         known = settings.recognition

@@ -89,18 +89,9 @@ class _Service:
 
     async def _take_the_lead(self, household: Household) -> None:
         """Lead every database that can be led. One that cannot be reached is tried again and again by its guard."""
-        refused: list[WorldError] = []
-        for watch in household.watches:
-            try:
-                await watch.guard.lead()
-            except ServerError as error:
-                log.warning("%s: %s; trying again", watch.name, error)
-            except WorldError as error:
-                log.critical("%s: %s", watch.name, error)
-                refused.append(error)
-                if isinstance(error, HeldByAnother):
-                    watch.ended_because = str(error)
-                    watch.ended.set()
+        # All at once: one that does not answer must not keep the others waiting, nor systemd until it gives up.
+        refusals = await asyncio.gather(*(_lead(watch) for watch in household.watches))
+        refused = [error for error in refusals if error is not None]
         # A standby may be promoted and a schema be installed while the other databases are guarded.
         if len(refused) == len(household.watches):
             raise refused[0]
@@ -246,6 +237,21 @@ class _Service:
         if self._household is None:
             raise WorldError("The daemon is still starting.")
         return self._household
+
+
+async def _lead(watch: Watch) -> WorldError | None:
+    """Take the lead of one database; why it must not be guarded from here, where that is so."""
+    try:
+        await watch.guard.lead()
+    except ServerError as error:
+        log.warning("%s: %s; trying again", watch.name, error)
+    except WorldError as error:
+        log.critical("%s: %s", watch.name, error)
+        if isinstance(error, HeldByAnother):
+            watch.ended_because = str(error)
+            watch.ended.set()
+        return error
+    return None
 
 
 def _leave_no_core() -> None:

@@ -1,6 +1,8 @@
 """The daemon as a process: it starts once, stops in time, takes up a new file or keeps the old."""
 
+import contextlib
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable
@@ -174,3 +176,17 @@ def test_one_of_several_databases_that_cannot_be_led_yet_is_guarded_as_soon_as_i
     house.wait_migrating()
     install(late.dsn())
     wait_for(lambda: late.execute("select mode from migration_guard.lease") == [("dormant",)])
+
+
+@pytest.mark.fault(21)
+def test_many_databases_that_do_not_answer_keep_neither_the_start_nor_the_others_waiting(
+    house: House, took: Took
+) -> None:
+    with contextlib.ExitStack() as stack:
+        for number in range(8):
+            silent = stack.enter_context(socket.create_server(("127.0.0.1", 0)))  # it is never asked to accept
+            dsn = f"host=127.0.0.1 port={silent.getsockname()[1]} dbname=x user=x"
+            house.more += f'[database.silent{number}]\ndsn = "{dsn}"\nstandbys = []\n'
+        with took.within(13.0):  # one after the other they would take 16 s beside the start
+            house.serve()
+        house.wait_migrating()

@@ -156,3 +156,18 @@ async def until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < end
         await asyncio.sleep(0.01)
+
+
+@pytest.mark.fault(10)
+def test_probes_that_cannot_be_closed_do_not_keep_their_successors_from_being_asked() -> None:
+    class Stuck(Scripted):
+        async def close(self) -> None:
+            raise RuntimeError("never thought of")
+
+    async def work() -> Scripted:
+        watch, new = watching(Stuck("old"), Stuck("older")), Scripted("new")
+        await watch.exchange([new], PACE)
+        await watch.look("new")
+        return new
+
+    assert asyncio.run(work()).polls == 1
