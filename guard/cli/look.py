@@ -19,13 +19,13 @@ from guard.cli.explaining import (
     without_guard,
 )
 from guard.cli.seen import RunSeen, View, runs, view
-from guard.cli.where import AsJson, Config, Database, Dsn, Target, ask, target, targets
+from guard.cli.where import AsJson, Config, Database, Dsn, EachDatabase, Target, ask, target, targets
 from guard.cli.words import ago, at, one_line, print_json, table, table_with_reasons
 from guard.errors import ServerError, WorldError
 from guard.exits import Exit
 
 
-def status(config: Config = None, database: Database = None, dsn: Dsn = None, json: AsJson = False) -> None:
+def status(config: Config = None, database: EachDatabase = None, dsn: Dsn = None, json: AsJson = False) -> None:
     """The guard, the migrations that run, and what operators ordered.
 
     --json: {"databases": [{"database", "error", "guard": {"state": live|observing|dormant|released|dead|none, "id",

@@ -32,6 +32,9 @@ Config = Annotated[
 Database = Annotated[
     str | None, typer.Option("--database", show_default="the only one", help="Its name in the configuration file.")
 ]
+EachDatabase = Annotated[
+    str | None, typer.Option("--database", show_default="each of the file", help="Its name in the configuration file.")
+]
 Dsn = Annotated[
     str | None,
     typer.Option(
