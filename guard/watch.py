@@ -170,7 +170,12 @@ class Watch:
                     async with asyncio.timeout(wait):
                         await self._heard.wait()
                 self._heard.clear()
-                due = await self._step() if self._has_looked() else None
+                try:
+                    due = await self._step() if self._has_looked() else None
+                except Exception:
+                    # Nobody else would notice that this database is not guarded any more.
+                    log.exception("a step of %s failed in an unforeseen way", self.name)
+                    due = None
         finally:
             pulse.cancel()
 

@@ -171,3 +171,25 @@ def test_probes_that_cannot_be_closed_do_not_keep_their_successors_from_being_as
         return new
 
     assert asyncio.run(work()).polls == 1
+
+
+@pytest.mark.fault(12)
+def test_a_watch_goes_on_although_what_follows_a_judgement_fails_in_an_unforeseen_way() -> None:
+    told = 0
+
+    def tell() -> None:
+        nonlocal told
+        told += 1
+        raise RuntimeError("never thought of")
+
+    async def work() -> None:
+        watch = Watch(World(make_rule()).guard, [Scripted("a")], PACE, tell)
+        running = asyncio.create_task(watch.run())
+        while told < 2 and not running.done():
+            await watch.look("a")
+            await asyncio.sleep(0.01)
+        assert not running.done()
+        running.cancel()
+        await asyncio.wait({running})
+
+    asyncio.run(asyncio.wait_for(work(), 10.0))
