@@ -30,14 +30,20 @@ def application_probe(settings: Settings, rule: Rule) -> Probe:
             deadline=settings.guard.probe_deadline,
         )
     # 28 MB and half a second to import: only where a rule asks for it.
-    from guard.poll.prometheus import PrometheusProbe, connect
+    from guard.poll.prometheus import PrometheusProbe, Traffic, connect
 
     known = settings.prometheus
     if known is None:
         raise WorldError(f"Rule {rule.name} asks Prometheus, and there is no [prometheus] to ask.")
     line = connect(known.url, deadline=known.timeout, access=_access(known.access))
     return PrometheusProbe(
-        rule.name, rule.query, line, scale=rule.scale, deadline=known.timeout, stale_after=rule.stale_after
+        rule.name,
+        rule.query,
+        line,
+        scale=rule.scale,
+        deadline=known.timeout,
+        stale_after=rule.stale_after,
+        traffic=Traffic(rule.traffic, rule.min_traffic) if rule.traffic else None,
     )
 
 

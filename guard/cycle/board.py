@@ -145,9 +145,10 @@ class Board:
 
         That is no silence of the source: a run that comes then waits for a fresh reading, not for a rule to be well.
         """
-        if not isinstance(sample, Reading) or self._rested_at is None or sample.taken_at > self._rested_at:
+        if sample is None or self._rested_at is None or sample.taken_at > self._rested_at:
             return False
-        return now >= sample.taken_at + rule.stale_after
+        heard = isinstance(sample, Reading) or sample.abstains
+        return heard and now >= sample.taken_at + rule.stale_after
 
     def _once(self, verdict: Verdict) -> Verdict:
         acted_at = self._acted_at.get(verdict.rule)
@@ -257,7 +258,7 @@ def _is_here(state: State, run: Run | None, roster: Roster) -> bool:
 
 
 def _question(rule: Rule) -> tuple[object, ...]:
-    return (rule.sensor, rule.query, rule.json_path, rule.scale)
+    return (rule.sensor, rule.query, rule.json_path, rule.scale, rule.traffic, rule.min_traffic)
 
 
 def _key(state: State) -> tuple[str, int | None]:

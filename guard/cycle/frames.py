@@ -40,14 +40,15 @@ def sample_to_list(sample: Sample) -> list[object]:
     """Short, since it is written at each poll: sensor, value, time, words, and what only one of the two kinds has."""
     if isinstance(sample, Reading):
         return [sample.sensor, sample.value, sample.taken_at, sample.detail, sorted(sample.caused_by)]
-    return [sample.sensor, None, sample.taken_at, sample.why, sample.at_least]
+    return [sample.sensor, None, sample.taken_at, sample.why, sample.abstains or sample.at_least]
 
 
 def sample_from_list(kept: list[Any]) -> Sample:
     """Read what sample_to_list wrote. Raises ValueError."""
     sensor, value, taken_at, words, rest = kept
     if value is None:
-        return Silence(sensor, words, taken_at, rest)
+        abstains = rest is True
+        return Silence(sensor, words, taken_at, None if abstains else rest, abstains)
     return Reading(sensor, value, taken_at, words, frozenset(rest))
 
 

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from guard.judge.conditions import Answer, say, say_seconds, truth
 from guard.model import Ask, Condition, Level, NoData, Reading, Rule, Sample, Silence, Verdict
 
+QUIET = 60.0
+"""Seconds. Where there is too little to go by, a rule that paused lets go after this time without a bad reading: nobody
+waits for ever for traffic that does not come, and what was bad has left the usual minute of a rate by then."""
 _LADDER = (Level.WARN, Level.PAUSE, Level.CANCEL, Level.ROLLBACK)
 _MEASURED_ONLY = (Level.CANCEL, Level.ROLLBACK)
 _ASKS = {
@@ -32,8 +35,10 @@ class Streak:
     """Since when each rung of the ladder is breached: warn, pause, cancel, rollback."""
     silent_since: float | None = None
     heard_at: float | None = None
-    """When the newest reading so far was taken."""
+    """When the newest reading so far was taken, or the newest word that there is too little for one."""
     well_since: float | None = None
+    quiet_since: float | None = None
+    """Since when nothing was heard but that all is well or that there is too little to go by."""
     tripped: bool = False
     """It has stopped a migration and has not been well for its time since."""
 
@@ -42,7 +47,8 @@ def judge(rule: Rule, streak: Streak, sample: Sample | None, now: float) -> tupl
     """Judge the newest sample of a rule; None means that nothing has been heard yet."""
     sample = _aged(rule, sample, now)
     if isinstance(sample, Silence):
-        return _judge_silence(rule, streak, sample, now)
+        follow = _judge_abstention if sample.abstains else _judge_silence
+        return follow(rule, streak, sample, now)
     return _judge_reading(rule, streak, sample, now)
 
 
@@ -52,13 +58,13 @@ def _aged(rule: Rule, sample: Sample | None, now: float) -> Sample:
     if now < sample.taken_at + rule.stale_after:
         return sample
     if isinstance(sample, Silence):
-        return dataclasses.replace(sample, at_least=None)
+        return dataclasses.replace(sample, at_least=None, abstains=False)
     why = f"the last value, {say(sample.value, rule.dimension)}, is {say_seconds(now - sample.taken_at)} old"
     return Silence(rule.sensor, why, sample.taken_at + rule.stale_after)
 
 
 def _judge_reading(rule: Rule, streak: Streak, reading: Reading, now: float) -> tuple[Verdict, Streak]:
-    streak = _across_gap(rule, streak, reading)
+    streak = _across_gap(rule, streak, reading.taken_at)
     answers = [_answer(condition, reading.value) for condition in _conditions(rule)]
     if unknown := _unknown_term(rule, answers, reading.value):
         silence = Silence(rule.sensor, f"it is {unknown}", reading.taken_at, reading.value)
@@ -69,14 +75,15 @@ def _judge_reading(rule: Rule, streak: Streak, reading: Reading, now: float) -> 
     )
     # What divides by nothing says that something is wrong, and measures nothing: it may pause, and no more.
     breaches = breached if math.isfinite(reading.value) else _without_destructive(breached)
-    well_since = None
+    well_since = quiet_since = None
     if _answer(rule.resume, reading.value) is Answer.YES:
         well_since = streak.well_since if streak.well_since is not None else reading.taken_at
+        quiet_since = streak.quiet_since if streak.quiet_since is not None else reading.taken_at
     level, since, due = _reached(rule, breaches, reading.taken_at, now)
-    well, well_due = _well(rule, well_since, now)
+    well, well_due = _well(rule, well_since, quiet_since, now)
     ask = _ASKS[level]
     tripped = ask >= Ask.PAUSE or (streak.tripped and not well)
-    after = Streak(breaches, heard_at=reading.taken_at, well_since=well_since, tripped=tripped)
+    after = Streak(breaches, None, reading.taken_at, well_since, quiet_since, tripped)
     if tripped and ask < Ask.PAUSE:
         ask = Ask.HOLD
     verdict = Verdict(
@@ -97,14 +104,16 @@ def _judge_reading(rule: Rule, streak: Streak, reading: Reading, now: float) -> 
     return verdict, after
 
 
-def _across_gap(rule: Rule, streak: Streak, reading: Reading) -> Streak:
+def _across_gap(rule: Rule, streak: Streak, taken_at: float) -> Streak:
     """Forget what only an unbroken series of readings can prove, where nobody judged while there was none.
 
     A process that was stopped for a while wakes up to a fresh reading and never sees the silence before it.
     """
-    if streak.heard_at is None or reading.taken_at < streak.heard_at + rule.stale_after:
+    if streak.heard_at is None or taken_at < streak.heard_at + rule.stale_after:
         return streak
-    return dataclasses.replace(streak, breaches=_without_destructive(streak.breaches), well_since=None)
+    return dataclasses.replace(
+        streak, breaches=_without_destructive(streak.breaches), well_since=None, quiet_since=None
+    )
 
 
 def _without_destructive(breaches: tuple[float | None, ...]) -> tuple[float | None, ...]:
@@ -144,6 +153,31 @@ def _judge_silence(rule: Rule, streak: Streak, silence: Silence, now: float) -> 
         resume=f"{_signal(rule)} must be known again and {_resume_words(rule, None, now)}",
     )
     return verdict, after
+
+
+def _judge_abstention(rule: Rule, streak: Streak, silence: Silence, now: float) -> tuple[Verdict, Streak]:
+    """Too little to go by: no breach goes on, none begins, and a migration that was paused is not let go at once.
+
+    A breach has to be seen in readings without a gap, or an hour of nothing would count as an hour of errors.
+    """
+    streak = _across_gap(rule, streak, silence.taken_at)
+    quiet_since = streak.quiet_since if streak.quiet_since is not None else silence.taken_at
+    well, well_due = _well(rule, None, quiet_since, now)
+    tripped = streak.tripped and not well
+    lasting = say_seconds(max(rule.resume.duration, QUIET))
+    verdict = Verdict(
+        rule=rule.name,
+        level=Level.FINE,
+        ask=Ask.HOLD if tripped else Ask.PROCEED,
+        because=f"{_signal(rule)} abstains: {silence.why}",
+        well=well,
+        settled=True,
+        due=_earliest(well_due, silence.taken_at + rule.stale_after),
+        harms=False if rule.rollback is None else None,
+        taken_at=silence.taken_at,
+        resume=f"{_resume_words(rule, None, now)}, or {lasting} without a bad value",
+    )
+    return verdict, Streak(heard_at=silence.taken_at, quiet_since=quiet_since, tripped=tripped)
 
 
 def _proven_part(rule: Rule, kept: tuple[float | None, ...], silence: Silence) -> tuple[float | None, ...]:
@@ -199,13 +233,15 @@ def _reached(
     return level, since, due
 
 
-def _well(rule: Rule, well_since: float | None, now: float) -> tuple[bool, float | None]:
+def _well(rule: Rule, well_since: float | None, quiet_since: float | None, now: float) -> tuple[bool, float | None]:
     if not rule.stops:
         return True, None
-    if well_since is None:
-        return False, None
-    served = now >= well_since + rule.resume.duration
-    return served, None if served else well_since + rule.resume.duration
+    end = _earliest(
+        None if well_since is None else well_since + rule.resume.duration,
+        None if quiet_since is None else quiet_since + max(rule.resume.duration, QUIET),
+    )
+    served = end is not None and now >= end
+    return served, None if served else end
 
 
 def _signal(rule: Rule) -> str:

@@ -41,6 +41,9 @@ class Silence:
     at_least: float | None = None
     """A part that was measured all the same: one standby is missing, another is 90 s behind. The true value is this or
     worse, so it may prove a breach and can never prove that all is well."""
+    abstains: bool = False
+    """The source is well and was asked, and has too little to go by, such as too little traffic. No fault of anything:
+    neither a breach, nor a proof that all is well, nor a case of `no_data`."""
 
 
 Sample = Reading | Silence

@@ -70,7 +70,10 @@ class Rule:
     query: str = ""
     """SQL or PromQL, or the URL of an HTTP rule."""
     json_path: str = ""
-    """HTTP rules: dotted path of the number in the JSON answer."""
+    """HTTP rules: path of the number in the JSON answer."""
+    traffic: str = ""
+    """Prometheus rules: PromQL of how much there is to judge by; below `min_traffic` of it the rule abstains."""
+    min_traffic: float = 0.0
     scale: float = 1.0
     """Rules with a query or a URL: the answer times this is in the base unit (0.001 where it is in milliseconds)."""
 

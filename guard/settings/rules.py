@@ -100,6 +100,8 @@ class RuleReader:
             waited=waited,
             query=table.sql or table.prometheus or table.http or "",
             json_path=table.json_path or "",
+            traffic=table.traffic or "",
+            min_traffic=table.min_traffic or 0.0,
             scale=scale,
             **{rung: self._limits.get(rung) for rung in _LADDER},
         )
@@ -135,6 +137,7 @@ class RuleReader:
         table = self.table
         if table.json_path is not None and source != "http":
             self._note("json", "goes with http alone: the path of the number in its JSON answer")
+        self._check_traffic(source)
         where = "stands in [prometheus]" if source == "prometheus" else "goes with http alone"
         for name in KEYS if source != "http" else ():
             if name in table.model_fields_set:
@@ -143,6 +146,16 @@ class RuleReader:
             self._note("unit", "goes with sql, prometheus and http; the unit of a metric is known")
         if table.waited is not None and table.metric not in COUNTING_WAITERS:
             self._note("waited", f"goes with {' and '.join(sorted(COUNTING_WAITERS))}")
+
+    def _check_traffic(self, source: str) -> None:
+        pair = ("traffic", "min_traffic")
+        given = [name for name in pair if getattr(self.table, name) is not None]
+        if source != "prometheus":
+            for name in given:
+                self._note(name, "goes with prometheus alone")
+        elif len(given) == 1 and not self.broken & set(pair):
+            other = "min_traffic" if given == ["traffic"] else "traffic"
+            self._note(given[0], f"needs {other} as well: below it the rule abstains")
 
     def _sensor(self, kind: str, waited: float) -> str:
         if kind in COUNTING_WAITERS:

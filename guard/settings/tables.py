@@ -155,6 +155,12 @@ def _headers(value: Any) -> dict[str, str]:
     return dict(value)
 
 
+def _more_than_nothing(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e15:
+        raise Refused("must be a number above 0, in the unit of traffic")
+    return float(value)
+
+
 def _username(value: Any) -> str:
     text = _text(value)
     if ":" in text or not text.isprintable():
@@ -234,6 +240,8 @@ class RuleTable(AccessTable):
     http: Url | None = None
     json_path: Annotated[str, BeforeValidator(_json_path)] | None = Field(default=None, alias="json")
     unit: Text | None = None
+    traffic: Text | None = None
+    min_traffic: Annotated[float, BeforeValidator(_more_than_nothing)] | None = None
     warn: ConditionText | None = None
     pause: ConditionText | None = None
     cancel: ConditionText | None = None

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import ssl
 import time
 from collections.abc import Callable
@@ -10,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from guard.errors import WorldError
-from guard.model import Reading
+from guard.model import Reading, Silence
+from guard.poll.prometheus import Traffic
 from guard.poll.web import Access, Refused
 from guard.ports import Probe
 from tests.fix_http import Endpoint, answer, prometheus
@@ -77,6 +79,66 @@ def test_a_ca_file_that_is_none_is_silence(
     endpoint.url = endpoint.url.replace("http:", "https:")
     assert f"{file} {words}" in why(build(endpoint, Access(ca_file=str(file))))
     assert endpoint.requests == []
+
+
+# -- too little to go by ---------------------------------------------------------------------------------------------
+
+
+def by_query(endpoint: Endpoint, **answers: bytes) -> None:
+    """Answer each query by its own name, whatever else is asked meanwhile."""
+
+    def reply(client: socket.socket) -> None:
+        name = endpoint.requests[-1].split("query=")[1].split()[0]
+        client.sendall(answers[name])
+
+    endpoint.reply = reply
+
+
+LITTLE = Traffic("traffic", 1.0)
+
+
+def test_below_its_traffic_a_rule_abstains_without_asking_further(endpoint: Endpoint) -> None:
+    by_query(endpoint, traffic=vector("0.25"), up=vector("NaN"))
+    sample = ask(prom(endpoint, traffic=LITTLE))
+    assert isinstance(sample, Silence)
+    assert (sample.why, sample.abstains) == ("traffic 0.25 < 1", True)
+    assert len(endpoint.requests) == 1
+
+
+def test_from_its_traffic_on_a_rule_reads(endpoint: Endpoint) -> None:
+    by_query(endpoint, traffic=vector("1"), up=vector("0.5"))
+    sample = ask(prom(endpoint, traffic=LITTLE))
+    assert isinstance(sample, Reading)
+    assert sample.value == 0.5
+
+
+@pytest.mark.parametrize(
+    ("traffic", "reason"),
+    [
+        (prometheus([]), "traffic: the query gives no series"),
+        (vector("NaN"), "traffic: the query gives NaN"),
+        (vector("1", "1"), "traffic: the query gives 2 series"),
+        (vector("5", at=time.time() - 60), "traffic: the sample is"),
+        (answer(b"", status=503), "HTTP 503"),
+    ],
+)
+def test_traffic_that_is_unknown_is_silence_and_no_abstention(endpoint: Endpoint, traffic: bytes, reason: str) -> None:
+    by_query(endpoint, traffic=traffic, up=vector("1"))
+    sample = ask(prom(endpoint, traffic=LITTLE))
+    assert isinstance(sample, Silence)
+    assert reason in sample.why
+    assert not sample.abstains
+
+
+def test_both_questions_share_one_deadline(endpoint: Endpoint) -> None:
+    half = DEADLINE * 0.7
+
+    def late(client: socket.socket) -> None:
+        endpoint.released.wait(half)
+        client.sendall(vector("5"))
+
+    endpoint.reply = late
+    assert why(prom(endpoint, traffic=LITTLE)) == "Prometheus: no answer in time"
 
 
 # -- what it said before ---------------------------------------------------------------------------------------------

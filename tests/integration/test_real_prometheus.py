@@ -34,6 +34,14 @@ resume     = "< 0.5%"
 no_data    = "pause for 100ms"
 
 [[rule]]
+name        = "errors of enough"
+prometheus  = 'sum(rate(http_requests_total{{code=~"5.."}}[{w}s])) / sum(rate(http_requests_total[{w}s]))'
+traffic     = 'sum(rate(http_requests_total[{w}s]))'
+min_traffic = 5
+pause       = "> 1%"
+no_data     = "pause for 100ms"
+
+[[rule]]
 name       = "p99"
 prometheus = 'histogram_quantile(0.99, sum by (le) (rate(http_request_duration_seconds_bucket[{w}s])))'
 pause      = "> 200ms"
@@ -105,8 +113,8 @@ class Shop:
         file.write_text(FILE.format(w=WINDOW, url=self.prometheus.url))
         settings = load(file)
         runner = stack.enter_context(asyncio.Runner())
-        self.errors, self.p99, self.typo = (Eye(settings, rule, runner) for rule in settings.rules)
-        for eye in (self.errors, self.p99, self.typo):
+        self.errors, self.enough, self.p99, self.typo = (Eye(settings, rule, runner) for rule in settings.rules)
+        for eye in (self.errors, self.enough, self.p99, self.typo):
             stack.callback(lambda eye=eye: runner.run(eye.probe.close()))  # type: ignore[misc]
 
 
@@ -150,6 +158,7 @@ def test_a_target_that_stopped_is_unknown_and_never_well_and_comes_back_without_
     try:
         for eye in (shop.errors, shop.p99):
             eye.until(Level.UNKNOWN, "the query gives no series", within=WINDOW + SCRAPE)
+        shop.enough.until(Level.UNKNOWN, "traffic: the query gives no series", within=WINDOW + SCRAPE)
         for _ in range(5):
             assert isinstance(shop.errors.look()[0], Silence)
     finally:
@@ -166,6 +175,15 @@ def test_nothing_divided_by_nothing_is_unknown_while_nobody_asks_anything(shop: 
     shop.application.rate = 0.0
     shop.errors.until(Level.UNKNOWN, "the query gives NaN", within=WINDOW)
     shop.p99.until(Level.UNKNOWN, "the query gives NaN", within=WINDOW)
+    shop.enough.until(Level.FINE, "traffic 0 < 5", within=WINDOW)
+
+
+def test_an_error_at_night_is_no_breach_where_traffic_is_asked_for(shop: Shop) -> None:
+    shop.application.rate, shop.application.errors = 2.0, 0.5
+    shop.errors.until(Level.PAUSE, within=WINDOW)
+    shop.enough.until(Level.FINE, "traffic ", within=WINDOW)
+    shop.application.rate = 100.0
+    shop.enough.until(Level.PAUSE, within=WINDOW)
 
 
 @pytest.mark.fault(47)

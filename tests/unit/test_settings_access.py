@@ -16,6 +16,7 @@ from guard.sources import credentials_of
 HEAD = '[database.main]\ndsn = "host=db1 dbname=app user=guard"\nstandbys = []\n'
 RULE = '[[rule]]\nname = "p99"\nhttp = "https://app/health"\npause = "> 1s"\n'
 PROMETHEUS = '[prometheus]\nurl = "https://prometheus"\n'
+RATIO = '[[rule]]\nname = "errors"\nprometheus = "ratio"\npause = "> 1%"\n'
 BASIC = 'username = "guard"\npassword_file = "secret"\n'
 PASSWORD = "hünter2:CANARY"
 
@@ -91,6 +92,11 @@ def test_a_credential_that_is_missing_or_no_header_is_told_when_it_is_needed(
     assert "CANARY" not in str(caught.value)
 
 
+def test_a_rule_says_from_which_traffic_on_it_judges(settings: Callable[[str], Settings]) -> None:
+    (rule,) = settings(PROMETHEUS + RATIO + 'traffic = "sum(rate(x[1m]))"\nmin_traffic = 0.5\n').rules
+    assert (rule.traffic, rule.min_traffic) == ("sum(rate(x[1m]))", 0.5)
+
+
 @pytest.mark.parametrize(
     ("text", "key", "words"),
     [
@@ -105,6 +111,11 @@ def test_a_credential_that_is_missing_or_no_header_is_told_when_it_is_needed(
         (RULE + 'json = "a..b"\n', 'rule "p99".json', "must be a path"),
         (PROMETHEUS + 'username = "guard"\n', "prometheus.username", "needs a password"),
         (PROMETHEUS + "verify = false\n", "prometheus.verify", "unknown key"),
+        (RULE + 'traffic = "up"\n', 'rule "p99".traffic', "prometheus alone"),
+        (PROMETHEUS + RATIO + 'traffic = "up"\n', 'rule "errors".traffic', "needs min_traffic"),
+        (PROMETHEUS + RATIO + "min_traffic = 1\n", 'rule "errors".min_traffic', "needs traffic"),
+        (PROMETHEUS + RATIO + 'traffic = "up"\nmin_traffic = 0\n', 'rule "errors".min_traffic', "above 0"),
+        (PROMETHEUS + RATIO + 'traffic = "up"\nmin_traffic = "1"\n', 'rule "errors".min_traffic', "a number above 0"),
         (
             PROMETHEUS + '[[rule]]\nname = "p"\nprometheus = "up"\npause = "> 1"\nca_file = "x"\n',
             'rule "p".ca_file',
