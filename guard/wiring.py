@@ -184,6 +184,16 @@ def _options(settings: Settings, hosts: dict[str, Hosts], database: str) -> Opti
     )
 
 
+def options_of(settings: Settings, database: str) -> Options:
+    """What the guard of a database would go by; asks nobody, and does without the credentials of another machine."""
+    found = next(each for each in settings.databases if each.name == database)
+    try:
+        hosts = Hosts(found.conninfo())
+    except WorldError:
+        hosts = Hosts("host=localhost")
+    return _options(settings, {database: hosts}, database)
+
+
 def _pace(settings: Settings) -> Pace:
     return Pace(settings.guard.poll_interval, settings.guard.idle_interval, settings.guard.probe_deadline)
 

@@ -12,6 +12,8 @@ flapping.py  what comes and goes, so that people are told a few times only
 trouble.py   whether orders can be given at all, as news
 operators.py what humans ordered, as news
 values.py    what crosses between the cycle and its caller
+tape.py      what the flight recorder is given; frames.py its JSON
+replaying.py what a guard with other options would have decided on it
 words.py     the report that `status` and `explain` read
 
 It does no I/O of its own: it awaits the protocols of guard.ports and is told the time.

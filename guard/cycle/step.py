@@ -292,11 +292,7 @@ class Guard:
 
         A run that is only thought to be aborted goes on, and must not be found aborted by a guard that enforces.
         """
-        kept = decision.state
-        if decision.moved_from in (Phase.RUNNING, Phase.STRAINED):
-            kept = dataclasses.replace(kept, phase=Phase.PAUSED)
-        else:
-            kept = self.states[key_of(kept)]
+        kept = imagined(decision, self.states[key_of(decision.state)])
         self.states[key_of(kept)] = kept
         self._ledger.tell(draft, kept, wall, once=True)
 
@@ -306,3 +302,12 @@ class Guard:
             self.hands.journal.save(tuple(self.states.values()), tuple(self._ledger.notices), present[1])
             self._ledger.notices.clear()
             self._saved = present
+
+
+def imagined(decision: Decision, before: State) -> State:
+    """How far a guard that only observes goes with a decision."""
+    if decision.moved_from is None or decision.state.phase not in _ORDERED:
+        return decision.state
+    if decision.moved_from in (Phase.RUNNING, Phase.STRAINED):
+        return dataclasses.replace(decision.state, phase=Phase.PAUSED)
+    return before
