@@ -242,7 +242,6 @@ def test_news_of_an_order_for_nobody_leaves_no_ghost_behind_a_restart() -> None:
     assert (event.kind, event.phase) == ("operator", "done")
 
 
-
 # -- trouble -----------------------------------------------------------------------------------------------------------
 
 
