@@ -17,6 +17,12 @@ _ANYBODY: Final = "none"
 _MEMORY: Final = "shared memory only: no table is read"
 _LOCKS: Final = "shared memory only; a second query while somebody waits for a lock"
 _RESET: Final = "first looked at, and for one interval after the counters were reset or another server leads"
+_UNCOUNTED: Final = (
+    "the extension is missing or not preloaded, its track is none, it is first looked at, and for one interval after "
+    "it was reset or has dropped entries"
+)
+_EXTENSION: Final = "USAGE on the extension's schema"
+_STATEMENTS: Final = "all entries of pg_stat_statements are summed up, without their texts: some ms for 5,000 of them"
 _STANDBYS: Final = "a standby is missing, frozen or of unknown position; the worst of the others still proves a breach"
 
 _ALL: Final = (
@@ -200,6 +206,25 @@ _ALL: Final = (
         needs=_ANYBODY,
         cost=_MEMORY,
         drains=False,
+    ),
+    Metric(
+        name="statements.mean_latency",
+        dimension=Dimension.SECONDS,
+        means="mean execution time of this database's statements that ended in the last 10 s, but of the guard's role",
+        source="pg_stat_statements (total_exec_time, calls), own samples",
+        silent=f"{_UNCOUNTED}; no statement has ended",
+        needs=_EXTENSION,
+        cost=_STATEMENTS,
+        drains=False,
+    ),
+    Metric(
+        name="statements.calls_per_second",
+        dimension=Dimension.COUNT,
+        means="statements of this database that ended each second in the last 10 s, but of the guard's role",
+        source="pg_stat_statements (calls), own samples",
+        silent=_UNCOUNTED,
+        needs=_EXTENSION,
+        cost=_STATEMENTS,
     ),
 )
 METRICS: Final[Mapping[str, Metric]] = {metric.name: metric for metric in _ALL}

@@ -9,11 +9,12 @@ from guard.model import Rule
 from guard.poll.activity import ActivityProbe
 from guard.poll.database import DatabaseProbe
 from guard.poll.query import QueryProbe
+from guard.poll.statements import StatementsProbe
 from guard.ports import Probe
 from guard.postgres import Door
 
 _ALWAYS: Final = frozenset({"roster", "signal", "gate", "listen", "cancel"})
-_FAMILIES: Final = frozenset({"replication", "locks", "activity", "database"})
+_FAMILIES: Final = frozenset({"replication", "locks", "activity", "database", "statements"})
 _TOGETHER: Final = {"wal": "database", "vacuum": "database", "checkpoints": "database"}
 
 
@@ -46,6 +47,8 @@ def family_probes(door: Callable[[str], Door], rules: Iterable[Rule]) -> list[Pr
         probes.append(ActivityProbe(door("activity"), metrics))
     if metrics := used.get("database"):
         probes.append(DatabaseProbe(door("database"), metrics))
+    if metrics := used.get("statements"):
+        probes.append(StatementsProbe(door("statements"), metrics))
     return [*probes, *(query_probe(door, rule) for rule in known if is_query(rule))]
 
 
