@@ -42,6 +42,12 @@ def state_from_dict(record: Mapping[str, object]) -> State:
         breached_before=read.texts("breached_before"),
         asked_human=read.truth("asked_human"),
         soak_until_wall=read.number_or_none("soak_until_wall"),
+        pauses=read.numbers("pauses"),
+        stays=read.text("stays", ""),
+        effective_since_wall=read.number_or_none("effective_since_wall"),
+        reminded=read.whole_or_none("reminded") or 0,
+        no_help=read.truth("no_help"),
+        unseen=read.texts("unseen"),
         epoch=read.whole_or_none("epoch") or 0,
     )
 
@@ -173,6 +179,14 @@ class _Reader:
         if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
             raise ValueError(f"{key} is not a list of texts")
         return tuple(cast("list[str]", value))
+
+    def numbers(self, key: str) -> tuple[float, ...]:
+        value = self._record.get(key, ())
+        if not isinstance(value, list | tuple) or not all(
+            isinstance(item, int | float) and not isinstance(item, bool) for item in value
+        ):
+            raise ValueError(f"{key} is not a list of numbers")
+        return tuple(float(item) for item in cast("list[float]", value))
 
     def mapping(self, key: str) -> Mapping[str, object]:
         value = self._record.get(key, {})

@@ -181,6 +181,7 @@ def _options(settings: Settings, hosts: dict[str, Hosts], database: str) -> Opti
         observing=settings.guard.observe,
         soak={EVERYONE: settings.migration(EVERYONE).soak, **soak},
         auto_rollback=settings.rollback is not None and settings.rollback.auto_rollback,
+        bounds=settings.guard.bounds,
     )
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from guard.decide.bounds import FLAP_BREAKER, Bounds, Flap
 from guard.errors import Unreachable
 from guard.model import Dimension, Notice, OperatorOrder, Rule, Session, Silence
 from guard.ports import CancelReport, Ended, Observation
@@ -38,6 +39,8 @@ ERRORS = rule(
     "checkout errors", "prometheus", Dimension.RATIO, pause="> 1%", rollback="> 5% for 10s", resume="< 0.7% for 10s"
 )
 
+LOAD = rule("checkout p99", "prometheus", Dimension.SECONDS, pause="> 500ms", resume="< 300ms for 10s")
+
 
 def running(*rules: Rule, **options: Any) -> World:
     """A migration that has begun and has applied something."""
@@ -58,6 +61,32 @@ def lag() -> World:
     world.tick(16)
     world.values["replica lag sensor"] = Silence("replica lag sensor", "standby replica1 is missing", world.now)
     world.tick(6)
+    return world
+
+
+def too_often() -> World:
+    """Paused four times within twenty minutes, and let go on by a human."""
+    world = running(LAG, bounds=Bounds(flap=Flap(4, 1200.0)))
+    for _ in range(4):
+        world.values["replica lag sensor"] = 7.4
+        world.tick(4)
+        world.values["replica lag sensor"] = 0.2
+        world.tick(30)
+    del world.journal.notices[:-1]
+    world.orders = [OperatorOrder(1, "mute", NAME, "anna", "resumed", world.wall, world.wall + 301, FLAP_BREAKER)]
+    world.tick()
+    return world
+
+
+def lasting() -> World:
+    """A pause of an hour under which the load stays as it was, and a signal that nobody sees."""
+    world = running(LOAD)
+    world.values["checkout p99 sensor"] = 0.9
+    world.tick()
+    world.gate.had = frozenset({NAME})
+    world.tick(3600, by=4)
+    world.values["checkout p99 sensor"] = Silence("checkout p99 sensor", "no sample younger than 30 s", world.now)
+    world.tick(601, by=3)
     return world
 
 
@@ -150,6 +179,8 @@ def blind() -> World:
 
 SCENES: dict[str, Callable[[], World]] = {
     "Paused for lag, and later because nothing is known": lag,
+    "Paused too often": too_often,
+    "Paused for long": lasting,
     "Operators' orders": orders,
     "A lock queue behind sessions that never registered": queue,
     "A lock queue behind a migration that comes back": comes_back,

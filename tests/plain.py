@@ -146,6 +146,9 @@ class PlainRun:
     good_before: frozenset[str] = frozenset()
     suspects: set[str] = field(default_factory=set)
     soak_until: float = 0.0
+    paused_at: list[float] = field(default_factory=list)
+    pardoned_at: float = 0.0
+    kept: bool = False
 
     def step(self, said: Mapping[str, Said], facts: Circumstances, seconds: float) -> Phase:
         """Take one step, *seconds* after the last."""
@@ -153,7 +156,11 @@ class PlainRun:
             self.at_work += seconds
         if self.phase in {Phase.RUNNING, Phase.STRAINED, Phase.PAUSED, Phase.SOAKING}:
             self._suspect(said)
+        if facts.pardoned or facts.overridden:
+            self.pardoned_at, self.kept = facts.wall, False
         before, self.phase = self.phase, self._next(said, facts)
+        if before is not self.phase:
+            self.kept = self.phase is Phase.PAUSED and self._too_often(facts)
         if before is Phase.WAITING and self.phase in {Phase.RUNNING, Phase.STRAINED}:
             self.good_before = frozenset(name for name, each in said.items() if each.known and each.ask == "PROCEED")
         if before is not Phase.PAUSED and self.phase is Phase.PAUSED and self.at_work > 600:
@@ -161,6 +168,14 @@ class PlainRun:
         if before is not self.phase and self.phase is Phase.SOAKING:
             self.soak_until = facts.wall + facts.soak
         return self.phase
+
+    def _too_often(self, facts: Circumstances) -> bool:
+        self.paused_at.append(facts.wall)
+        flap = facts.bounds.flap
+        # What a human pardons at this very moment is pardoned; this pause is the first one after it.
+        counted = [at for at in self.paused_at[:-1] if at > self.pardoned_at]
+        recent = [at for at in counted if flap and facts.wall - at < flap.seconds]
+        return flap is not None and len(recent) + 1 >= flap.pauses
 
     def _suspect(self, said: Mapping[str, Said]) -> None:
         for name, each in said.items():
@@ -193,13 +208,14 @@ class PlainRun:
         queue = "CANCEL" in asks and (begun or "ROLLBACK" not in asks)
         if queue and self.cancels >= 2 and self.at_work <= 600:
             return Phase.ABORTED
-        return Phase.DONE if facts.gone else self._by_rules(said, asks)
+        return Phase.DONE if facts.gone else self._by_rules(said, asks, facts)
 
-    def _by_rules(self, said: Mapping[str, Said], asks: set[str]) -> Phase:
+    def _by_rules(self, said: Mapping[str, Said], asks: set[str], facts: Circumstances) -> Phase:
         if asks & {"PAUSE", "CANCEL", "ROLLBACK"}:
             return self.phase if self.phase is Phase.WAITING else Phase.PAUSED
         unheard = self.phase is Phase.WAITING and not all(each.settled for each in said.values())
         unwell = self.phase is Phase.PAUSED and not all(each.well for each in said.values())
-        if unheard or unwell or "HOLD" in asks:
+        early = self.phase is Phase.PAUSED and facts.wall < self.paused_at[-1] + facts.bounds.shortest_pause
+        if unheard or unwell or "HOLD" in asks or self.kept or early:
             return self.phase
         return Phase.STRAINED if "WARN" in asks else Phase.RUNNING

@@ -11,10 +11,13 @@ from guard.cli.explaining import without_guard
 from guard.cli.seen import View, view
 from guard.cli.where import Config, Database, Dsn, Owner, Target, ask, owner_of, target
 from guard.cli.words import at, duration
+from guard.decide.bounds import FLAP_BREAKER
 from guard.exits import Exit
 from guard.model import EVERYONE
 from guard.sql import get
 
+PARDON = "5m"
+"""For so long no pause is counted after a resume: the guard has to hear of it, and the migration to come to work."""
 Name = Annotated[str, typer.Argument(help="The migration, or '*' for every one.")]
 One = Annotated[str, typer.Argument(help="The migration.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; it stands in what everybody is told.")]
@@ -40,10 +43,14 @@ def pause(
 
 
 def resume(name: Name, owner: Owner = None, config: Config = None, database: Database = None, dsn: Dsn = None) -> None:
-    """Take back an operator's pause, and say what else holds the migration, if anything."""
+    """Take back a pause, an operator's or one that came too often, and say what else holds the migration."""
     where = target(config, database, dsn)
     _withdraw(where, "pause", name, owner_of(owner))
-    _say_what_holds(ask(where, lambda door: view(door, None if name == EVERYONE else name)), name)
+    found = ask(where, lambda door: view(door, None if name == EVERYONE else name))
+    for migration in [each for each in found.stay_paused if name in (EVERYONE, each)]:
+        _order(where, "mute", migration, owner=owner, reason="resumed", for_=PARDON, rule=FLAP_BREAKER)
+        typer.echo(f"{migration} goes on once every rule is well; its earlier pauses count no more.")
+    _say_what_holds(found, name)
 
 
 def abort(

@@ -137,6 +137,8 @@ def _ways(found: View, run: RunSeen) -> Iterable[str]:
         for order in found.orders:
             if order.kind == "pause":
                 yield f"to take back order {order.order_id}: migration-guard resume {shlex.quote(order.migration)}"
+        if found.reported(run).get("stays"):
+            yield f"to let it go on once every rule is well: migration-guard resume {name}"
         yield f"to go on all the same: migration-guard override {name} --reason WHY --for 30m"
     if run.told == "abort" and run.source == "guard":
         yield f"to let it run again: migration-guard forget {name}"

@@ -138,6 +138,12 @@ class View:
         reports = (self.guard.report or {}).get("runs", [])
         return next((each for each in reports if each.get("run_id") == run.run_id), {})
 
+    @property
+    def stay_paused(self) -> tuple[str, ...]:
+        """Migrations that the guard keeps paused because they were paused too often."""
+        reports = (self.guard.report or {}).get("runs", [])
+        return tuple(dict.fromkeys(str(each.get("migration")) for each in reports if each.get("stays")))
+
     def others(self, migration: str | None) -> tuple[Mapping[str, Any], ...]:
         """What the guard reported of targets without an open run: unregistered sessions, and runs in their soak."""
         known = {run.run_id for run in self.runs}

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from guard.decide.bounds import FLAP_BREAKER
 from guard.decide.ladder import Circumstances
 from guard.decide.machine import ENDINGS
 from guard.judge.findings import concerns, find
@@ -209,6 +210,8 @@ class Board:
                 other.phase in _AT_WORK for other in others if (other.migration, other.run_id) != _key(state)
             ),
             overridden=overridden,
+            bounds=base.bounds,
+            pardoned=any(order.rule == FLAP_BREAKER for order in self._orders("mute", state.migration)),
             aborted_by=f"aborted by {aborts[0].owner}: {aborts[0].reason}" if aborts else "",
             outcome=self._outcome(state, run),
             gone=self._gone(state, run),

@@ -24,7 +24,15 @@ Body = Mapping[str, Any]
 
 def fingerprint(options: Options) -> str:
     """By which a configuration is known again, as far as it bears on decisions; it gives nothing of it away."""
-    return _hashed((*sorted(map(repr, options.rules)), options.observing, options.auto_rollback, sorted(options.soak)))
+    return _hashed(
+        (
+            *sorted(map(repr, options.rules)),
+            options.observing,
+            options.auto_rollback,
+            sorted(options.soak),
+            options.bounds,
+        )
+    )
 
 
 def rule_print(rule: Rule) -> str:
@@ -53,8 +61,8 @@ def sample_from_list(kept: list[Any]) -> Sample:
 
 
 def facts_to_dict(facts: Circumstances) -> dict[str, object]:
-    """All fields but the time, which is the frame's."""
-    return {name: value for name, value in _fields(facts).items() if name != "wall"}
+    """All fields but the time, which is the frame's, and the bounds, which are the configuration's."""
+    return {name: value for name, value in _fields(facts).items() if name not in {"wall", "bounds"}}
 
 
 def facts_from_dict(kept: Body, wall: float) -> Circumstances:

@@ -19,7 +19,14 @@ def _age(state: State) -> tuple[float, ...]:
     # The epoch grows from order to order, whatever a clock is set to; sessions that registered nothing share one name,
     # and begin anew. Within a phase nothing is taken back, only added.
     epoch = state.epoch if state.run_id is not None else 0
-    marks = (state.applied_since_wall is not None, state.asked_human, state.effective, state.cancels)
+    marks = (
+        state.applied_since_wall is not None,
+        state.asked_human,
+        state.effective,
+        state.cancels,
+        state.reminded,
+        state.no_help,
+    )
     return (epoch, state.since_wall, *marks)
 
 

@@ -9,6 +9,7 @@ import datetime as dt
 import shlex
 from collections.abc import Iterable
 
+from guard.decide.bounds import FLAP_BREAKER
 from guard.decide.notices import Draft
 from guard.judge.quantities import say_seconds
 from guard.model import EVERYONE, OperatorOrder, Severity
@@ -20,6 +21,7 @@ _MEANS = {
     "pause": "{who} begins no further batch until {end}.",
     "abort": "{who} ends before its next batch, and may not run again until it is forgotten.",
     "override": "{who} goes on whatever the rules say, until {end}. A lock queue behind it is cleared all the same.",
+    "resume": "{who} goes on once every rule is well; earlier pauses count for nothing until {end}.",
     "mute": "The rule counts for nothing until {end}.",
 }
 
@@ -47,7 +49,7 @@ class Operators:
         begun = [present[order_id] for order_id in sorted(present.keys() - before.keys())]
         over = [before[order_id] for order_id in sorted(before.keys() - present.keys())]
         return [(order.migration, _began(order, wall)) for order in begun] + [
-            (order.migration, _ended(order, wall)) for order in over
+            (order.migration, _ended(order, wall)) for order in over if order.rule != FLAP_BREAKER
         ]
 
 
@@ -59,7 +61,7 @@ def _began(order: OperatorOrder, wall: float) -> Draft:
         severity=Severity.INFO,
         headline=f"{_named(order)} ordered by {order.owner}",
         because=order.reason,
-        next_step=_MEANS[order.kind].format(who=_who(order), end=_end(order, wall)),
+        next_step=_MEANS[_kind(order)].format(who=_who(order), end=_end(order, wall)),
         commands=_way_back(order),
         fields=late,
         about=_about(order),
@@ -97,11 +99,13 @@ def _end(order: OperatorOrder, wall: float) -> str:
 def _way_back(order: OperatorOrder) -> tuple[str, ...]:
     """The command that takes the order back."""
     name = shlex.quote(order.migration)
-    match order.kind:
+    match _kind(order):
         case "pause":
             return (f"migration-guard resume {name}",)
         case "override":
             return (f"migration-guard override {name} --end",)
+        case "resume":
+            return ()
         case "mute":
             only = "" if order.migration == EVERYONE else f" --migration {name}"
             return (f"migration-guard mute {shlex.quote(order.rule or '')}{only} --end",)
@@ -109,5 +113,10 @@ def _way_back(order: OperatorOrder) -> tuple[str, ...]:
             return () if order.migration == EVERYONE else (f"migration-guard forget {name}",)
 
 
+def _kind(order: OperatorOrder) -> str:
+    return "resume" if order.rule == FLAP_BREAKER else order.kind
+
+
 def _named(order: OperatorOrder) -> str:
-    return f'{order.kind} of rule "{order.rule}"' if order.rule else order.kind
+    kind = _kind(order)
+    return f'{kind} of rule "{order.rule}"' if kind == "mute" else kind

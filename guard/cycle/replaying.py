@@ -238,6 +238,7 @@ class Replay:
             facts_from_dict(self._facts.get(key, {}), self._wall),
             auto_rollback=options.auto_rollback,
             soak=options.soak.get(key[0], options.soak.get(EVERYONE, 0.0)),
+            bounds=options.bounds,
         )
         decision = decide(before, self._finding(before), facts)
         self._other.ask(key, decision.clear_queue, self._wall)

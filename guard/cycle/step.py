@@ -16,6 +16,7 @@ from guard.cycle.lasting import Clocks, shifted
 from guard.cycle.ledger import Ledger
 from guard.cycle.operators import Operators
 from guard.cycle.publisher import Bulletin, Publisher
+from guard.cycle.reminders import Moment, remind
 from guard.cycle.runs import Runs, key_of, unheard
 from guard.cycle.tape import Tape
 from guard.cycle.trouble import ASLEEP, SIGHT, SIGNAL, Trouble
@@ -187,6 +188,8 @@ class Guard:
             decision = decide(state, finding, facts)
             self._adopt(decision, finding, wall)
             self._tape.decided(state, facts, decision, self.states.get(key_of(state), decision.state))
+            if not facts.overridden:
+                self._remind(key_of(state), finding, now, wall)
             decisions.append(decision)
             due = min((at for at in (due, finding.due) if at is not None), default=None)
         await self.publisher.publish(self._bulletin(now, wall), self._ledger)
@@ -231,6 +234,7 @@ class Guard:
             auto_rollback=self.options.auto_rollback,
             soak=soak.get(state.migration, soak.get(EVERYONE, 0.0)),
             epoch=self.publisher.epoch + 1,
+            bounds=self.options.bounds,
         )
         held = state.migration in self.hands.gate.held
         facts = self.board.circumstances(state, tuple(self.states.values()), base, acknowledged=held)
@@ -286,6 +290,15 @@ class Guard:
             self._ledger.tell(draft, state, wall)
         if state.phase is Phase.DONE:
             self._runs.forget(state)
+
+    def _remind(self, key: Key, finding: Finding, now: float, wall: float) -> None:
+        """Tell again what lasts too long; who only observes holds nobody up."""
+        if self.options.observing or key not in self.states:
+            return
+        moment = Moment(now, wall, self.options.bounds, self.options.loads)
+        self.states[key], drafts = remind(self.states[key], finding, moment, what_would_resume(finding))
+        for draft in drafts:
+            self._ledger.tell(draft, self.states[key], wall)
 
     def _only_imagine(self, decision: Decision, draft: notices.Draft, wall: float) -> None:
         """Observing: say once what would have been ordered, and go no further than a pause.

@@ -6,7 +6,9 @@ from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
 
 from guard.cycle.chores import QueueCleared, RolledBack
+from guard.decide.bounds import USUAL_BOUNDS, Bounds
 from guard.model import Rule
+from guard.model.sensors import METRICS
 
 Key = tuple[str, int | None]
 """Of a run: its migration and its id."""
@@ -23,6 +25,12 @@ class Options:
     soak: Mapping[str, float] = field(default_factory=dict)
     """Seconds by migration; `*` for the rest."""
     auto_rollback: bool = False
+    bounds: Bounds = USUAL_BOUNDS
+
+    @property
+    def loads(self) -> frozenset[str]:
+        """Rules whose signal shows load, and does not go down by itself once nothing is written."""
+        return frozenset(r.name for r in self.rules if r.metric not in METRICS or not METRICS[r.metric].drains)
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,7 @@ def _run(state: State, finding: Finding, now: float, wall: float) -> dict[str, o
         "because": state.because,
         "since": state.since_wall,
         "effective": state.effective,
+        "stays": state.stays,
         "verdicts": _listed(finding, now, wall),
     }
 

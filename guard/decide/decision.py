@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
+from guard.decide.bounds import must_stay, pardoned, paused_again
 from guard.decide.ladder import (
     FORGIVEN_AFTER,
     Circumstances,
@@ -43,6 +44,8 @@ def decide(state: State, finding: Finding, facts: Circumstances) -> Decision:
     """Decide one step. `finding` speaks of the rules that concern this run only."""
     if state.phase not in _CANNOT_ROLL_BACK:
         state = dataclasses.replace(state, breached_before=breached_before(state, finding))
+    if facts.pardoned or facts.overridden:
+        state = pardoned(state)
     refusal = _refusal(state, finding, facts)
     move = _move(state, finding, facts, refusal)
     phase = TABLE[state.phase, move]
@@ -57,6 +60,7 @@ def decide(state: State, finding: Finding, facts: Circumstances) -> Decision:
             state,
             because=_why_waiting(state, finding),
             effective=state.effective or effective,
+            effective_since_wall=facts.wall if effective else state.effective_since_wall,
             asked_human=state.asked_human or asks,
         )
         return Decision(after, None, queues, refusal if asks else "", effective)
@@ -84,6 +88,8 @@ def _refusal(state: State, finding: Finding, facts: Circumstances) -> str:
 
 def _move(state: State, finding: Finding, facts: Circumstances, refusal: str) -> Move:
     move = move_for(state.phase, finding)
+    if state.phase is Phase.PAUSED and move in (Move.CALM, Move.WARN) and must_stay(state, facts.wall, facts.bounds):
+        move = Move.HOLD
     if move is Move.ROLLBACK and refusal:
         move = Move.CANCEL if finding.asking(Ask.CANCEL) else Move.PAUSE
     if state.phase is Phase.SOAKING:
@@ -107,12 +113,16 @@ def _enter(state: State, phase: Phase, move: Move, finding: Finding, *, facts: C
     starts = state.phase is Phase.WAITING and phase in (Phase.RUNNING, Phase.STRAINED)
     ran = ran_for(state, facts.wall)
     forgiven = move in (Move.PAUSE, Move.CANCEL) and ran > FORGIVEN_AFTER
-    return dataclasses.replace(
+    entered = dataclasses.replace(
         state,
         phase=phase,
         because=because_of(move, state, finding, facts),
         since_wall=facts.wall,
         effective=False,
+        effective_since_wall=None,
+        reminded=0,
+        no_help=False,
+        stays="",
         admitted=state.admitted or starts,
         well_before=_known_well(finding) if starts else state.well_before,
         cancels=0 if forgiven else state.cancels,
@@ -121,6 +131,7 @@ def _enter(state: State, phase: Phase, move: Move, finding: Finding, *, facts: C
         epoch=facts.epoch,
         soak_until_wall=facts.wall + facts.soak if phase is Phase.SOAKING else None,
     )
+    return paused_again(entered, facts.wall, facts.bounds) if phase is Phase.PAUSED else entered
 
 
 def _known_well(finding: Finding) -> tuple[str, ...]:

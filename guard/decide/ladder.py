@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from guard.decide.bounds import USUAL_BOUNDS, Bounds
 from guard.model import Ask, Finding, Phase, State, Verdict
 
 CANCELS_ALLOWED = 2
@@ -38,6 +39,9 @@ class Circumstances:
     epoch: int = 0
     pid: int | None = None
     """Process id of its registered session, while that exists."""
+    bounds: Bounds = USUAL_BOUNDS
+    pardoned: bool = False
+    """A human says that it may go on however often it was paused."""
     acknowledged: bool = False
     """The client has seen the present order, or was seen to do nothing."""
 

@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from guard.decide.bounds import resume_command
 from guard.decide.decision import Decision
 from guard.model import EVERYONE, Notice, Phase, Severity, State
 
@@ -46,6 +47,7 @@ _NEXT: dict[Phase, str] = {
 }
 
 
+_STAYS = "A human must look: find out what brings it about, then resume it. It begins once every rule is well."
 _NEVER_ASKS = (
     "It goes on, since it has not registered and cannot be told to wait. "
     "It is cancelled only where a rule says so, when others queue behind it."
@@ -110,6 +112,9 @@ def _of_phase(before: Phase, state: State, resume: str) -> Draft | None:
     if state.phase is Phase.DONE and "without saying" in state.because:
         runs = (f"migration-guard runs {shlex.quote(state.migration)}",)
         return Draft("gone", Severity.WARNING, "vanished", state.because, _VANISHED, runs)
+    if state.stays:
+        commands = (resume_command(state), *commands)
+        return Draft("stays_paused", Severity.CRITICAL, f"{state.stays}, and stays so", state.because, _STAYS, commands)
     kind, severity, headline = _WORDS[state.phase]
     soak = dt.datetime.fromtimestamp(state.soak_until_wall or 0.0, dt.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     next_step = _NEXT.get(state.phase, "").format(resume=resume or "see explain", soak=soak)

@@ -63,6 +63,17 @@ class State:
     """Rules whose rollback limit may have been breached before that, and was not seen to be kept since."""
     asked_human: bool = False
     soak_until_wall: float | None = None
+    pauses: tuple[float, ...] = ()
+    """When it was paused of late, as Unix times; kept where the configuration limits how often that may be."""
+    stays: str = ""
+    """In what way it was paused too often: it stays paused until a human says otherwise. Empty: it was not."""
+    effective_since_wall: float | None = None
+    reminded: int = 0
+    """How often people were told again that this pause lasts."""
+    no_help: bool = False
+    """They were told that this pause did not help."""
+    unseen: tuple[str, ...] = ()
+    """Rules of which they were told that nobody has seen their signal for long."""
     epoch: int = 0
     """Of the order that this phase gave; an acknowledgement of it or of a later one makes a pause effective."""
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from guard.decide.bounds import Bounds
 from guard.model import EVERYONE, Rule
 from guard.settings.access import AccessReader
 from guard.settings.environment import Environment, of_database, strays, variable_of
@@ -144,6 +145,7 @@ class _Loader:
             probe_deadline=table.probe_deadline,
             observe=table.mode == "observe",
             state_directory=state,
+            bounds=Bounds(table.flap, table.shortest_pause, table.longest_pause, table.longest_unknown),
         )
         return settings, not broken & {"poll_interval", "lease"}
 

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from guard.decide.bounds import Flap
 from guard.judge.conditions import parse_condition
 from guard.judge.paths import parse_path
 from guard.judge.quantities import parse_duration, say_seconds
@@ -101,6 +102,13 @@ def _no_data(value: Any) -> tuple[str, float | None]:
     return "pause", parse_duration(match[1]) if match[1] else None
 
 
+def _flap(value: Any) -> Flap:
+    match = re.fullmatch(r"([0-9]{1,3}) in (.+)", value) if isinstance(value, str) else None
+    if match is None or int(match[1]) < 2:
+        raise Refused('must be a number of pauses, 2 at least, and a time, such as "6 in 30m"')
+    return Flap(int(match[1]), _duration(60.0, 86_400.0)(match[2]))
+
+
 def _standbys(value: Any) -> tuple[str, ...] | int:
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 1000:
         return value
@@ -184,6 +192,7 @@ ConditionText = Annotated[str, BeforeValidator(_condition)]
 Command = Annotated[tuple[str, ...], BeforeValidator(_arguments)]
 Short = Annotated[float, BeforeValidator(_duration(0.05, 60.0))]
 Medium = Annotated[float, BeforeValidator(_duration(0.05, 3600.0))]
+Lasting = Annotated[float, BeforeValidator(_duration(1.0, 7 * 86_400.0))]
 Long = Annotated[float, BeforeValidator(_duration(0.0, 7 * 86_400.0))]
 
 
@@ -206,6 +215,10 @@ class GuardTable(Table):
     probe_deadline: Short = 2.0
     mode: Literal["enforce", "observe"] = "enforce"
     state_directory: File | None = None
+    flap: Annotated[Flap | None, BeforeValidator(_flap)] = None
+    shortest_pause: Annotated[float, BeforeValidator(_duration(0.0, 3600.0))] = 0.0
+    longest_pause: Lasting = 3600.0
+    longest_unknown: Lasting = 600.0
 
 
 class DatabaseTable(Table):

@@ -12,6 +12,7 @@ from pathlib import Path
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from guard.decide.bounds import USUAL_BOUNDS, Bounds
 from guard.errors import Problem, WorldError
 from guard.masking import remember
 from guard.model import Rule
@@ -36,6 +37,7 @@ class GuardSettings:
     observe: bool = False
     """Decide and tell, but order nothing."""
     state_directory: Path = Path()
+    bounds: Bounds = USUAL_BOUNDS
 
     @property
     def longest_round(self) -> float:

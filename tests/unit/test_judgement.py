@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from guard.decide.bounds import Bounds, Flap
 from guard.decide.decision import Decision, decide
 from guard.decide.ladder import Circumstances
 from guard.decide.machine import ORDERS, TABLE, Move
@@ -84,8 +85,9 @@ class History:
         self.plain = {rule.name: PlainRule(rule) for rule in rules}
         self.heard: dict[str, Heard | None] = dict.fromkeys(self.plain)
         self.now, self.moods = 0.0, dict.fromkeys(self.plain, "calm")
+        bounds = self.chance.choice([Bounds(), Bounds(Flap(2, 100.0)), Bounds(Flap(3, 300.0), shortest_pause=20.0)])
         self.facts = Circumstances(
-            WALL, hook=self._in(2), auto_rollback=self._in(2), soak=self.chance.choice([0.0, 60.0])
+            WALL, bounds=bounds, hook=self._in(2), auto_rollback=self._in(2), soak=self.chance.choice([0.0, 60.0])
         )
         self.ended: str | None = None
 
@@ -94,6 +96,8 @@ class History:
 
     def hear(self) -> None:
         """New samples from those sensors that speak."""
+        if self.run.phase is Phase.SOAKING and self._in(8):
+            self.moods["errors"] = "worse"  # what a change does is often seen only after it
         for name in self.plain:
             if self._in(9):
                 self.moods[name] = self.chance.choice([*5 * ["calm"], "bad", "worse", "mixed", "silent", "hung"])
@@ -118,6 +122,7 @@ class History:
             wall=WALL + self.now,
             other_candidates=int(self._in(6)),
             overridden=self._in(6),
+            pardoned=self._in(25),
             aborted_by="aborted by ada" if self._in(300) else "",
             gone=self._in(300),
             outcome=self.ended,
@@ -137,6 +142,7 @@ class History:
         found = {v.rule: (v.ask.name, v.well, v.settled, v.harms) for v in finding.verdicts}
         assert found == {name: (each.ask, each.well, each.settled, each.harms) for name, each in said.items()}
         assert decision.state.phase is self.run.step(said, facts, seconds)
+        assert bool(decision.state.stays) is self.run.kept
         assert bool(decision.clear_queue) == (
             self.run.phase is not Phase.DONE and any(each.ask == "CANCEL" for each in said.values())
         )
@@ -153,6 +159,7 @@ class History:
         self.judged.state = dataclasses.replace(self.judged.state, cancels=self.run.cancels, ran=0.0)
 
 
+@pytest.mark.timeout(600)  # seconds on a machine that has little else to do
 @pytest.mark.parametrize("part", range(PARTS_OF_IT))
 def test_a_hundred_thousand_random_steps_are_judged_and_decided_as_a_plain_model_says(part: int) -> None:
     chance, seen = random.Random(part), set()  # noqa: S311 - the same steps each time

@@ -33,6 +33,12 @@ STATE = State(
     breached_before=("errors",),
     asked_human=True,
     soak_until_wall=3.5,
+    pauses=(4.5, 5.5),
+    stays="paused 2 times in 10 min",
+    effective_since_wall=6.5,
+    reminded=3,
+    no_help=True,
+    unseen=("errors",),
     epoch=9,
 )
 NOTICE = Notice(
@@ -81,6 +87,9 @@ def test_a_record_of_another_version_is_read_with_defaults() -> None:
         ("effective", 1),
         ("well_before", "lag"),
         ("well_before", [1]),
+        ("pauses", 4.5),
+        ("pauses", [4.5, "5.5"]),
+        ("pauses", [True]),
     ],
 )
 def test_a_value_that_does_not_fit_is_refused(key: str, value: object) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from guard.decide.bounds import Bounds, Flap
 from guard.errors import WorldError
 from guard.model import Dimension, NoData
 from guard.model.sensors import METRICS
@@ -56,10 +57,19 @@ def test_the_commented_values_of_the_example_are_the_defaults(settings: Callable
         for line in EXAMPLE.read_text().split("[migrations]")[0].splitlines()
         if line.startswith("# ") and " = " in line and '= "' in line and "_name" not in line
     ]
-    keys = ("poll_interval", "idle_interval", "lease", "probe_deadline", "mode")
+    lasting = ("shortest_pause", "longest_pause", "longest_unknown")
+    keys = ("poll_interval", "idle_interval", "lease", "probe_deadline", "mode", *lasting)
     told = "\n".join(line for line in commented if line.split()[0] in keys)
     assert [line.split()[0] for line in told.splitlines()] == list(keys)
     assert settings(f"[guard]\n{told}\n{DATABASE}").guard == settings(DATABASE).guard
+
+
+def test_bounds_of_a_pause_are_off_where_they_would_hold_up_more_than_the_rules_and_read_where_given(
+    settings: Callable[[str], Settings],
+) -> None:
+    assert settings(DATABASE).guard.bounds == Bounds(None, 0.0, 3600.0, 600.0)
+    given = 'flap = "6 in 30m"\nshortest_pause = "20s"\nlongest_pause = "2h"\nlongest_unknown = "1m"\n'
+    assert settings(f"[guard]\n{given}\n{DATABASE}").guard.bounds == Bounds(Flap(6, 1800.0), 20.0, 7200.0, 60.0)
 
 
 def test_a_rule_is_read_whole(settings: Callable[[str], Settings]) -> None:
