@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import weakref
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
@@ -18,6 +19,8 @@ from guard.postgres.address import Address, addresses
 from guard.postgres.backoff import Arrivals, Backoff
 from guard.postgres.door import Door
 from guard.sql import get
+
+log = logging.getLogger(__name__)
 
 LEAVE_WITHIN = 1.0
 """Seconds for the last word to a host that leads no more; it may be frozen."""
@@ -173,6 +176,10 @@ class Hosts:
             [(standby, timeline, system, started)] = await door.fetch(get("hosts_look"))
         except (ServerError, WrongServer) as error:
             return self._silent(index, str(error).removeprefix("hosts: "), pooled=isinstance(error, WrongServer))
+        except Exception as error:
+            # A host that answers rubbish must not keep the others from being looked at.
+            log.exception("host %s failed in an unforeseen way", self._addresses[index].name)
+            return self._silent(index, f"it failed: {type(error).__name__}")
         return Seen(self._addresses[index], "", False, standby, timeline, system, started)
 
     def _silent(self, index: int, why: str, *, pooled: bool = False) -> Seen:
