@@ -219,7 +219,7 @@ def _probes(settings: Settings, hosts: dict[str, Hosts], database: DatabaseSetti
     if any(rule.metric == ONE_PRIMARY_METRIC for rule in rules):
         probes.append(HostsProbe(mine))
     if any(rule.sensor.startswith("replication.") for rule in rules):
-        probes.append(ReplicationProbe(door("replication"), database.standbys))
+        probes.append(ReplicationProbe(door("replication"), database.standbys, metrics={rule.metric for rule in rules}))
     waited = tuple(sorted({rule.waited for rule in rules if rule.sensor.startswith("locks.")}))
     if waited:
         probes.append(LocksProbe(door("locks"), known, waited))

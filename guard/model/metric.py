@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from guard.model.seen import Dimension
-
-Selection = tuple[tuple[str, str], ...]
-"""Labels and their values, by which one of several series is picked; sorted by label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +23,6 @@ class Metric:
     needs: str
     """Privileges that the guard's role needs."""
     cost: str
-    labels: tuple[str, ...] = ()
-    """By which `select` picks one of several series; without it the worst counts, and is named."""
     drains: bool = True
     """It goes down by itself once the migration is paused, or no rollback mends it: none may rest on it."""
     less_is_worse: bool = False
-
-
-def sensor_key(metric: str, labels: Iterable[tuple[str, str]] = ()) -> str:
-    """The key of a metric's samples: `replication.lag`, or `replication.lag|standby=replica1` for one of its series."""
-    picked = ",".join(f"{label}={value}" for label, value in sorted(labels))
-    return f"{metric}|{picked}" if picked else metric

@@ -63,6 +63,44 @@ _ALL: Final = (
         cost=_MEMORY,
     ),
     Metric(
+        name="replication.standbys",
+        dimension=Dimension.COUNT,
+        means="standbys of whatever name that stream and replay",
+        source="pg_stat_replication (state, replay_lsn)",
+        silent="never by itself",
+        needs=_MONITOR,
+        cost=_MEMORY,
+        less_is_worse=True,
+    ),
+    Metric(
+        name="replication.sync_waiters",
+        dimension=Dimension.COUNT,
+        means="sessions whose commit waits for a synchronous standby",
+        source="pg_stat_activity (wait_event SyncRep)",
+        silent="never by itself",
+        needs=_MONITOR,
+        cost=_MEMORY,
+    ),
+    Metric(
+        name="replication.safe_wal_size",
+        dimension=Dimension.BYTES,
+        means="WAL that may yet be written before the first slot loses some; infinite where none ever does",
+        source="pg_replication_slots (safe_wal_size)",
+        silent="a slot has lost its WAL (wal_status lost)",
+        needs=_MONITOR,
+        cost=_MEMORY,
+        less_is_worse=True,
+    ),
+    Metric(
+        name="replication.slot_inactive_for",
+        dimension=Dimension.SECONDS,
+        means="how long the slot that is inactive for longest has been so",
+        source="pg_replication_slots (inactive_since, PostgreSQL 17 and newer)",
+        silent="a slot is inactive on PostgreSQL 16 or older",
+        needs=_MONITOR,
+        cost=_MEMORY,
+    ),
+    Metric(
         name="locks.queued_behind_migration",
         dimension=Dimension.COUNT,
         means="sessions that have each waited `waited` or longer for a table behind the migration",
@@ -266,8 +304,6 @@ def _entry(metric: Metric) -> str:
         f"- privileges: {metric.needs}",
         f"- cost: {metric.cost}",
     ]
-    if metric.labels:
-        lines.append(f"- select by: {', '.join(metric.labels)}")
     lines.append(f"- rollback: {'no' if metric.drains else 'yes'}")
     return "\n".join([*lines, ""])
 

@@ -6,7 +6,7 @@ It asks no standby itself.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from guard.errors import ServerError
 from guard.model import Reading, Sample
 from guard.poll.lag import BYTES, SECONDS, Lag, LagClock, ReplyClock, Sender, best, measure, named, samples
 from guard.poll.samples import NOT_PERMITTED, silences, words
-from guard.poll.slots import RETAINED, Slot, retained
+from guard.poll.slots import INACTIVE, RETAINED, SAFE, Slot, inactive, retained, safe
 from guard.ports import Observation
 from guard.postgres import Door
 
@@ -28,6 +28,12 @@ class _Primary:
     timeline: str | None
     senders: list[dict[str, Any]]
     slots: list[dict[str, Any]]
+    sync_waiters: int | None
+
+
+STANDBYS, SYNC_WAITERS = "replication.standbys", "replication.sync_waiters"
+FURTHER = frozenset({STANDBYS, SYNC_WAITERS, SAFE, INACTIVE})
+"""Metrics that are told only where some rule uses them."""
 
 
 class ReplicationProbe:
@@ -37,6 +43,7 @@ class ReplicationProbe:
     *standbys* are the application_names that must be streaming, or how many must be, of whatever name: then the
     slowest of that many best ones counts. Where none is expected both lags read 0, since that was said on purpose. A
     standby that is missing, frozen or of unknown position is a silence that names it, with the worst of the others.
+    Of FURTHER it tells what stands in *metrics*.
     *reply_limit* is how long WAL may wait for a reply, *idle_reply_limit* how long a standby may be silent when there
     is none, both in seconds.
     """
@@ -48,6 +55,7 @@ class ReplicationProbe:
         door: Door,
         standbys: tuple[str, ...] | int,
         *,
+        metrics: Collection[str] = (),
         reply_limit: float = 5.0,
         idle_reply_limit: float = 15.0,
         clock: Callable[[], float] = time.monotonic,
@@ -55,26 +63,32 @@ class ReplicationProbe:
         self.name = "replication"
         self._door = door
         self._standbys = standbys
+        self._further = sorted(FURTHER & set(metrics))
         self._now = clock
         self._clock = LagClock()
         self._replies = ReplyClock(reply_limit, idle_reply_limit)
         self._limits = (reply_limit, idle_reply_limit)
 
+    @property
+    def _params(self) -> dict[str, bool]:
+        return {"waiters": SYNC_WAITERS in self._further}
+
     async def poll(self) -> Observation:
         """One round trip."""
         asked = self._now()
         try:
-            (primary,) = await self._door.fetch_as(_Primary, sql.get("poll_replication"))
+            (primary,) = await self._door.fetch_as(_Primary, sql.get("poll_replication"), self._params)
         except ServerError as error:
             return self.silence(words(error), self._now())
         if primary.in_recovery or primary.lsn is None or primary.timeline is None:
             return self.silence("connected to a standby, which cannot tell how far others are behind", asked)
         if not primary.permitted:
             return self.silence(NOT_PERMITTED, asked)
-        slots = retained([Slot(**row) for row in primary.slots], asked)
+        slots = [Slot(**row) for row in primary.slots]
+        rest = (retained(slots, asked), *(_further(name, primary, slots, asked) for name in self._further))
         if not self._standbys:
-            return Observation((*self._none_expected(asked), slots))
-        return Observation((*samples(self._lags(primary, primary.lsn, primary.timeline, asked), asked), slots))
+            return Observation((*self._none_expected(asked), *rest))
+        return Observation((*samples(self._lags(primary, primary.lsn, primary.timeline, asked), asked), *rest))
 
     @staticmethod
     def _none_expected(now: float) -> tuple[Sample, Sample]:
@@ -92,9 +106,20 @@ class ReplicationProbe:
     def silence(self, why: str, now: float) -> Observation:
         """No sensor has a value, but a lag that is 0 on purpose."""
         if self._standbys:
-            return silences((SECONDS, BYTES, RETAINED), why, now)
-        return Observation((*self._none_expected(now), *silences((RETAINED,), why, now).samples))
+            return silences((SECONDS, BYTES, RETAINED, *self._further), why, now)
+        return Observation((*self._none_expected(now), *silences((RETAINED, *self._further), why, now).samples))
 
     async def close(self) -> None:
         """Close the probe's connection."""
         await self._door.close()
+
+
+def _further(name: str, primary: _Primary, slots: Sequence[Slot], now: float) -> Sample:
+    if name == SAFE:
+        return safe(slots, now)
+    if name == INACTIVE:
+        return inactive(slots, now)
+    if name == SYNC_WAITERS:
+        return Reading(name, float(primary.sync_waiters or 0), now)
+    streaming = sorted(row["name"] for row in primary.senders if row["state"] == "streaming" and row["replay_lsn"])
+    return Reading(name, float(len(streaming)), now, ", ".join(streaming))

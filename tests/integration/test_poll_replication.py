@@ -292,10 +292,10 @@ def test_a_probe_whose_server_process_hangs_is_silent_in_time_and_recovers(stand
 
 def test_an_unreachable_server_is_silence_for_both(make_cluster: MakeCluster) -> None:
     cluster = make_cluster(standbys=0)
+    probe = probe_of(cluster.primary.dsn())
     cluster.primary.stop()
 
     async def main() -> None:
-        probe = probe_of(cluster.primary.dsn())
         pair = await look(probe)
         assert silent(pair)
         assert pair == (probe.silence(pair[0].why, pair[0].taken_at)).samples[:2]  # type: ignore[union-attr]

@@ -1,13 +1,15 @@
 """What replication slots keep: the worst counts, and a lost one is never good news."""
 
+import dataclasses
 import itertools
+import math
 from pathlib import Path
 
 import pytest
 
 from guard.errors import ConfigError
 from guard.model import Dimension, Reading, Silence
-from guard.poll.slots import RETAINED, Slot, retained
+from guard.poll.slots import INACTIVE, RETAINED, SAFE, Slot, inactive, retained, safe
 from guard.settings import load
 
 STANDBY = Slot("replica1", active=True, wal_status="reserved", kept=100)
@@ -67,3 +69,19 @@ def test_what_slots_keep_may_pause_and_never_roll_back(tmp_path: Path, limit: st
     read = load(file)
     assert (read.rules[0].sensor, read.rules[0].dimension) == (RETAINED, Dimension.BYTES)
     assert read.warnings == ()  # slots have consumers that are no standbys
+
+
+def test_the_slot_that_loses_wal_first_counts_and_without_a_limit_none_ever_does() -> None:
+    near, far = dataclasses.replace(GONE, safe=10), dataclasses.replace(STANDBY, safe=900)
+    for order in itertools.permutations([near, far, UNUSED]):
+        assert safe(order, 7.0) == Reading(SAFE, 10.0, 7.0, "the least: slot replica2, inactive, wal_status extended")
+    assert safe([STANDBY, GONE], 7.0) == Reading(SAFE, math.inf, 7.0, "no slot has a limit")
+    assert isinstance(safe([far, LOST], 7.0), Silence)
+
+
+def test_the_slot_that_is_inactive_for_longest_counts_and_an_unknown_time_is_a_silence() -> None:
+    old, young = dataclasses.replace(GONE, inactive_for=90.0), dataclasses.replace(UNUSED, inactive_for=3.0)
+    for order in itertools.permutations([old, young, STANDBY]):
+        assert inactive(order, 7.0) == Reading(INACTIVE, 90.0, 7.0, "longest: slot replica2")
+    assert inactive([STANDBY], 7.0) == Reading(INACTIVE, 0.0, 7.0, "no slot is inactive")
+    assert isinstance(inactive([old, GONE], 7.0), Silence)

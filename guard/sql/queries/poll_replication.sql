@@ -1,4 +1,5 @@
--- How far the primary's WAL has come, on which timeline, what it knows of standbys, and what its slots keep; one row.
+-- How far the primary's WAL has come, on which timeline, what it knows of standbys, what its slots keep, and who
+-- waits for a synchronous standby; one row.
 --
 -- Flushed WAL, since no other is sent to standbys. Positions as bytes from 0/0. The role needs pg_read_all_stats (a
 -- part of pg_monitor): without it the view shows NULL instead of failing.
@@ -23,6 +24,13 @@ select pg_is_in_recovery() as in_recovery,
                    'name', s.slot_name,
                    'active', s.active,
                    'wal_status', s.wal_status,
+                   'safe', s.safe_wal_size,
+                   -- By name, since the column came with 17.
+                   'inactive_for', extract(epoch from clock_timestamp()
+                                           - (to_jsonb(s) ->> 'inactive_since')::timestamptz),
                    'kept', case when not pg_is_in_recovery() then (pg_current_wal_lsn() - s.restart_lsn)::bigint end))
             from pg_replication_slots s),
-         '[]') as slots
+         '[]') as slots,
+       case when %(waiters)s::bool then
+         (select count(*) from pg_stat_activity a where a.wait_event_type = 'IPC' and a.wait_event = 'SyncRep')
+       end as sync_waiters
