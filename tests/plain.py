@@ -155,7 +155,7 @@ class PlainRun:
         if self.phase in {Phase.RUNNING, Phase.STRAINED}:
             self.at_work += seconds
         if self.phase in {Phase.RUNNING, Phase.STRAINED, Phase.PAUSED, Phase.SOAKING}:
-            self._suspect(said)
+            self.suspect(said)
         if facts.pardoned or facts.overridden:
             self.pardoned_at, self.kept = facts.wall, False
         before, self.phase = self.phase, self._next(said, facts)
@@ -177,7 +177,8 @@ class PlainRun:
         recent = [at for at in counted if flap and facts.wall - at < flap.seconds]
         return flap is not None and len(recent) + 1 >= flap.pauses
 
-    def _suspect(self, said: Mapping[str, Said]) -> None:
+    def suspect(self, said: Mapping[str, Said]) -> None:
+        """Keep in mind which breach may have begun before anything was applied."""
         for name, each in said.items():
             if each.harms is False:
                 self.suspects.discard(name)
