@@ -30,6 +30,8 @@ def test_the_third_pause_stays_through_a_kill_though_all_is_well_is_told_as_last
     house.assert_kept_to_orders(migrating)
     assert len(house.events("resumed")) == 2
 
+    explained = command("explain", "backfill", "--dsn", house.database.dsn())
+    assert "to let it go on once every rule is well: migration-guard resume backfill" in explained.out
     resumed = command("resume", "backfill", "--dsn", house.database.dsn(), "--owner", "anna")
     assert resumed.code == 0, resumed.said
     assert "backfill goes on once every rule is well" in resumed.out
