@@ -4,6 +4,7 @@
     serve      serve, check, install, uninstall, demo      control    pause, resume, abort, override, mute, forget, wait
     look       status, runs, explain, and their --json     seen       what they read from the database
     history    replay, suggest                             courses    two courses of a run, side by side
+    suggesting limits from a record
     words      tables, times, colour                       alert      alert --test, --died
                                                            unit       what units of systemd start
 

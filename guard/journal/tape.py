@@ -98,7 +98,12 @@ class Recorder:
             return
         try:
             self._insert(database, list(waiting))
-        except (OSError, sqlite3.Error, ValueError, TypeError) as error:
+        except (TypeError, ValueError, OverflowError):
+            # It would never be written, and no decision may suffer from it.
+            log.exception("the flight recorder was given frames that it cannot write")
+            waiting.clear()
+            return
+        except (OSError, MemoryError, sqlite3.Error, zlib.error) as error:
             self._fail(error)
             return
         waiting.clear()

@@ -138,6 +138,15 @@ def test_a_broken_tape_is_put_aside_and_a_new_one_begun(path: Path) -> None:
     assert path.with_name("recorder.sqlite.unreadable").exists()
 
 
+def test_a_frame_that_cannot_be_written_is_dropped_and_those_after_it_are_kept(path: Path) -> None:
+    recorder = Recorder(path)
+    keep = recorder.of("main")
+    keep(Frame(1e12, {"n": object()}, (), whole=False, urgent=True))
+    keep(frame(1, urgent=True))
+    recorder.close()
+    assert numbers(path) == [1]
+
+
 def test_what_cannot_be_read_is_said_in_a_sentence(path: Path) -> None:
     with pytest.raises(WorldError, match="nothing has been recorded"):
         Reader(path).databases()
