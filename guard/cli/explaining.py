@@ -95,7 +95,7 @@ def rules(found: View) -> None:
     """What the rules say while nothing runs, as far as the guard has reported it."""
     for each in (found.guard.report or {}).get("rules", []):
         for verdict in each.get("verdicts", []):
-            _verdict(verdict, found.guard.now_wall)
+            _verdict(verdict, found)
 
 
 def _reported(found: View, reported: Mapping[str, Any], *, paused: bool = False, with_rules: bool = True) -> None:
@@ -106,7 +106,7 @@ def _reported(found: View, reported: Mapping[str, Any], *, paused: bool = False,
     age = _reported_ago(found)
     typer.echo(f"  the guard's phase: {reported.get('phase')} for {ago(reported.get('since'), now)}{effect} ({age})")
     for verdict in reported.get("verdicts", []) if with_rules else ():
-        _verdict(verdict, now)
+        _verdict(verdict, found)
 
 
 def _told(run: RunSeen) -> str:
@@ -117,9 +117,12 @@ def _told(run: RunSeen) -> str:
     return run.told or "nothing"
 
 
-def _verdict(verdict: Mapping[str, Any], now: float) -> None:
+def _verdict(verdict: Mapping[str, Any], found: View) -> None:
+    now, limits = found.guard.now_wall, (found.guard.report or {}).get("limits", {})
     since = f", for {ago(verdict['since'], now)}" if verdict.get("since") is not None else ""
     typer.echo(f'  rule "{verdict.get("rule")}": {verdict.get("level")}{since}: {verdict.get("because")}')
+    if limit := limits.get(verdict.get("rule")):
+        typer.echo(f"    limits: {limit}")
     if verdict.get("resume"):
         typer.echo(f"    goes on when: {verdict['resume']}")
 

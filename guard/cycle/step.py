@@ -21,7 +21,7 @@ from guard.cycle.runs import Runs, key_of, unheard
 from guard.cycle.tape import Tape
 from guard.cycle.trouble import ASLEEP, SIGHT, SIGNAL, Trouble
 from guard.cycle.values import Chore, Key, Options, Result, Step
-from guard.cycle.words import looking_back, report
+from guard.cycle.words import limits, looking_back, report
 from guard.decide import notices
 from guard.decide.decision import Decision, decide
 from guard.decide.ladder import Circumstances
@@ -255,6 +255,7 @@ class Guard:
             rests_for=self.board.rests_on(now),
             report=lambda: (
                 report(states, self.board.finding, orders, troubles, mode=mode, now=now, wall=wall)
+                | {"limits": limits(self.board.rules)}
                 | ({"cannot_see": blind} if blind else {})
             ),
             troubles=troubles,

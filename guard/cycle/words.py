@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from guard.decide import notices
 from guard.decide.machine import ORDERS
 from guard.judge.quantities import say_seconds
-from guard.model import Finding, OperatorOrder, Session, Severity, State
+from guard.model import Finding, OperatorOrder, Rule, Session, Severity, State
 from guard.ports import CancelReport
 from guard.records import operator_order_to_dict
 
@@ -35,6 +35,18 @@ def report(
         "rules": [_verdicts(finding, now, wall)] if not states else [],
         "troubles": dict(troubles),
         "told_orders": [operator_order_to_dict(order) for order in orders],
+    }
+
+
+def limits(rules: Sequence[Rule]) -> dict[str, str]:
+    """What each rule goes by, in the words of the file: `pause > 5s for 3s; goes on < 2s for 10s`."""
+    rungs = ("warn", "pause", "cancel", "rollback")
+    return {
+        rule.name: "; ".join(
+            [f"{rung} {condition.text}" for rung in rungs if (condition := getattr(rule, rung)) is not None]
+            + ([f"goes on {rule.resume.text}"] if rule.stops else [])
+        )
+        for rule in rules
     }
 
 

@@ -61,6 +61,7 @@ def test_a_served_database_admits_a_run_and_is_seen_live_then_stopped(
         explained = command("explain", "backfill", "-c", config).out
         assert "told to proceed" in explained
         assert 'rule "replica lag": fine' in explained
+        assert "limits: pause > 1h; goes on <= " in explained
         order = ("pause", "backfill", "--reason", "lunch", "--owner", "ann")
         assert "must be a member of migration_guard_operator" in command(*order, "-c", config).err
         assert command(*order, environment=operator).code == 0

@@ -453,3 +453,12 @@ def test_only_a_guard_that_leads_cuts_the_trail_of_events() -> None:
     world.tick(2)
     at_once(world.guard.prune(60.0))
     assert world.signal.pruned == [60.0]
+
+
+def test_the_report_tells_each_rules_limits_in_the_words_of_the_file() -> None:
+    world = running(
+        make_rule(pause="> 5s for 3s", warn="> 2s", resume="< 1s"), make_rule("calm", pause="", warn="> 9s")
+    )
+    world.tick(2)
+    report = next(each.report for each in reversed(world.signal.published) if each.report)
+    assert report["limits"] == {"lag": "warn > 2s; pause > 5s for 3s; goes on < 1s", "calm": "warn > 9s"}
