@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from guard.decide.bounds import Bounds
+from guard.decide.bounds import FLAP_BREAKER, Bounds
 from guard.model import EVERYONE, Rule
 from guard.settings.access import AccessReader
 from guard.settings.environment import Environment, of_database, strays, variable_of
@@ -257,6 +257,8 @@ class _Loader:
                 continue
             if table.name in names:
                 self.problems.add((*key, "name"), f'there is another rule "{table.name}"; names must be unique')
+            if table.name == FLAP_BREAKER:
+                self.problems.add((*key, "name"), "is the name of the guard's own breaker; take another")
             names.add(table.name)
             rule = RuleReader(table, broken, key, frame, self.problems).read()
             if table.http is not None:

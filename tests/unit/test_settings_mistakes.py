@@ -57,6 +57,7 @@ MISTAKES: list[tuple[str | bytes, int, str, str]] = [
     (f'{DATABASE}[migrations]\nroles = "migrator"', 5, "migrations.roles", "list of strings"),
     (f"{DATABASE}[rule]\nname = 'x'", 4, "rule", "[[rule]]"),
     (f"{DATABASE}[[rule]]", 4, "rule 1.name", "is required"),
+    (f"{DATABASE}[[rule]]\nname = 'flap breaker'", 5, 'rule "flap breaker".name', "take another"),
     (f"{DATABASE}[[rule]]\nname = 'x'\npause = '> 5s'", 4, 'rule "x"', "exactly one of metric"),
     (f"{DATABASE}{LAG}http = 'http://a'\npause='> 5s'", 7, 'rule "lag".http', "exactly one of metric"),
     (f"{DATABASE}{LAG}", 4, 'rule "lag"', "at least one limit"),
