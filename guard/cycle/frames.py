@@ -29,7 +29,7 @@ def fingerprint(options: Options) -> str:
             *sorted(map(repr, options.rules)),
             options.observing,
             options.auto_rollback,
-            sorted(options.soak),
+            sorted(options.soak.items()),
             options.bounds,
         )
     )

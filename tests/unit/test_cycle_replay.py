@@ -87,6 +87,7 @@ def test_a_longer_soak_outlasts_the_tape_and_none_ends_at_once() -> None:
     world.runs = [a_run(outcome="done", here=False)]
     world.tick(20)
     assert world.play().differs == ""
+    assert not world.play(soak={"*": 2.0}).same_options
     assert phases(world.play(soak={"*": 2.0}))[1][-2:] == ["soaking", "done"]
     assert phases(world.play(soak={"*": 100.0}))[1][-1] == "soaking"
     assert phases(world.play(soak={}))[1][-1] == "done"
