@@ -77,6 +77,7 @@ class Migrating(Process):
 
     def __init__(self, dsn: str, log: Path, options: Mapping[str, object], wrong_by: float = 0.0) -> None:
         self.log, self._wrong_by = log, wrong_by
+        self.name = str(options.get("name", "backfill"))
         script = str(Path(__file__).with_name("migrating.py"))
         command = [sys.executable, script, dsn, str(log), json.dumps(dict(options))]
         clock = another_time(wrong_by) if wrong_by else {}

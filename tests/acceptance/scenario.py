@@ -135,7 +135,10 @@ class Play:
 
     def proceeds(self, within: float) -> Self:
         """Batches begin again at most so long after the latest fault or healing."""
-        since, migration = self.fault_at, self._migration()
+        migration = self._migration()
+        self.house.wait_order("proceed", migration.name, within=within + 5)
+        # A batch that an answer from before the pause still allowed is no proof that the pause has ended.
+        since = max(self.fault_at, time.time())
         first = wait_for(
             lambda: [at for at in migration.starts if at > since],
             within=within + 5,

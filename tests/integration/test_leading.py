@@ -112,11 +112,15 @@ def test_a_dormant_guards_sign_of_life_writes_no_wal_and_tells_it_that_it_lost_t
     async def work(table: ControlTable) -> None:
         await table.lead()
         written = "select pg_current_wal_insert_lsn() - '0/0'::pg_lsn"
-        installed.execute("checkpoint")
-        before = installed.execute(written)
-        for _ in range(20):
-            await table.still_leads()
-        assert installed.execute(written)[0][0] - before[0][0] < 20 * 50  # a row that is locked costs more
+
+        async def cost() -> int:
+            before = installed.execute(written)[0][0]
+            for _ in range(20):
+                await table.still_leads()
+            return int(installed.execute(written)[0][0] - before)
+
+        # A row that is locked costs more. The server may write something of its own meanwhile, but not each time.
+        assert min([await cost() for _ in range(5)]) < 20 * 50
         assert table.usable
         installed.execute("update migration_guard.leader set term = term + 1, guard_id = 'g9'")
         with pytest.raises(Unreachable, match="does not lead any more"):

@@ -26,7 +26,7 @@ CANARY = "hunter2CANARY"
 
 def _whole(text: str) -> str:
     """Every commented setting and table written out, and a password where one may stand."""
-    text = re.sub(r"(?m)^# (\w+ +=|\[[\w.-]+\]$)", r"\1", text)
+    text = re.sub(r"(?m)^# (\w+ +=|\[?\[[\w.-]+\]\]?$)", r"\1", text)
     return text.replace("user=migration_guard", f"user=migration_guard password={CANARY}")
 
 
@@ -141,6 +141,12 @@ STRATEGIES: dict[str, st.SearchStrategy[bytes]] = {
     "anything": st.lists(_LINE, max_size=12).map(lambda lines: "\n".join(lines).encode("utf-8", "surrogatepass"))
     | st.binary(max_size=80),
 }
+
+
+def test_what_is_mutated_is_sound_before(tmp_path: Path) -> None:
+    path = tmp_path / "guard.toml"
+    path.write_text(WHOLE)
+    assert_sound(load(path))
 
 
 @pytest.mark.fault(69)
