@@ -67,6 +67,8 @@ def test_one_that_stood_still_after_it_had_asked_begins_no_batch_in_the_pause_th
     wait_for(lambda: Path(f"/proc/{migrating.child.pid}/stat").read_text().split()[2] == "T")
     house.load(9)
     house.wait_event("paused")
+    # Within that time it may still go by the answer that it has.
+    wait_for(lambda: time.time() > stopped["at"] + 2 * FRESH_FOR)
     woken = time.time()
     migrating.send(signal.SIGCONT)
     wait_for(lambda: [line for line in migrating.lines("waits") if line["at"] > stopped["at"]])
