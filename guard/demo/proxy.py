@@ -131,6 +131,8 @@ class Proxy:
                 self._loop.run_until_complete(self._acceptor)
         finally:
             self._listener.close()
+            # Whoever came after everybody had been dropped.
+            self._loop.run_until_complete(self._drop_all())
             self._loop.close()
 
     def _call(self, work: Coroutine[Any, Any, T]) -> T:
@@ -151,7 +153,7 @@ class Proxy:
                 continue
             task = self._loop.create_task(self._serve(client, server))
             self._pairs[task] = (client, server)
-            task.add_done_callback(lambda done: self._pairs.pop(done, None))
+            task.add_done_callback(self._forget)
 
     async def _serve(self, client: socket.socket, server: socket.socket) -> None:
         """Pass both ways until both ends have said that they are done, or either breaks."""
@@ -181,6 +183,10 @@ class Proxy:
                 await asyncio.sleep(len(data) / self._rate)
         await self._open[way].wait()  # nor is the end of a connection told on a frozen line
         sink.shutdown(socket.SHUT_WR)
+
+    def _forget(self, done: asyncio.Task[None]) -> None:
+        # A task that was cancelled before it began has closed nothing.
+        _reset(*self._pairs.pop(done, ()))
 
     async def _drop_all(self) -> None:
         tasks = list(self._pairs)
