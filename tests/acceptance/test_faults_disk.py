@@ -110,7 +110,8 @@ def test_wal_that_a_dead_consumers_slot_keeps_pauses_the_migration_before_the_di
     primary.execute("select pg_create_physical_replication_slot('gone', true)")
     house.rules = SLOTS
     house.serve()
-    work = Work(house, f"select pg_logical_emit_message(true, 'fill', repeat('x', {4 * MB}))")
+    # At 40 MB a second at most: what is written until a pause takes effect must fit on so small a disk.
+    work = Work(house, f"select pg_sleep(0.05), pg_logical_emit_message(true, 'fill', repeat('x', {2 * MB}))")
     work.start()
     paused = house.wait_event("paused", within=20)
     took(paused[1] - house.wait_event("started")[1])
