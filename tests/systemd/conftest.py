@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from tests.systemd.service import HOME, Service
 
 __all__ = ["house", "roles", "slack"]
 ROOT = Path(__file__).parents[2]
+PYTHON = Path(sys.executable).resolve()
 
 
 @pytest.fixture(scope="session")
@@ -23,6 +25,11 @@ def machine() -> Iterator[Machine]:
         pytest.skip("only root can boot a machine")
     if missing := missing_programs():
         words = f"not on PATH: {', '.join(missing)}; Debian: apt-get install systemd-container"
+        if os.environ.get("CI") == "true":
+            pytest.fail(words)
+        pytest.skip(words)
+    if hidden := next((place for place in ("/root", "/home") if PYTHON.is_relative_to(place)), None):
+        words = f"{PYTHON} lies below {hidden}, which is hidden from the units: make .venv with the system's Python"
         if os.environ.get("CI") == "true":
             pytest.fail(words)
         pytest.skip(words)
