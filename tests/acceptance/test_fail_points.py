@@ -96,7 +96,9 @@ def test_a_guard_that_dies_while_it_says_goodbye_stops_the_migration_all_the_sam
     died = time.time()
     wait_for(lambda: any(line["at"] > died for line in migrating.lines("waits")), message="the migration to wait")
     words = migrating.lines("waits")[-1]["words"]
-    assert ("was stopped" if when == "after" else "has been silent") in words
+    # A silent guard is known by the server's clock or by this machine's, whichever looks first.
+    allowed = ["was stopped"] if when == "after" else ["has been silent", "beat has stood still"]
+    assert any(said in words for said in allowed), words
     house.serve()
     migrating.wait_starts()
 
