@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from guard.decide.machine import diagram
-from guard.model.sensors import paper
+from guard.model.sensors.paper import paper
 
 ROOT = Path(__file__).parents[2]
 

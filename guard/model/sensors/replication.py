@@ -1,0 +1,79 @@
+"""Hosts, standbys and slots."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from guard.model.metric import Metric
+from guard.model.seen import Dimension
+from guard.model.sensors.words import MEMORY, MONITOR
+
+_STANDBYS: Final = "a standby is missing, frozen or of unknown position; the worst of the others still proves a breach"
+
+REPLICATION: Final = (
+    Metric(
+        name="replication.lag",
+        dimension=Dimension.SECONDS,
+        means="age of the newest WAL that the slowest expected standby has replayed",
+        source="pg_stat_replication (replay_lsn, replay_lag, state, reply_time), own samples of the primary's position",
+        silent=_STANDBYS,
+        needs=MONITOR,
+        cost=MEMORY,
+    ),
+    Metric(
+        name="replication.lag_bytes",
+        dimension=Dimension.BYTES,
+        means="WAL that the slowest expected standby has not replayed yet",
+        source="pg_stat_replication (replay_lsn) against pg_current_wal_flush_lsn()",
+        silent=_STANDBYS,
+        needs=MONITOR,
+        cost=MEMORY,
+    ),
+    Metric(
+        name="replication.retained_bytes",
+        dimension=Dimension.BYTES,
+        means="the most WAL that one replication slot keeps from being recycled",
+        source="pg_replication_slots (restart_lsn, wal_status) against pg_current_wal_lsn()",
+        silent="a slot has lost its WAL (wal_status lost); the most that the others keep still proves a breach",
+        needs=MONITOR,
+        cost=MEMORY,
+    ),
+    Metric(
+        name="replication.standbys",
+        dimension=Dimension.COUNT,
+        means="standbys of whatever name that stream and replay",
+        source="pg_stat_replication (state, replay_lsn)",
+        silent="never by itself",
+        needs=MONITOR,
+        cost=MEMORY,
+        less_is_worse=True,
+    ),
+    Metric(
+        name="replication.sync_waiters",
+        dimension=Dimension.COUNT,
+        means="sessions whose commit waits for a synchronous standby",
+        source="pg_stat_activity (wait_event SyncRep)",
+        silent="never by itself",
+        needs=MONITOR,
+        cost=MEMORY,
+    ),
+    Metric(
+        name="replication.safe_wal_size",
+        dimension=Dimension.BYTES,
+        means="WAL that may yet be written before the first slot loses some; infinite where none ever does",
+        source="pg_replication_slots (safe_wal_size)",
+        silent="a slot has lost its WAL (wal_status lost)",
+        needs=MONITOR,
+        cost=MEMORY,
+        less_is_worse=True,
+    ),
+    Metric(
+        name="replication.slot_inactive_for",
+        dimension=Dimension.SECONDS,
+        means="how long the slot that is inactive for longest has been so",
+        source="pg_replication_slots (inactive_since, PostgreSQL 17 and newer)",
+        silent="a slot is inactive on PostgreSQL 16 or older",
+        needs=MONITOR,
+        cost=MEMORY,
+    ),
+)
