@@ -12,6 +12,7 @@
     |   +-- DeadlineExceeded no answer in time; the connection was given up
     |   +-- NotPermitted     42501: the role lacks a privilege
     |   +-- QueryFailed      any other SQLSTATE
+    +-- Refused              what was asked for cannot be had, and nothing fails for it: too few samples, no history
     +-- HookError            the rollback hook cannot be started
     +-- TellError            a messenger refused; `again` says whether trying once more can help
 
@@ -92,6 +93,10 @@ class NotPermitted(ServerError):
 
 class QueryFailed(ServerError):
     """The server refused the statement."""
+
+
+class Refused(GuardError):
+    """What was asked for cannot be had; whoever asked goes on without it. The message says why, and is no sentence."""
 
 
 class HookError(GuardError):

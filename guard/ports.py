@@ -36,6 +36,19 @@ class Probe(Protocol):
     async def close(self) -> None: ...
 
 
+class History(Protocol):
+    """A source that can be asked for the past: what a rule would have read then."""
+
+    source: str
+    """For people: `Prometheus`."""
+
+    async def samples(self, since_wall: float, until_wall: float) -> Sequence[tuple[float, float]]:
+        """(Unix time, value in the base unit of the rule's dimension), as many as are there, in any order.
+
+        Within a deadline of its own. Raises Refused with the reason where there is no answer to go by.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class Leadership:
     term: int
@@ -230,5 +243,7 @@ class Hands:
     """By migration as `hooks`; not every hook has one."""
     troubles: Callable[[], Mapping[str, str]] = dict
     """Why people are not reached at the moment, by channel; a channel that works is not in it."""
+    histories: Mapping[str, History] = field(default_factory=dict)
+    """By rule: asked once as a run begins, where the guard's own readings are too few for a baseline."""
     record: Callable[[Frame], None] = lambda _: None
     """The flight recorder. Never raises, and takes no longer for a disk that is full."""

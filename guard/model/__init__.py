@@ -7,10 +7,12 @@ survive a restart. Leases live by the server's clock and never leave it.
 seen.py      what was seen: readings and silences, sessions, runs, operators' orders
 wanted.py    what is wanted: rules, conditions, limits
 meant.py     what it means: verdicts and findings
+drift.py     how a signal was before: baselines
 follows.py   what follows: phases, orders, states, notices, events
 sensors.py   the catalogue of metrics (metric.py: what one is); not imported here, since a migration has no use for it
 """
 
+from guard.model.drift import OWN, Baseline
 from guard.model.follows import Event, Notice, Order, OrderKind, Phase, Severity, State
 from guard.model.meant import Ask, Finding, Level, Verdict
 from guard.model.seen import EVERYONE, Dimension, OperatorOrder, Reading, Roster, Run, Sample, Session, Silence
@@ -18,7 +20,9 @@ from guard.model.wanted import Condition, Limit, NoData, Rule, Term
 
 __all__ = [
     "EVERYONE",
+    "OWN",
     "Ask",
+    "Baseline",
     "Condition",
     "Dimension",
     "Event",
