@@ -21,7 +21,7 @@ from guard.poll.families import family_probes
 from guard.poll.hosts import HostsProbe
 from guard.poll.listen import Listener
 from guard.poll.locks import LocksProbe
-from guard.poll.replication import ReplicationProbe
+from guard.poll.replication import replication_probe
 from guard.poll.roster import RosterProbe
 from guard.poll.samples import Recognition
 from guard.ports import Hands, Probe
@@ -219,7 +219,7 @@ def _probes(settings: Settings, hosts: dict[str, Hosts], database: DatabaseSetti
     if any(rule.metric == ONE_PRIMARY_METRIC for rule in rules):
         probes.append(HostsProbe(mine))
     if any(rule.sensor.startswith("replication.") for rule in rules):
-        probes.append(ReplicationProbe(door("replication"), database.standbys, metrics={rule.metric for rule in rules}))
+        probes.append(replication_probe(door("replication"), database.standbys, rules))
     waited = tuple(sorted({rule.waited for rule in rules if rule.sensor.startswith("locks.")}))
     if waited:
         probes.append(LocksProbe(door("locks"), known, waited))

@@ -115,7 +115,8 @@ def _keys(rule: Rule) -> dict[str, Any]:
     texts = {name: condition.text for name, condition in rungs.items() if condition is not None}
     policy = {} if rule.no_data is NoData.PAUSE else {"no_data": rule.no_data.value}
     scope = {"databases": list(rule.databases)} if rule.databases else {}
-    return {"name": rule.name, "metric": rule.metric, **texts, "resume": rule.resume.text, **policy, **scope}
+    select = {"select": dict(rule.select)} if rule.select else {}
+    return {"name": rule.name, "metric": rule.metric, **select, **texts, "resume": rule.resume.text, **policy, **scope}
 
 
 def _tape(settings: Settings, journal: Path | None, database: str | None) -> tuple[Reader, str]:

@@ -246,7 +246,7 @@ def _well(rule: Rule, well_since: float | None, quiet_since: float | None, now: 
 
 def _signal(rule: Rule) -> str:
     """What is measured, for people: that a number came by HTTP or a query does not tell which one it is."""
-    return f"{rule.name} ({rule.metric})" if rule.metric in {"http", "prometheus", "sql"} else rule.metric
+    return f"{rule.name} ({rule.metric})" if rule.metric in {"http", "prometheus", "sql"} else rule.series
 
 
 def _because(rule: Rule, reading: Reading, level: Level, *, since: float | None, now: float) -> str:

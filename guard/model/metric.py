@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from guard.model.seen import Dimension
+
+Labels = tuple[tuple[str, str], ...]
+"""Pairs of label and value, sorted; none: the metric's one figure for all."""
+
+
+def labelled(metric: str, labels: Iterable[tuple[str, str]]) -> str:
+    """The name of one series, for people and as its key: `replication.lag{standby=replica1}`."""
+    shown = ",".join(f"{name}={_shown(value)}" for name, value in sorted(labels))
+    return f"{metric}{{{shown}}}" if shown else metric
+
+
+def _shown(value: str) -> str:
+    """A value that could be read as more than one label stands in quotes."""
+    return value if re.fullmatch(r"[^\s,={}\"\\]+", value) else json.dumps(value, ensure_ascii=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,3 +43,5 @@ class Metric:
     drains: bool = True
     """It goes down by itself once the migration is paused, or no rollback mends it: none may rest on it."""
     less_is_worse: bool = False
+    labels: tuple[str, ...] = ()
+    """By which a rule may `select` one of its series, such as `standby`; empty: there is only one."""

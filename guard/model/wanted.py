@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+from guard.model.metric import Labels, labelled
 from guard.model.seen import Dimension
 
 
@@ -76,6 +77,13 @@ class Rule:
     min_traffic: float = 0.0
     scale: float = 1.0
     """Rules with a query or a URL: the answer times this is in the base unit (0.001 where it is in milliseconds)."""
+    select: Labels = ()
+    """Which series of the metric is meant; its sensor is then `series`, and never another's value or a zero."""
+
+    @property
+    def series(self) -> str:
+        """The metric, with what selects of it: `replication.lag{standby=replica1}`."""
+        return labelled(self.metric, self.select)
 
     @property
     def stops(self) -> bool:

@@ -42,6 +42,8 @@ class Lag:
     certain: bool = True
     silent: str = ""
     """Why nothing can be said of it; the numbers mean nothing then."""
+    note: str = ""
+    """What people should know of it beside the number."""
 
 
 class LagClock:
@@ -144,7 +146,7 @@ def measure(sender: Sender, lsn: int, now: float, clocks: tuple[LagClock, ReplyC
         return Lag(sender.name, silent=f"{sender.name} has not replied for {silent_for:.1f} s")
     behind = max(0, lsn - sender.replay_lsn)
     seconds, certain = clock.lag(sender.replay_lsn, sender.replay_lag, now) if behind else (0.0, True)
-    return Lag(sender.name, seconds, behind, certain)
+    return Lag(sender.name, seconds, behind, certain, note="catching up" if sender.state == "catchup" else "")
 
 
 def named(lags: Sequence[Lag], standbys: Iterable[str]) -> list[Lag]:
@@ -177,18 +179,26 @@ def _gravity(lag: Lag) -> tuple[bool, float, int]:
 
 def samples(lags: Sequence[Lag], taken_at: float) -> tuple[Sample, Sample]:
     """The slowest of all, in seconds and in bytes; in whatever order they come, a silent one leaves no reading."""
-    silent = "; ".join(sorted(lag.silent for lag in lags if lag.silent))
-    speaking = [lag for lag in lags if not lag.silent]
-    vague = sorted(lag.name for lag in speaking if not lag.certain)
-    why = silent or ("not seen for long enough to tell the lag of " + ", ".join(vague) if vague else "")
-    return (
-        _sample(SECONDS, {lag.name: lag.seconds for lag in speaking}, why, taken_at),
-        _sample(BYTES, {lag.name: float(lag.bytes) for lag in speaking}, silent, taken_at),
-    )
+    return in_seconds(lags, taken_at), in_bytes(lags, taken_at)
 
 
-def _sample(sensor: str, values: dict[str, float], why: str, taken_at: float) -> Sample:
-    slowest = max(values, key=lambda name: (values[name], name), default="")
-    if why:
-        return Silence(sensor, why, taken_at, values.get(slowest))
-    return Reading(sensor, values[slowest], taken_at, f"slowest standby: {slowest}")
+def in_seconds(lags: Sequence[Lag], taken_at: float, sensor: str = SECONDS) -> Sample:
+    """The slowest by time; a lag that is known in part is a silence with that part."""
+    vague = sorted(lag.name for lag in lags if not lag.silent and not lag.certain)
+    unsure = "not seen for long enough to tell the lag of " + ", ".join(vague) if vague else ""
+    return _slowest(sensor, [(lag, lag.seconds) for lag in lags], unsure, taken_at)
+
+
+def in_bytes(lags: Sequence[Lag], taken_at: float, sensor: str = BYTES) -> Sample:
+    """The slowest by what it has not replayed."""
+    return _slowest(sensor, [(lag, float(lag.bytes)) for lag in lags], "", taken_at)
+
+
+def _slowest(sensor: str, measured: Sequence[tuple[Lag, float]], unsure: str, taken_at: float) -> Sample:
+    speaking = [(value, lag.name, lag.note) for lag, value in measured if not lag.silent]
+    slowest = max(speaking, default=None)
+    why = "; ".join(sorted(lag.silent for lag, _ in measured if lag.silent)) or unsure
+    if why or slowest is None:
+        return Silence(sensor, why, taken_at, None if slowest is None else slowest[0])
+    value, name, note = slowest
+    return Reading(sensor, value, taken_at, f"slowest standby: {name}{', ' if note else ''}{note}")

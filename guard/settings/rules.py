@@ -9,10 +9,12 @@ from typing import Final
 from guard.judge.conditions import ConditionError, both_can_hold, complement, dimension_of, parse_condition
 from guard.judge.quantities import say_seconds
 from guard.model import Condition, Dimension, NoData, Rule
+from guard.model.metric import labelled
 from guard.model.sensors import COUNTING_WAITERS, METRICS
 from guard.settings.access import KEYS
 from guard.settings.lines import Key
 from guard.settings.problems import Problems, did_you_mean
+from guard.settings.selecting import check_select
 from guard.settings.tables import RuleTable
 from guard.settings.values import GuardSettings
 
@@ -103,6 +105,7 @@ class RuleReader:
             traffic=table.traffic or "",
             min_traffic=table.min_traffic or 0.0,
             scale=scale,
+            select=tuple(sorted(table.select.items())),
             **{rung: self._limits.get(rung) for rung in _LADDER},
         )
 
@@ -138,6 +141,7 @@ class RuleReader:
         if table.json_path is not None and source != "http":
             self._note("json", "goes with http alone: the path of the number in its JSON answer")
         self._check_traffic(source)
+        check_select(table, self.key, self.problems)
         where = "stands in [prometheus]" if source == "prometheus" else "goes with http alone"
         for name in KEYS if source != "http" else ():
             if name in table.model_fields_set:
@@ -159,8 +163,8 @@ class RuleReader:
 
     def _sensor(self, kind: str, waited: float) -> str:
         if kind in COUNTING_WAITERS:
-            return f"{kind}|waited={waited:g}s"
-        return kind if kind in METRICS else f"{kind}:{self.table.name}"
+            return f"{labelled(kind, self.table.select.items())}|waited={waited:g}s"
+        return labelled(kind, self.table.select.items()) if kind in METRICS else f"{kind}:{self.table.name}"
 
     # -- limits --------------------------------------------------------------------------------------------------------
 
@@ -218,7 +222,7 @@ class RuleReader:
             if name not in known:
                 self._note("databases", f"there is no [database.{name}]; {did_you_mean(name, known)}")
         mine = [known[name] for name in self.table.databases or known if name in known]
-        if kind.startswith("replication.lag") and mine and not any(mine):
+        if kind.startswith("replication.lag") and mine and not any(mine) and not self.table.select:
             self.problems.warn(self.key, "measures nothing: none of its databases has standbys")
 
     def _stale_after(self) -> float:

@@ -163,6 +163,14 @@ def _headers(value: Any) -> dict[str, str]:
     return dict(value)
 
 
+def _select(value: Any) -> dict[str, str]:
+    if not isinstance(value, dict) or not value:
+        raise Refused('must be a table of labels, such as { standby = "replica1" }')
+    if not all(isinstance(each, str) and is_name(each) for each in value.values()):
+        raise Refused(f"must hold strings in quotes, of at most {LONGEST_NAME} characters and no control character")
+    return dict(value)
+
+
 def _more_than_nothing(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e15:
         raise Refused("must be a number above 0, in the unit of traffic")
@@ -248,6 +256,7 @@ class AccessTable(Table):
 class RuleTable(AccessTable):
     name: Name
     metric: Text | None = None
+    select: Annotated[dict[str, str], BeforeValidator(_select)] = Field(default_factory=dict)
     sql: Text | None = None
     prometheus: Text | None = None
     http: Url | None = None

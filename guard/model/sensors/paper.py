@@ -16,6 +16,8 @@ A metric that no rule uses is not read. All that are used of one family (the wor
 one round trip. Each is silent, with the reason, while the server does not answer within `probe_deadline`, is a standby,
 or does not show to the guard's role what is asked for; a silence is never a zero, and the rule's `no_data` says what it
 means.
+A metric with `select` has a series for each standby or the like, and by itself tells the worst of those that count.
+`select = { standby = "replica1" }` in a rule means that one alone; while there is none it is silent.
 `rollback` goes only with what does not go down by itself once the migration is paused; `cancel` with `locks.*` alone.
 
 ## sql
@@ -42,5 +44,7 @@ def _entry(metric: Metric) -> str:
         f"- privileges: {metric.needs}",
         f"- cost: {metric.cost}",
     ]
+    if metric.labels:
+        lines.append(f"- select: {' or '.join(metric.labels)}")
     lines.append(f"- rollback: {'no' if metric.drains else 'yes'}")
     return "\n".join([*lines, ""])

@@ -9,6 +9,8 @@ from guard.model.seen import Dimension
 from guard.model.sensors.words import MEMORY, MONITOR
 
 _STANDBYS: Final = "a standby is missing, frozen or of unknown position; the worst of the others still proves a breach"
+_STANDBY: Final = ("standby",)
+_SLOT: Final = ("slot",)
 
 REPLICATION: Final = (
     Metric(
@@ -19,6 +21,7 @@ REPLICATION: Final = (
         silent=_STANDBYS,
         needs=MONITOR,
         cost=MEMORY,
+        labels=_STANDBY,
     ),
     Metric(
         name="replication.lag_bytes",
@@ -28,6 +31,7 @@ REPLICATION: Final = (
         silent=_STANDBYS,
         needs=MONITOR,
         cost=MEMORY,
+        labels=_STANDBY,
     ),
     Metric(
         name="replication.retained_bytes",
@@ -37,6 +41,7 @@ REPLICATION: Final = (
         silent="a slot has lost its WAL (wal_status lost); the most that the others keep still proves a breach",
         needs=MONITOR,
         cost=MEMORY,
+        labels=_SLOT,
     ),
     Metric(
         name="replication.standbys",
@@ -65,6 +70,7 @@ REPLICATION: Final = (
         silent="a slot has lost its WAL (wal_status lost)",
         needs=MONITOR,
         cost=MEMORY,
+        labels=_SLOT,
         less_is_worse=True,
     ),
     Metric(
@@ -75,5 +81,6 @@ REPLICATION: Final = (
         silent="a slot is inactive on PostgreSQL 16 or older",
         needs=MONITOR,
         cost=MEMORY,
+        labels=_SLOT,
     ),
 )
