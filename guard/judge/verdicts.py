@@ -8,16 +8,25 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from dataclasses import dataclass
 
+from guard.judge.baselines import NONE_YET, Known, goes_by_baseline, is_relative, value_of, words
 from guard.judge.conditions import Answer, say, say_seconds, truth
+from guard.judge.streaks import (
+    LADDER,
+    MEASURED_ONLY,
+    QUIET,
+    Streak,
+    across_gap,
+    conditions,
+    earliest,
+    is_well,
+    reached,
+    without_destructive,
+)
 from guard.model import Ask, Condition, Level, NoData, Reading, Rule, Sample, Silence, Verdict
 
-QUIET = 60.0
-"""Seconds. Where there is too little to go by, a rule that paused lets go after this time without a bad reading: nobody
-waits for ever for traffic that does not come, and what was bad has left the usual minute of a rate by then."""
-_LADDER = (Level.WARN, Level.PAUSE, Level.CANCEL, Level.ROLLBACK)
-_MEASURED_ONLY = (Level.CANCEL, Level.ROLLBACK)
+__all__ = ["QUIET", "Streak", "judge"]
+
 _ASKS = {
     Level.FINE: Ask.PROCEED,
     Level.WARN: Ask.WARN,
@@ -27,29 +36,19 @@ _ASKS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Streak:
-    """What is remembered of a rule between two judgements; times are monotonic seconds."""
+def judge(
+    rule: Rule, streak: Streak, sample: Sample | None, now: float, *, known: Known = NONE_YET
+) -> tuple[Verdict, Streak]:
+    """Judge the newest sample of a rule; None means that nothing has been heard yet.
 
-    breaches: tuple[float | None, ...] = (None, None, None, None)
-    """Since when each rung of the ladder is breached: warn, pause, cancel, rollback."""
-    silent_since: float | None = None
-    heard_at: float | None = None
-    """When the newest reading so far was taken, or the newest word that there is too little for one."""
-    well_since: float | None = None
-    quiet_since: float | None = None
-    """Since when nothing was heard but that all is well or that there is too little to go by."""
-    tripped: bool = False
-    """It has stopped a migration and has not been well for its time since."""
-
-
-def judge(rule: Rule, streak: Streak, sample: Sample | None, now: float) -> tuple[Verdict, Streak]:
-    """Judge the newest sample of a rule; None means that nothing has been heard yet."""
+    *known*: the baseline of what the rule asks, or why there is none.
+    """
     sample = _aged(rule, sample, now)
-    if isinstance(sample, Silence):
-        follow = _judge_abstention if sample.abstains else _judge_silence
-        return follow(rule, streak, sample, now)
-    return _judge_reading(rule, streak, sample, now)
+    if isinstance(sample, Reading):
+        return _judge_reading(rule, streak, sample, now, known=known)
+    if sample.abstains:
+        return _judge_abstention(rule, streak, sample, now, known=known)
+    return _judge_silence(rule, streak, sample, now, known=known)
 
 
 def _aged(rule: Rule, sample: Sample | None, now: float) -> Sample:
@@ -63,106 +62,147 @@ def _aged(rule: Rule, sample: Sample | None, now: float) -> Sample:
     return Silence(rule.sensor, why, sample.taken_at + rule.stale_after)
 
 
-def _judge_reading(rule: Rule, streak: Streak, reading: Reading, now: float) -> tuple[Verdict, Streak]:
-    streak = _across_gap(rule, streak, reading.taken_at)
-    answers = [_answer(condition, reading.value) for condition in _conditions(rule)]
-    if unknown := _unknown_term(rule, answers, reading.value):
-        silence = Silence(rule.sensor, f"it is {unknown}", reading.taken_at, reading.value)
-        return _judge_silence(rule, streak, silence, now)
+def _judge_reading(rule: Rule, streak: Streak, reading: Reading, now: float, *, known: Known) -> tuple[Verdict, Streak]:
+    streak = across_gap(rule, streak, reading.taken_at)
+    answers = [_answer(condition, reading.value, known) for condition in conditions(rule)]
     breached = tuple(
         (since if since is not None else reading.taken_at) if answer is Answer.YES else None
         for since, answer in zip(streak.breaches, answers, strict=True)
     )
     # What divides by nothing says that something is wrong, and measures nothing: it may pause, and no more.
-    breaches = breached if math.isfinite(reading.value) else _without_destructive(breached)
+    breaches = breached if math.isfinite(reading.value) else without_destructive(breached)
+    if Answer.UNKNOWN in answers[1:]:
+        return _judge_in_part(rule, streak, reading, now, known=known, breaches=breaches)
     well_since = quiet_since = None
-    if _answer(rule.resume, reading.value) is Answer.YES:
+    if _may_resume(rule, answers, reading.value, known):
         well_since = streak.well_since if streak.well_since is not None else reading.taken_at
         quiet_since = streak.quiet_since if streak.quiet_since is not None else reading.taken_at
-    level, since, due = _reached(rule, breaches, reading.taken_at, now)
-    well, well_due = _well(rule, well_since, quiet_since, now)
+    level, since, due = reached(rule, breaches, reading.taken_at, now)
+    well, well_due = is_well(rule, well_since, quiet_since, now)
     ask = _ASKS[level]
     tripped = ask >= Ask.PAUSE or (streak.tripped and not well)
     after = Streak(breaches, None, reading.taken_at, well_since, quiet_since, tripped)
     if tripped and ask < Ask.PAUSE:
         ask = Ask.HOLD
+    blind = level is Level.FINE and Answer.UNKNOWN in answers
     verdict = Verdict(
         rule=rule.name,
-        level=level,
+        level=Level.UNKNOWN if blind else level,
         ask=ask,
-        because=_because(rule, reading, level, since=since, now=now),
+        because=_because(rule, reading, level, since=since, now=now) + _beside(rule, known),
         well=well,
         settled=True,
         since=since,
-        due=_earliest(due, well_due, reading.taken_at + rule.stale_after),
+        due=earliest(due, well_due, reading.taken_at + rule.stale_after),
         measured=level is not Level.FINE,
-        harms=breached[_LADDER.index(Level.ROLLBACK)] is not None,
+        harms=breached[LADDER.index(Level.ROLLBACK)] is not None,
         taken_at=reading.taken_at,
-        resume=_resume_words(rule, well_since, now),
+        resume=_resume_words(rule, well_since, now, known),
         caused_by=reading.caused_by,
     )
     return verdict, after
 
 
-def _across_gap(rule: Rule, streak: Streak, taken_at: float) -> Streak:
-    """Forget what only an unbroken series of readings can prove, where nobody judged while there was none.
+def _may_resume(rule: Rule, answers: list[Answer], value: float, known: Known) -> bool:
+    """Without a baseline nobody can say that a value is back within one: then each limit must be known to be kept to.
 
-    A process that was stopped for a while wakes up to a fresh reading and never sees the silence before it.
+    Else a migration that was paused would wait for ever for a baseline that can only be taken before it begins.
     """
-    if streak.heard_at is None or taken_at < streak.heard_at + rule.stale_after:
-        return streak
-    return dataclasses.replace(
-        streak, breaches=_without_destructive(streak.breaches), well_since=None, quiet_since=None
+    answer = _answer(rule.resume, value, known)
+    kept = all(each is Answer.NO for each in answers[1:])
+    return answer is Answer.YES or (answer is Answer.UNKNOWN and kept and isinstance(known, str))
+
+
+def _judge_in_part(
+    rule: Rule, streak: Streak, reading: Reading, now: float, *, known: Known, breaches: tuple[float | None, ...]
+) -> tuple[Verdict, Streak]:
+    """A limit that may stop cannot be judged: what a silence asks for, unless a limit that can be asks for more."""
+    since = min(reading.taken_at, now) if streak.silent_since is None else streak.silent_since
+    level, breach_since, breach_due = reached(rule, breaches, reading.taken_at, now)
+    wish, settled, due = _by_policy(rule, since, now)
+    ask, certain = max(_ASKS[level], wish), level not in {Level.FINE, Level.WARN}
+    answers = [_answer(condition, reading.value, known) for condition in conditions(rule)]
+    # A warning's or a pause's time goes on while nobody knows; what is destructive needs an unbroken series.
+    kept = tuple(
+        then if answer is Answer.UNKNOWN else at
+        for then, at, answer in zip(without_destructive(streak.breaches), breaches, answers, strict=True)
     )
+    because = _because(rule, reading, level, since=breach_since, now=now) + _beside(rule, known)
+    if not certain:
+        because = f"{_signal(rule)} is unknown for {say_seconds(now - since)}: it is {_open(rule, reading, known)}"
+    verdict = Verdict(
+        rule=rule.name,
+        level=level if certain else Level.UNKNOWN,
+        ask=ask,
+        because=because,
+        well=rule.no_data is NoData.IGNORE and not certain,
+        settled=settled,
+        since=breach_since if certain else since,
+        due=earliest(due, breach_due, reading.taken_at + rule.stale_after),
+        measured=certain,
+        harms=None if answers[-1] is Answer.UNKNOWN else breaches[-1] is not None,
+        taken_at=reading.taken_at,
+        resume=_resume_words(rule, None, now, known),
+        caused_by=reading.caused_by,
+    )
+    return verdict, Streak(kept, since, reading.taken_at, tripped=streak.tripped or ask >= Ask.PAUSE)
 
 
-def _without_destructive(breaches: tuple[float | None, ...]) -> tuple[float | None, ...]:
-    return tuple(None if level in _MEASURED_ONLY else at for level, at in zip(_LADDER, breaches, strict=True))
+def _open(rule: Rule, reading: Reading, known: Known) -> str:
+    """Which limit cannot be judged, the gravest of them, and why."""
+    open_ones = [c for c in conditions(rule) if c and _answer(c, reading.value, known) is Answer.UNKNOWN]
+    why = f" ({known})" if isinstance(known, str) and is_relative(open_ones[-1]) else ""
+    return truth(open_ones[-1], reading.value, baseline=value_of(known), dimension=rule.dimension).words + why
 
 
-def _judge_silence(rule: Rule, streak: Streak, silence: Silence, now: float) -> tuple[Verdict, Streak]:
+def _judge_silence(rule: Rule, streak: Streak, silence: Silence, now: float, *, known: Known) -> tuple[Verdict, Streak]:
     since = min(silence.taken_at, now) if streak.silent_since is None else streak.silent_since
-    kept = _without_destructive(streak.breaches)
-    proven = _proven_part(rule, kept, silence)
-    level, breach_since, breach_due = _reached(rule, proven, silence.taken_at, now)
+    kept = without_destructive(streak.breaches)
+    proven = _proven_part(rule, kept, silence, known)
+    level, breach_since, breach_due = reached(rule, proven, silence.taken_at, now)
     kept = tuple(then if then is not None else at for then, at in zip(kept, proven, strict=True))
-    served = now >= since + rule.no_data_for
-    due = None if served else since + rule.no_data_for
-    ask, settled = Ask.HOLD, served
-    if rule.no_data is NoData.IGNORE or not rule.stops:
-        ask, settled = Ask.PROCEED, True
-    elif rule.no_data is NoData.PAUSE and served:
-        ask = Ask.PAUSE
-    elif rule.no_data is NoData.HOLD:
-        settled = True
-    words = f"{_signal(rule)} is unknown for {say_seconds(now - since)}: {silence.why}"
+    ask, settled, due = _by_policy(rule, since, now)
+    because = f"{_signal(rule)} is unknown for {say_seconds(now - since)}: {silence.why}"
     if level is Level.PAUSE:
-        ask, words = Ask.PAUSE, f"{words}; at least {say(silence.at_least or 0.0, rule.dimension)} is certain"
+        ask, because = Ask.PAUSE, f"{because}; at least {say(silence.at_least or 0.0, rule.dimension)} is certain"
     well = not rule.stops or rule.no_data is NoData.IGNORE
     after = Streak(kept, since, streak.heard_at, tripped=streak.tripped or ask is Ask.PAUSE)
     verdict = Verdict(
         rule=rule.name,
         level=Level.UNKNOWN,
         ask=ask,
-        because=words,
+        because=because,
         well=well,
         settled=settled,
         since=breach_since if level is Level.PAUSE else since,
-        due=_earliest(due, breach_due),
+        due=earliest(due, breach_due),
         harms=False if rule.rollback is None else None,
-        resume=f"{_signal(rule)} must be known again and {_resume_words(rule, None, now)}",
+        resume=f"{_signal(rule)} must be known again and {_resume_words(rule, None, now, known)}",
     )
     return verdict, after
 
 
-def _judge_abstention(rule: Rule, streak: Streak, silence: Silence, now: float) -> tuple[Verdict, Streak]:
+def _by_policy(rule: Rule, since: float, now: float) -> tuple[Ask, bool, float | None]:
+    """What `no_data` asks for, whether that is its last word, and when it may be another."""
+    served = now >= since + rule.no_data_for
+    due = None if served else since + rule.no_data_for
+    if rule.no_data is NoData.IGNORE or not rule.stops:
+        return Ask.PROCEED, True, due
+    if rule.no_data is NoData.PAUSE and served:
+        return Ask.PAUSE, True, due
+    return Ask.HOLD, served or rule.no_data is NoData.HOLD, due
+
+
+def _judge_abstention(
+    rule: Rule, streak: Streak, silence: Silence, now: float, *, known: Known
+) -> tuple[Verdict, Streak]:
     """Too little to go by: no breach goes on, none begins, and a migration that was paused is not let go at once.
 
     A breach has to be seen in readings without a gap, or an hour of nothing would count as an hour of errors.
     """
-    streak = _across_gap(rule, streak, silence.taken_at)
+    streak = across_gap(rule, streak, silence.taken_at)
     quiet_since = streak.quiet_since if streak.quiet_since is not None else silence.taken_at
-    well, well_due = _well(rule, None, quiet_since, now)
+    well, well_due = is_well(rule, None, quiet_since, now)
     tripped = streak.tripped and not well
     lasting = say_seconds(max(rule.resume.duration, QUIET))
     verdict = Verdict(
@@ -172,76 +212,35 @@ def _judge_abstention(rule: Rule, streak: Streak, silence: Silence, now: float) 
         because=f"{_signal(rule)} abstains: {silence.why}",
         well=well,
         settled=True,
-        due=_earliest(well_due, silence.taken_at + rule.stale_after),
+        due=earliest(well_due, silence.taken_at + rule.stale_after),
         harms=False if rule.rollback is None else None,
         taken_at=silence.taken_at,
-        resume=f"{_resume_words(rule, None, now)}, or {lasting} without a bad value",
+        resume=f"{_resume_words(rule, None, now, known)}, or {lasting} without a bad value",
     )
     return verdict, Streak(heard_at=silence.taken_at, quiet_since=quiet_since, tripped=tripped)
 
 
-def _proven_part(rule: Rule, kept: tuple[float | None, ...], silence: Silence) -> tuple[float | None, ...]:
+def _proven_part(
+    rule: Rule, kept: tuple[float | None, ...], silence: Silence, known: Known
+) -> tuple[float | None, ...]:
     """Breaches that the measured part of an otherwise unknown value proves by itself, each with its beginning.
 
     One that was seen before and is not proven now is not among them: it has not ended, but nobody knows that it lasts.
     """
     return tuple(
         (silence.taken_at if since is None else since)
-        if level not in _MEASURED_ONLY and condition is not None and _proves(condition, silence.at_least)
+        if level not in MEASURED_ONLY and condition is not None and _proves(condition, silence.at_least, known)
         else None
-        for level, since, condition in zip(_LADDER, kept, _conditions(rule), strict=True)
+        for level, since, condition in zip(LADDER, kept, conditions(rule), strict=True)
     )
 
 
-def _proves(condition: Condition, at_least: float | None) -> bool:
-    return truth(condition, None, at_least=at_least).answer is Answer.YES
+def _proves(condition: Condition, at_least: float | None, known: Known) -> bool:
+    return truth(condition, None, at_least=at_least, baseline=value_of(known)).answer is Answer.YES
 
 
-def _conditions(rule: Rule) -> tuple[Condition | None, ...]:
-    return (rule.warn, rule.pause, rule.cancel, rule.rollback)
-
-
-def _answer(condition: Condition | None, value: float) -> Answer:
-    return Answer.NO if condition is None else truth(condition, value).answer
-
-
-def _unknown_term(rule: Rule, answers: list[Answer], value: float) -> str:
-    """Why a limit cannot be judged although the value is known; empty where a graver one is breached for certain."""
-    gravest = max((i for i, answer in enumerate(answers) if answer is not Answer.NO), default=None)
-    if gravest is None or answers[gravest] is not Answer.UNKNOWN:
-        return ""
-    condition = _conditions(rule)[gravest]
-    return truth(condition, value, dimension=rule.dimension).words if condition else ""
-
-
-def _reached(
-    rule: Rule, breaches: tuple[float | None, ...], evidence: float, now: float
-) -> tuple[Level, float | None, float | None]:
-    """Gravest level whose time is served, since when, and when the next one would be.
-
-    A destructive level counts its time to the newest reading only: what follows cannot be taken back.
-    """
-    level, since, due = Level.FINE, None, None
-    for rung, at, condition in zip(_LADDER, breaches, _conditions(rule), strict=True):
-        if at is None or condition is None:
-            continue
-        until = evidence if rung in _MEASURED_ONLY else now
-        if until >= at + condition.duration:
-            level, since = rung, at
-        elif rung not in _MEASURED_ONLY:
-            due = _earliest(due, at + condition.duration)
-    return level, since, due
-
-
-def _well(rule: Rule, well_since: float | None, quiet_since: float | None, now: float) -> tuple[bool, float | None]:
-    if not rule.stops:
-        return True, None
-    end = _earliest(
-        None if well_since is None else well_since + rule.resume.duration,
-        None if quiet_since is None else quiet_since + max(rule.resume.duration, QUIET),
-    )
-    served = end is not None and now >= end
-    return served, None if served else end
+def _answer(condition: Condition | None, value: float, known: Known) -> Answer:
+    return Answer.NO if condition is None else truth(condition, value, baseline=value_of(known)).answer
 
 
 def _signal(rule: Rule) -> str:
@@ -255,7 +254,7 @@ def _because(rule: Rule, reading: Reading, level: Level, *, since: float | None,
     tail = f" ({', '.join(about)})"
     if level is Level.FINE or since is None:
         return f"{_signal(rule)} {value}{tail}"
-    condition = _conditions(rule)[_LADDER.index(level)]
+    condition = conditions(rule)[LADDER.index(level)]
     limit = condition.text if condition else ""
     # Where no time is asked for, the first second of a breach is no news of its own.
     lasting = now - since >= 1 or (condition is not None and condition.duration > 0)
@@ -263,11 +262,19 @@ def _because(rule: Rule, reading: Reading, level: Level, *, since: float | None,
     return f"{_signal(rule)} {value} {limit}{lasts}{tail}"
 
 
-def _resume_words(rule: Rule, well_since: float | None, now: float) -> str:
-    if well_since is None:
-        return f"{_signal(rule)} {rule.resume.text}"
-    return f"{_signal(rule)} {rule.resume.text}: well for {say_seconds(now - well_since)}"
+def _beside(rule: Rule, known: Known) -> str:
+    """What a limit is measured against."""
+    return f", {words(known, rule.dimension)}" if goes_by_baseline(rule) else ""
 
 
-def _earliest(*times: float | None) -> float | None:
-    return min((time for time in times if time is not None), default=None)
+def _resume_words(rule: Rule, well_since: float | None, now: float, known: Known) -> str:
+    limit = f"{_signal(rule)} {rule.resume.text}"
+    if is_relative(rule.resume):
+        limit += _against(known, rule)
+    return limit if well_since is None else f"{limit}: well for {say_seconds(now - well_since)}"
+
+
+def _against(known: Known, rule: Rule) -> str:
+    if isinstance(known, str):
+        return " (without a baseline: within each limit)"
+    return f" (baseline {say(known.value, rule.dimension)})"

@@ -187,7 +187,7 @@ def test_a_limit_that_cannot_be_judged_is_a_silence_with_the_reason() -> None:
     lag = Judged(make_rule(pause="> 1.5x baseline", resume="< 1s"))
     verdict = lag.read(7.0, 0)
     assert (verdict.level, verdict.ask) == (Level.UNKNOWN, Ask.HOLD)
-    assert verdict.because == "lag is unknown for 0 s: it is 7 s, no baseline is taken yet"
+    assert verdict.because == "lag is unknown for 0 s: it is 7 s, no baseline is taken yet (nothing was read before)"
 
 
 def test_a_breach_that_is_certain_counts_although_a_lesser_limit_cannot_be_judged() -> None:
