@@ -220,8 +220,9 @@ def _probes(settings: Settings, hosts: dict[str, Hosts], database: DatabaseSetti
         probes.append(HostsProbe(mine))
     if any(rule.sensor.startswith("replication.") for rule in rules):
         probes.append(replication_probe(door("replication"), database.standbys, rules))
-    waited = tuple(sorted({rule.waited for rule in rules if rule.sensor.startswith("locks.")}))
-    if waited:
-        probes.append(LocksProbe(door("locks"), known, waited))
+    locks = [rule for rule in rules if rule.metric.startswith("locks.")]
+    if locks:
+        metrics = {rule.metric for rule in locks}
+        probes.append(LocksProbe(door("locks"), known, [rule.waited for rule in locks], metrics=metrics))
     probes += family_probes(door, rules)
     return probes + [application_probe(settings, rule) for rule in rules if rule.metric in ("prometheus", "http")]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 PREPARED = 0
 """pg_blocking_pids gives this for a prepared transaction, which has no session."""
+_WAITED_FOR: Final = {"table": "a table", "row": "a row"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +71,13 @@ class Queue:
 
     A wait for a table is followed through waits for tables, one for a row through waits for rows: that is whom a
     cancel of the migration sets free. Not counted: the guard's own sessions, the migration's, autovacuum.
+    *prepared* names the prepared transactions that somebody waits for.
     """
 
-    def __init__(self, waiters: Sequence[Waiter], parties: Iterable[Party]) -> None:
+    def __init__(self, waiters: Sequence[Waiter], parties: Iterable[Party], prepared: Sequence[str] = ()) -> None:
         self._waiters: Mapping[int, Waiter] = {waiter.pid: waiter for waiter in waiters}
         self._parties: Mapping[int, Party] = {party.pid: party for party in parties}
+        self._prepared = prepared
         self.behind = tuple(filter(None, map(self._behind, waiters)))
 
     def waiting(self, what: str, waited: float) -> list[Behind]:
@@ -95,6 +99,20 @@ class Queue:
         seconds, name, _ = max(idle, default=(0.0, "", 0))
         return seconds, name, frozenset(pid for _, _, pid in idle)
 
+    def migration_waiting(self) -> tuple[float, str, frozenset[int]]:
+        """How long a migration's own session has waited, which one and for whom in the end, and all that wait.
+
+        For a lock of any kind, but not for the guard's own: that is how a migration that asks by lock is paused.
+        """
+        waits = [waiter for waiter in self._waiters.values() if self._is_migration(waiter.pid) and self._stuck(waiter)]
+        longest = max(waits, key=lambda waiter: (waiter.waited, waiter.pid), default=None)
+        if longest is None:
+            return 0.0, "", frozenset()
+        roots = " and ".join(self._words(root) for root in self._roots(longest.pid))
+        words = f"{self._words(longest.pid)} waits for {_WAITED_FOR.get(longest.what, 'a lock')}"
+        pids = frozenset(waiter.pid for waiter in waits)
+        return longest.waited, f"{words} behind {roots}" if roots else words, pids
+
     def causing(self, waits: Sequence[Behind]) -> frozenset[int]:
         """The migrations' sessions that a cancel should end: those that queue themselves, or else those that hold."""
         behind = frozenset[int]().union(*(wait.migrations for wait in waits))
@@ -107,16 +125,30 @@ class Queue:
 
     def _explain(self, pid: int) -> str:
         text = f"behind the migration, {self._words(pid)}"
-        roots = sorted(root for root in self._upstream(pid, None) if root not in self._waiters)
+        roots = self._roots(pid)
         if not roots:
             return text
         return f"{text}, which waits for " + " and ".join(self._words(root) for root in roots)
 
+    def _roots(self, pid: int) -> list[int]:
+        return sorted(root for root in self._upstream(pid, None) if root not in self._waiters)
+
     def _words(self, pid: int) -> str:
         if pid == PREPARED:
-            return "a prepared transaction (see pg_prepared_xacts)"
+            named = " and ".join(f"prepared transaction {name}" for name in self._prepared)
+            return (
+                f"{named}, without a session to cancel" if named else "a prepared transaction (see pg_prepared_xacts)"
+            )
         party = self._parties.get(pid)
         return party.words if party else f"pid {pid}"
+
+    def _is_migration(self, pid: int) -> bool:
+        party = self._parties.get(pid)
+        return party is not None and bool(party.migration)
+
+    def _stuck(self, waiter: Waiter) -> bool:
+        blockers = [self._parties.get(pid) for pid in waiter.blockers]
+        return any(party is None or not party.own for party in blockers)
 
     def _counts(self, pid: int) -> bool:
         party = self._parties.get(pid)

@@ -10,7 +10,7 @@ from guard.judge.conditions import ConditionError, both_can_hold, complement, di
 from guard.judge.quantities import say_seconds
 from guard.model import Condition, Dimension, NoData, Rule
 from guard.model.metric import labelled
-from guard.model.sensors import COUNTING_WAITERS, METRICS
+from guard.model.sensors import CANCELLING, COUNTING_WAITERS, METRICS
 from guard.settings.access import KEYS
 from guard.settings.lines import Key
 from guard.settings.problems import Problems, did_you_mean
@@ -194,8 +194,9 @@ class RuleReader:
         given = {rung for rung in _LADDER if rung in self.broken or getattr(self.table, rung) is not None}
         if not given:
             self._note("", "needs at least one limit: warn, pause, cancel or rollback")
-        if "cancel" in given and not kind.startswith("locks."):
-            self._note("cancel", "goes with metrics of locks alone: cancelling cures a lock queue and nothing else")
+        if "cancel" in given and kind not in CANCELLING:
+            allowed = ", ".join(name for name in METRICS if name in CANCELLING)
+            self._note("cancel", f"cures a lock queue behind the migration and nothing else; it goes with {allowed}")
         if "rollback" in given and kind in METRICS and METRICS[kind].drains:
             self._note("rollback", f"must not rest on {kind}, which goes down by itself once the migration is paused")
         elif "rollback" in given and not self.frame.has_hook:

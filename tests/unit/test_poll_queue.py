@@ -133,3 +133,41 @@ def test_a_circle_of_waits_is_walked_once() -> None:
 
 def test_patterns_of_names_mean_themselves_but_for_the_star() -> None:
     assert Recognition(("m",), ("a_b%:*", "x?")).params == {"roles": ["m"], "names": ["a\\_b\\%:%", "x?"]}
+
+
+def test_how_long_the_migration_itself_waits_and_for_whom_in_the_end() -> None:
+    waits = [table(MIGRATION, 9.5, 1), table(1, 30.0, HOLDER), Waiter(101, "row", 3.0, [HOLDER])]
+    parties = [
+        migration(),
+        party(101, migration=True),
+        party(1),
+        party(HOLDER, state="idle in transaction", in_state=12.0),
+    ]
+    seconds, words, pids = Queue(waits, parties).migration_waiting()
+    assert (seconds, pids) == (9.5, frozenset({MIGRATION, 101}))
+    assert words == (
+        "pid 100 (migrator, add column) waits for a table behind pid 50 (shop, web), idle in transaction for 12.0 s"
+    )
+
+
+def test_a_migration_that_waits_for_nobody_or_only_for_the_guards_own_pause_does_not_wait() -> None:
+    pause = Waiter(MIGRATION, "other", 99.0, [70])
+    assert Queue([pause], [migration(), party(70, own=True)]).migration_waiting() == (0.0, "", frozenset())
+    assert Queue([table(1, 9.0, HOLDER)], [party(1), party(HOLDER)]).migration_waiting() == (0.0, "", frozenset())
+    # Beside the pause it waits for somebody else; a session that is not to be seen is somebody else too.
+    both = Queue([Waiter(MIGRATION, "other", 9.0, [70, 71])], [migration(), party(70, own=True)])
+    assert both.migration_waiting()[1].startswith("pid 100 (migrator, add column) waits for a lock behind the guard's")
+    assert both.migration_waiting()[0] == 9.0
+
+
+def test_the_migration_waits_in_a_circle_that_has_no_head() -> None:
+    queue = Queue([table(MIGRATION, 9.0, 1), table(1, 9.0, MIGRATION)], [migration(), party(1)])
+    assert queue.migration_waiting()[:2] == (9.0, "pid 100 (migrator, add column) waits for a table")
+
+
+def test_prepared_transactions_and_autovacuum_against_wraparound_are_named_as_such_at_the_root() -> None:
+    worker = party(60, backend_type="autovacuum worker", wraparound=True)
+    waits = [table(MIGRATION, 9.5, 0, 60)]
+    words = Queue(waits, [migration(), worker], ["'left behind' of shop"]).migration_waiting()[1]
+    assert "behind prepared transaction 'left behind' of shop, without a session to cancel and autovacuum" in words
+    assert words.endswith("to prevent wraparound, which must be left to finish")

@@ -78,7 +78,7 @@ MISTAKES: list[tuple[str | bytes, int, str, str]] = [
     (f"{DATABASE}{LAG}pause = '> 5s'\nunit = 's'", 8, 'rule "lag".unit', "sql, prometheus and http"),
     (f"{DATABASE}{LAG}pause = '> 5s'\njson = 'a'", 8, 'rule "lag".json', "goes with http"),
     (f"{DATABASE}{LAG}pause = '> 5s'\ndatabases = ['mian']", 8, 'rule "lag".databases', 'mean "main"?'),
-    (f"{DATABASE}{LAG}cancel = '> 5s'", 7, 'rule "lag".cancel', "locks alone"),
+    (f"{DATABASE}{LAG}cancel = '> 5s'", 7, 'rule "lag".cancel', "cures a lock queue behind the migration"),
     (f"{DATABASE}{LAG}rollback = '> 5s'", 7, 'rule "lag".rollback', "goes down by itself"),
     (f"{DATABASE}{LAG}puase = '> 5s'\nwarn = '> 1s'", 7, 'rule "lag".puase', 'mean "pause"?'),
     (f"{DATABASE}[[rule]]\nname='x'\nprometheus='up'\npause='> 1'", 6, 'rule "x".prometheus', "[prometheus]"),

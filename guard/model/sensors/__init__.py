@@ -17,3 +17,5 @@ from guard.model.sensors.replication import REPLICATION
 METRICS: Final[Mapping[str, Metric]] = {metric.name: metric for metric in (*HOSTS, *REPLICATION, *LOCKS, *LOAD)}
 COUNTING_WAITERS: Final = frozenset({"locks.queued_behind_migration", "locks.row_waits_behind_migration"})
 """Metrics that take `waited`."""
+CANCELLING: Final = COUNTING_WAITERS | {"locks.longest_wait", "locks.idle_in_transaction"}
+"""Metrics that `cancel` may rest on: a cancel cures that others wait behind the migration, and nothing else."""

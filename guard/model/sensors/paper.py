@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from guard.model.metric import Metric
-from guard.model.sensors import METRICS
+from guard.model.sensors import CANCELLING, METRICS
 
 _HEAD: Final = """\
 # Sensors
@@ -18,7 +18,8 @@ or does not show to the guard's role what is asked for; a silence is never a zer
 means.
 A metric with `select` has a series for each standby or the like, and by itself tells the worst of those that count.
 `select = { standby = "replica1" }` in a rule means that one alone; while there is none it is silent.
-`rollback` goes only with what does not go down by itself once the migration is paused; `cancel` with `locks.*` alone.
+`rollback` goes only with what does not go down by itself once the migration is paused; `cancel` with
+those that count or time who waits behind the migration.
 
 ## sql
 `sql = "select ..."` in a metric's place is a query of your own: any that returns one row with one number. `unit` says
@@ -47,4 +48,6 @@ def _entry(metric: Metric) -> str:
     if metric.labels:
         lines.append(f"- select: {' or '.join(metric.labels)}")
     lines.append(f"- rollback: {'no' if metric.drains else 'yes'}")
+    if metric.name in CANCELLING:
+        lines.append("- cancel: yes")
     return "\n".join([*lines, ""])

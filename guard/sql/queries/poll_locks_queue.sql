@@ -1,7 +1,7 @@
 -- Every session that waits for a lock, for what kind and how long, behind whom; and who these sessions are. One row.
 --
--- Times in seconds by the server's clock. A session is a migration's by its registration (not behind a pooler, where
--- the session may serve the application by now), or by role and name. Blocker 0 is a prepared transaction.
+-- Times in seconds by the server's clock. {migration} is the file poll_migration.sql. Blocker 0 is a prepared transaction,
+-- which has no session: those that hold what is waited for are named.
 with waiting as materialized (
   select l.pid,
          case l.locktype when 'relation' then 'table' when 'transactionid' then 'row' when 'tuple' then 'row'
@@ -17,18 +17,22 @@ party as materialized (
          extract(epoch from clock_timestamp() - least(a.xact_start, a.query_start)) as at_work,
          a.query like '%%(to prevent wraparound)%%' as wraparound,
          starts_with(a.application_name, 'migration_guard/') as own,
-         not starts_with(a.application_name, 'migration_guard/')
-           and (exists (select from migration_guard.run r
-                         where r.pid = a.pid and r.usename = a.usename
-                           and coalesce(r.backend_start = a.backend_start, a.backend_start <= r.registered_at)
-                           and r.outcome is null and not r.pooled)
-                or a.datname = current_database() and a.backend_type = 'client backend'
-                   and cardinality(%(roles)s::text[]) + cardinality(%(names)s::text[]) > 0
-                   and (cardinality(%(roles)s::text[]) = 0 or a.usename = any (%(roles)s::text[]))
-                   and (cardinality(%(names)s::text[]) = 0 or a.application_name like any (%(names)s::text[])))
-           as migration
+         {migration} as migration
     from pg_stat_activity a
    where a.pid in (select w.pid from waiting w union all select unnest(w.blockers) from waiting w)
 )
 select coalesce((select jsonb_agg(to_jsonb(w)) from waiting w), '[]') as waiters,
-       coalesce((select jsonb_agg(to_jsonb(p)) from party p), '[]') as parties
+       coalesce((select jsonb_agg(to_jsonb(p)) from party p), '[]') as parties,
+       case when exists (select from waiting w where 0 = any (w.blockers)) then
+         (select coalesce(jsonb_agg(format('%%L of %%I', p.gid, p.owner) order by p.prepared), '[]')
+            from pg_prepared_xacts p
+           where p.database = current_database()
+             and exists (select
+                           from pg_locks own
+                           join pg_locks held on held.virtualtransaction = own.virtualtransaction and held.pid is null
+                           join pg_locks wanted on not wanted.granted and wanted.locktype = held.locktype
+                                               and wanted.database is not distinct from held.database
+                                               and wanted.relation is not distinct from held.relation
+                                               and wanted.transactionid is not distinct from held.transactionid
+                          where own.pid is null and own.transactionid = p.transaction and held.granted))
+       end as prepared
