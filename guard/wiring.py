@@ -21,6 +21,7 @@ from guard.poll.families import family_probes
 from guard.poll.hosts import HostsProbe
 from guard.poll.listen import Listener
 from guard.poll.locks import LocksProbe
+from guard.poll.rated import RatedProbe
 from guard.poll.replication import replication_probe
 from guard.poll.roster import RosterProbe
 from guard.poll.samples import Recognition
@@ -225,4 +226,8 @@ def _probes(settings: Settings, hosts: dict[str, Hosts], database: DatabaseSetti
         metrics = {rule.metric for rule in locks}
         probes.append(LocksProbe(door("locks"), known, [rule.waited for rule in locks], metrics=metrics))
     probes += family_probes(door, rules)
-    return probes + [application_probe(settings, rule) for rule in rules if rule.metric in ("prometheus", "http")]
+    for rule in rules:
+        if rule.metric in ("prometheus", "http"):
+            probe = application_probe(settings, rule)
+            probes.append(RatedProbe(probe, rule) if rule.rate else probe)
+    return probes

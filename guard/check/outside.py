@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from guard.check.remarks import Remark, fine, problem, warning
+from guard.check.remarks import Remark, fine, problem, warning, whereof
 from guard.errors import TellError, WorldError
 from guard.judge.quantities import say
 from guard.model import Reading, Rule
@@ -30,7 +30,7 @@ async def check_rule(settings: Settings, rule: Rule) -> list[Remark]:
     finally:
         await probe.close()
     if isinstance(sample, Reading):
-        return [fine(place, f"answers {say(sample.value, rule.dimension)}")]
+        return [fine(place, f"answers {say(sample.value, rule.dimension)}{whereof(rule)}")]
     if sample.abstains:
         return [fine(place, f"answers, and abstains for now: {sample.why}")]
     return [problem(place, f"no number: {sample.why}", todo)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from guard.check.remarks import Remark, fine, problem
+from guard.check.remarks import Remark, fine, problem, whereof
 from guard.judge.quantities import say
 from guard.model import Reading, Rule
 from guard.poll.families import is_query, query_probe
@@ -24,7 +24,7 @@ async def _ask(rule: Rule, hosts: Hosts) -> Remark:
     finally:
         await probe.close()
     if isinstance(sample, Reading):
-        return fine(place, f"answers {say(sample.value, rule.dimension)}")
+        return fine(place, f"answers {say(sample.value, rule.dimension)}{whereof(rule)}")
     after = "it is ignored" if rule.no_data == "ignore" else f"a migration will {rule.no_data}"
     todo = f"mend the query (give tables with their schema), or grant what it reads; until there is a number, {after}"
     return problem(place, f"no number: {sample.why}", todo)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+from guard.model import Rule
+
 
 class Grade(enum.StrEnum):
     FINE = "fine"
@@ -34,3 +36,8 @@ def warning(place: str, what: str, todo: str) -> Remark:
 
 def problem(place: str, what: str, todo: str) -> Remark:
     return Remark(Grade.PROBLEM, place, what, todo)
+
+
+def whereof(rule: Rule) -> str:
+    """What is judged of the number that a rule's source answers, where it is not that number."""
+    return ", a counter: its growth per second is judged" if rule.rate else ""

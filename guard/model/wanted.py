@@ -77,6 +77,8 @@ class Rule:
     min_traffic: float = 0.0
     scale: float = 1.0
     """Rules with a query or a URL: the answer times this is in the base unit (0.001 where it is in milliseconds)."""
+    rate: bool = False
+    """The answer is a counter; what is judged is its growth per second."""
     select: Labels = ()
     """Which series of the metric is meant; its sensor is then `series`, and never another's value or a zero."""
 

@@ -9,6 +9,7 @@ from guard.model import Rule
 from guard.poll.activity import ActivityProbe
 from guard.poll.database import DatabaseProbe
 from guard.poll.query import QueryProbe
+from guard.poll.rated import RatedProbe
 from guard.poll.statements import StatementsProbe
 from guard.ports import Probe
 from guard.postgres import Door
@@ -49,9 +50,16 @@ def family_probes(door: Callable[[str], Door], rules: Iterable[Rule]) -> list[Pr
         probes.append(DatabaseProbe(door("database"), metrics))
     if metrics := used.get("statements"):
         probes.append(StatementsProbe(door("statements"), metrics))
-    return [*probes, *(query_probe(door, rule) for rule in known if is_query(rule))]
+    return [*probes, *(_as_told(door, rule) for rule in known if is_query(rule))]
 
 
 def query_probe(door: Callable[[str], Door], rule: Rule) -> QueryProbe:
-    """The probe of a rule with a query of its own."""
+    """The probe of a rule with a query of its own; of a counter it reads how far it has counted."""
     return QueryProbe(door("sql"), rule.name, rule.query, scale=rule.scale)
+
+
+def _as_told(door: Callable[[str], Door], rule: Rule) -> Probe:
+    mine = door("sql")
+    probe = query_probe(lambda _: mine, rule)
+    # After a failover the same query reads another server's counter.
+    return RatedProbe(probe, rule, era=lambda: mine.generation) if rule.rate else probe

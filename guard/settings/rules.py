@@ -40,6 +40,10 @@ half of it, so those that PostgreSQL ends by itself are gone by then."""
 NO_DATA_FOR: Final = 3.0
 """One missed poll is noise, three are not; and pausing is cheap."""
 _SOURCES: Final = ("metric", "sql", "prometheus", "http")
+_NO_COUNTERS: Final[Mapping[str, str]] = {
+    "prometheus": "in PromQL a counter's growth per second is rate(NAME[1m])",
+    "metric": "metrics that count are rates already",
+}
 _LADDER: Final = ("warn", "pause", "cancel", "rollback")
 
 
@@ -105,6 +109,7 @@ class RuleReader:
             traffic=table.traffic or "",
             min_traffic=table.min_traffic or 0.0,
             scale=scale,
+            rate=table.as_ is not None,
             select=tuple(sorted(table.select.items())),
             **{rung: self._limits.get(rung) for rung in _LADDER},
         )
@@ -148,6 +153,8 @@ class RuleReader:
                 self._note(name, where)
         if table.unit is not None and source == "metric":
             self._note("unit", "goes with sql, prometheus and http; the unit of a metric is known")
+        if table.as_ is not None and source in _NO_COUNTERS:
+            self._note("as", f"goes with sql and http; {_NO_COUNTERS[source]}")
         if table.waited is not None and table.metric not in COUNTING_WAITERS:
             self._note("waited", f"goes with {' and '.join(sorted(COUNTING_WAITERS))}")
 
@@ -162,9 +169,10 @@ class RuleReader:
             self._note(given[0], f"needs {other} as well: below it the rule abstains")
 
     def _sensor(self, kind: str, waited: float) -> str:
+        as_told = "|as=rate" if self.table.as_ else ""
         if kind in COUNTING_WAITERS:
             return f"{labelled(kind, self.table.select.items())}|waited={waited:g}s"
-        return labelled(kind, self.table.select.items()) if kind in METRICS else f"{kind}:{self.table.name}"
+        return labelled(kind, self.table.select.items()) if kind in METRICS else f"{kind}:{self.table.name}{as_told}"
 
     # -- limits --------------------------------------------------------------------------------------------------------
 

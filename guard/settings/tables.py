@@ -262,6 +262,7 @@ class RuleTable(AccessTable):
     http: Url | None = None
     json_path: Annotated[str, BeforeValidator(_json_path)] | None = Field(default=None, alias="json")
     unit: Text | None = None
+    as_: Literal["rate"] | None = Field(default=None, alias="as")
     traffic: Text | None = None
     min_traffic: Annotated[float, BeforeValidator(_more_than_nothing)] | None = None
     warn: ConditionText | None = None

@@ -130,7 +130,7 @@ class Play:
         _, at, words = self.house.wait_event("paused", self._paused + 1, within=within + 5)
         self._paused += 1
         self._note("paused", at, within)
-        assert because in words
+        assert because in words, words
         return self
 
     def proceeds(self, within: float) -> Self:

@@ -36,12 +36,14 @@ def test_a_number_is_fine_anything_else_is_a_problem_with_its_consequence(databa
     database.execute("create table secret (n int)")
     rules = (
         rule("well", "select 3"),
+        dataclasses.replace(rule("counter", "select 7"), rate=True),
         rule("forbidden", "select n from public.secret"),
         rule("forgotten", "select 1 where false", NoData.IGNORE),
         dataclasses.replace(make_rule(pause="> 5s"), name="no query at all"),
     )
-    well, forbidden, forgotten = check(database, *rules)
+    well, counter, forbidden, forgotten = check(database, *rules)
     assert (well.grade, well.place, well.what) == (Grade.FINE, 'rule "well"', "answers 3 s")
+    assert counter.what == "answers 7 s, a counter: its growth per second is judged"
     assert (forbidden.grade, forgotten.grade) == (Grade.PROBLEM, Grade.PROBLEM)
     assert "permission denied for table secret" in forbidden.what
     assert forbidden.todo.endswith("a migration will pause")

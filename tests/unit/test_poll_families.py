@@ -50,6 +50,21 @@ def test_each_rule_with_a_query_has_a_probe_and_a_connection_to_itself(settings:
     assert connections_for(rules) == 7
 
 
+def test_a_counter_has_one_connection_too_and_answers_for_the_sensor_of_its_rule(
+    settings: Callable[[str], Settings],
+) -> None:
+    (rule,) = settings("[[rule]]\nname='a'\nsql='select 1'\nas='rate'\nwarn='> 1'\n").rules
+    doors: list[str] = []
+
+    def counted(purpose: str) -> Door:
+        doors.append(purpose)
+        return door(purpose)
+
+    (probe,) = family_probes(counted, [rule])
+    assert doors == ["sql"]
+    assert [sample.sensor for sample in probe.silence("why", 0.0).samples] == [rule.sensor] == ["sql:a|as=rate"]
+
+
 def test_each_metric_that_a_rule_may_name_belongs_to_a_family_that_is_read() -> None:
     elsewhere = ("database.primaries", "replication.", "locks.")
     for name in (name for name in METRICS if not name.startswith(elsewhere)):

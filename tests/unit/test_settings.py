@@ -147,6 +147,12 @@ def test_an_http_rule_has_its_url_and_path(settings: Callable[[str], Settings]) 
     assert (rule.sensor, rule.query, rule.json_path, rule.stops) == ("http:x", "http://a/b?c=d", "e.f", False)
 
 
+def test_a_counter_is_judged_by_its_growth_in_the_unit_that_it_counts_in(settings: Callable[[str], Settings]) -> None:
+    text = f"{DATABASE}[[rule]]\nname='x'\nhttp='http://a'\nunit='kB'\nas='rate'\npause='> 10MB'"
+    (rule,) = settings(text).rules
+    assert (rule.sensor, rule.rate, rule.dimension, rule.scale) == ("http:x|as=rate", True, Dimension.BYTES, 1024)
+
+
 def test_a_rule_may_bring_its_own_query_and_roll_back_by_it(settings: Callable[[str], Settings]) -> None:
     hook = "[rollback]\ncommand=['/bin/true']\n"
     text = f"{DATABASE}{hook}[[rule]]\nname='x'\nsql='select 3'\nunit='ms'\npause='> 2s'\nrollback='> 5s'"
