@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from guard.model import Reading, Sample, Silence
 
 SECONDS, BYTES = "replication.lag", "replication.lag_bytes"
+WRITE, FLUSH = "replication.write_lag_bytes", "replication.flush_lag_bytes"
+REPLY_AGE = "replication.reply_age"
+_WORST = {REPLY_AGE: "longest without a reply"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,13 @@ class Sender:
     replied_wall: float | None
     reply_age: float | None
     """By the clocks of both servers, which may differ."""
+    write_lsn: int | None = None
+    flush_lsn: int | None = None
+
+    @property
+    def note(self) -> str:
+        """What people should know of it."""
+        return "catching up" if self.state == "catchup" else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +138,13 @@ class ReplyClock:
         due = heard.due_since is not None and now - heard.due_since > self._limit
         return silent if due or silent > self._idle_limit else None
 
+    def age(self, sender: Sender, now: float) -> float | None:
+        """Seconds since the last reply that silent_for() has heard of; None where none was ever given."""
+        heard = self._heard.get(sender.pid)
+        if sender.replied_wall is None or heard is None:
+            return None
+        return now - heard.since if heard.changed else max(now - heard.since, sender.reply_age or 0.0)
+
     def forget_others(self, pids: Iterable[int]) -> None:
         """Drop what is known of walsenders that have gone."""
         alive = set(pids)
@@ -135,18 +152,37 @@ class ReplyClock:
 
 
 def measure(sender: Sender, lsn: int, now: float, clocks: tuple[LagClock, ReplyClock]) -> Lag:
-    """What one row says of its standby."""
+    """What one row says of its standby: how far replay is behind, in bytes and in seconds."""
     clock, replies = clocks
+    position = sender.replay_lsn if sender.positions_known else None
+    lag = behind(sender, position, (lsn, now), replies)
+    if lag.silent or position is None:
+        return lag
+    seconds, certain = clock.lag(position, sender.replay_lag, now) if lag.bytes else (0.0, True)
+    return replace(lag, seconds=seconds, certain=certain)
+
+
+def behind(sender: Sender, position: int | None, primary: tuple[int, float], replies: ReplyClock) -> Lag:
+    """How far one of a standby's positions is behind the *primary*, whose position was read when: bytes alone."""
+    lsn, now = primary
     silent_for = replies.silent_for(sender, now, lsn)
     if sender.state not in {"streaming", "catchup"}:
         return Lag(sender.name, silent=f"{sender.name} is in state {sender.state or 'unknown'}")
-    if not sender.positions_known or sender.replay_lsn is None or sender.replied_wall is None:
+    if position is None or sender.replied_wall is None:
         return Lag(sender.name, silent=f"{sender.name} reports no WAL position")
     if silent_for is not None:
         return Lag(sender.name, silent=f"{sender.name} has not replied for {silent_for:.1f} s")
-    behind = max(0, lsn - sender.replay_lsn)
-    seconds, certain = clock.lag(sender.replay_lsn, sender.replay_lag, now) if behind else (0.0, True)
-    return Lag(sender.name, seconds, behind, certain, note="catching up" if sender.state == "catchup" else "")
+    return Lag(sender.name, bytes=max(0, lsn - position), note=sender.note)
+
+
+def unheard(sender: Sender, primary: tuple[int, float], replies: ReplyClock) -> Lag:
+    """Seconds since a standby's last reply, however long that is: that it is silent is what is measured here."""
+    lsn, now = primary
+    replies.silent_for(sender, now, lsn)
+    age = replies.age(sender, now)
+    if age is None:
+        return Lag(sender.name, silent=f"{sender.name} has not replied yet")
+    return Lag(sender.name, age, note=sender.note)
 
 
 def named(lags: Sequence[Lag], standbys: Iterable[str]) -> list[Lag]:
@@ -201,4 +237,6 @@ def _slowest(sensor: str, measured: Sequence[tuple[Lag, float]], unsure: str, ta
     if why or slowest is None:
         return Silence(sensor, why, taken_at, None if slowest is None else slowest[0])
     value, name, note = slowest
-    return Reading(sensor, value, taken_at, f"slowest standby: {name}{', ' if note else ''}{note}")
+    return Reading(
+        sensor, value, taken_at, f"{_WORST.get(sensor, 'slowest standby')}: {name}{', ' if note else ''}{note}"
+    )

@@ -14,22 +14,10 @@ from guard import sql
 from guard.errors import ServerError
 from guard.model import Reading, Rule, Sample, Silence
 from guard.model.metric import Labels, labelled
-from guard.poll.lag import (
-    BYTES,
-    SECONDS,
-    Lag,
-    LagClock,
-    ReplyClock,
-    Sender,
-    best,
-    in_bytes,
-    in_seconds,
-    measure,
-    named,
-    samples,
-)
+from guard.poll.lag import BYTES, FLUSH, REPLY_AGE, SECONDS, WRITE, LagClock, ReplyClock, Sender
 from guard.poll.samples import NOT_PERMITTED, silences, words
 from guard.poll.slots import INACTIVE, RETAINED, SAFE, Slot, inactive, retained, safe
+from guard.poll.standbys import OF_A_STANDBY, Standbys, none_expected
 from guard.ports import Observation
 from guard.postgres import Door
 
@@ -46,9 +34,8 @@ class _Primary:
 
 
 STANDBYS, SYNC_WAITERS = "replication.standbys", "replication.sync_waiters"
-FURTHER = frozenset({STANDBYS, SYNC_WAITERS, SAFE, INACTIVE})
+FURTHER = frozenset({STANDBYS, SYNC_WAITERS, SAFE, INACTIVE, WRITE, FLUSH, REPLY_AGE})
 """Metrics that are told only where some rule uses them."""
-_OF_A_STANDBY = {SECONDS: in_seconds, BYTES: in_bytes}
 _OF_SLOTS = {RETAINED: retained, SAFE: safe, INACTIVE: inactive}
 
 
@@ -102,65 +89,57 @@ class ReplicationProbe:
             return self.silence("connected to a standby, which cannot tell how far others are behind", asked)
         if not primary.permitted:
             return self.silence(NOT_PERMITTED, asked)
+        standbys = self._standbys_of(primary, primary.lsn, primary.timeline, asked)
         slots = [Slot(**row) for row in primary.slots]
-        lags = self._lags(primary, primary.lsn, primary.timeline, asked)
         return Observation(
             (
-                *(samples(self._expected(lags), asked) if self._standbys else self._none_expected(asked)),
+                *(standbys.worst(metric, self._standbys) for metric in (SECONDS, BYTES)),
                 retained(slots, asked),
-                *(_further(name, primary, slots, asked) for name in self._further),
-                *(_series(each, lags, slots, asked) for each in self._selected),
+                *(self._told(name, primary, standbys, slots) for name in self._further),
+                *(_series(each, standbys, slots) for each in self._selected),
             )
         )
 
-    @staticmethod
-    def _none_expected(now: float) -> tuple[Sample, Sample]:
-        why = "no standbys are expected, on purpose"
-        return Reading(SECONDS, 0.0, now, why), Reading(BYTES, 0.0, now, why)
-
-    def _lags(self, primary: _Primary, lsn: int, timeline: str, now: float) -> list[Lag]:
+    def _standbys_of(self, primary: _Primary, lsn: int, timeline: str, now: float) -> Standbys:
         if not self._clock.advance(now, lsn, timeline):
             self._replies = ReplyClock(*self._limits)
         senders = [Sender(**row) for row in primary.senders]
-        lags = [measure(sender, lsn, now, (self._clock, self._replies)) for sender in senders]
         self._replies.forget_others(sender.pid for sender in senders)
-        return lags
+        return Standbys(senders, lsn, now, (self._clock, self._replies))
 
-    def _expected(self, lags: Sequence[Lag]) -> list[Lag]:
-        return best(lags, self._standbys) if isinstance(self._standbys, int) else named(lags, self._standbys)
+    def _told(self, name: str, primary: _Primary, standbys: Standbys, slots: Sequence[Slot]) -> Sample:
+        now = standbys.taken_at
+        if name in OF_A_STANDBY:
+            return standbys.worst(name, self._standbys)
+        if name in _OF_SLOTS:
+            return _OF_SLOTS[name](slots, now)
+        if name == SYNC_WAITERS:
+            return Reading(name, float(primary.sync_waiters or 0), now)
+        streaming = sorted(each.name for each in standbys.senders if each.state == "streaming" and each.replay_lsn)
+        return Reading(name, float(len(streaming)), now, ", ".join(streaming))
 
     def silence(self, why: str, now: float) -> Observation:
         """No sensor has a value, but a lag that is 0 on purpose."""
-        rest = (RETAINED, *self._further, *(labelled(*each) for each in self._selected))
-        if self._standbys:
-            return silences((SECONDS, BYTES, *rest), why, now)
-        return Observation((*self._none_expected(now), *silences(rest, why, now).samples))
+        names = (SECONDS, BYTES, RETAINED, *self._further)
+        on_purpose = [name for name in names if name in OF_A_STANDBY and not self._standbys]
+        unknown = (*(name for name in names if name not in on_purpose), *(labelled(*each) for each in self._selected))
+        said = [none_expected(name, now) for name in on_purpose]
+        return Observation((*said, *silences(unknown, why, now).samples))
 
     async def close(self) -> None:
         """Close the probe's connection."""
         await self._door.close()
 
 
-def _further(name: str, primary: _Primary, slots: Sequence[Slot], now: float) -> Sample:
-    if name in _OF_SLOTS:
-        return _OF_SLOTS[name](slots, now)
-    if name == SYNC_WAITERS:
-        return Reading(name, float(primary.sync_waiters or 0), now)
-    streaming = sorted(row["name"] for row in primary.senders if row["state"] == "streaming" and row["replay_lsn"])
-    return Reading(name, float(len(streaming)), now, ", ".join(streaming))
-
-
-def _series(selected: tuple[str, Labels], lags: Sequence[Lag], slots: Sequence[Slot], now: float) -> Sample:
+def _series(selected: tuple[str, Labels], standbys: Standbys, slots: Sequence[Slot]) -> Sample:
     """One standby or one slot; that it is not there is a silence and never the best of values."""
     metric, sensor, wanted = selected[0], labelled(*selected), dict(selected[1])
-    if metric in _OF_A_STANDBY:
-        (lag,) = named(lags, [wanted["standby"]])
-        sample = _OF_A_STANDBY[metric]([lag], now, sensor)
-        return replace(sample, detail=lag.note) if isinstance(sample, Reading) else sample
+    if metric in OF_A_STANDBY:
+        return standbys.one(metric, wanted["standby"], sensor)
     mine = [slot for slot in slots if slot.name == wanted["slot"]]
     if not mine:
-        return Silence(sensor, f"there is no slot {wanted['slot']}", now)
-    return replace(_OF_SLOTS[metric](mine, now), sensor=sensor)
+        return Silence(sensor, f"there is no slot {wanted['slot']}", standbys.taken_at)
+    return replace(_OF_SLOTS[metric](mine, standbys.taken_at), sensor=sensor)
 
 
 def replication_probe(door: Door, standbys: tuple[str, ...] | int, rules: Iterable[Rule]) -> ReplicationProbe:

@@ -17,6 +17,9 @@ pytestmark = pytest.mark.integration
 SELECTED = [
     ("replication.lag", (("standby", "replica1"),)),
     ("replication.lag_bytes", (("standby", "replica1"),)),
+    ("replication.write_lag_bytes", (("standby", "replica1"),)),
+    ("replication.flush_lag_bytes", (("standby", "replica1"),)),
+    ("replication.reply_age", (("standby", "replica1"),)),
     ("replication.lag", (("standby", "nobody"),)),
     ("replication.retained_bytes", (("slot", "kept"),)),
     ("replication.safe_wal_size", (("slot", "kept"),)),
@@ -58,6 +61,10 @@ def test_a_series_is_told_beside_the_metric_that_expects_none_of_it(primary: Ser
         found = await until(probe, primary, lambda found: value(found, "lag{standby=replica1}") > 1)
         assert value(found, "lag_bytes{standby=replica1}") > 20_000
         assert (value(found, "lag"), value(found, "lag_bytes")) == (0, 0)
+        # What is not replayed has arrived all the same: nothing of it would be lost.
+        found = await until(probe, primary, lambda found: value(found, "flush_lag_bytes{standby=replica1}") == 0)
+        assert value(found, "write_lag_bytes{standby=replica1}") == 0 < value(found, "lag_bytes{standby=replica1}")
+        assert value(found, "reply_age{standby=replica1}") < 2
         assert value(found, "retained_bytes{slot=kept}") >= value(found, "lag_bytes{standby=replica1}")
         assert value(found, "safe_wal_size{slot=kept}") == float("inf")
         why = {sensor: sample.why for sensor, sample in found.items() if isinstance(sample, Silence)}
@@ -67,5 +74,27 @@ def test_a_series_is_told_beside_the_metric_that_expects_none_of_it(primary: Ser
         }
         assert {sample.sensor for sample in probe.silence("no answer", 7.0).samples} == set(found)
         await probe.close()
+
+    asyncio.run(main())
+
+
+def test_the_age_of_a_reply_grows_where_the_lags_fall_silent(primary: Server, standby: Server) -> None:
+    metrics = ("replication.reply_age", "replication.flush_lag_bytes")
+
+    async def main() -> None:
+        door = Door(as_guard(primary.dsn()), purpose="replication")
+        probe = ReplicationProbe(door, ("replica1",), metrics=metrics, reply_limit=0.5)
+        await until(probe, primary, lambda found: 0 <= value(found, "reply_age") < 1)
+        with standby.frozen(standby.walreceiver_pid()):
+            found = await until(probe, primary, lambda found: value(found, "reply_age") > 1)
+            assert getattr(found["replication.reply_age"], "detail", "") == "longest without a reply: replica1"
+            for silent in ("lag", "lag_bytes", "flush_lag_bytes"):
+                assert "replica1 has not replied for" in getattr(found[f"replication.{silent}"], "why", ""), found
+        await until(probe, primary, lambda found: 0 <= value(found, "reply_age") < 1)
+        nobody = ReplicationProbe(door, (), metrics=metrics)
+        told = {sample.sensor: sample for sample in (await nobody.poll()).samples}
+        assert (value(told, "reply_age"), value(told, "flush_lag_bytes")) == (0, 0)
+        assert [getattr(each, "value", -1.0) for each in nobody.silence("no answer", 7.0).samples] == [0, 0, 0, 0, -1]
+        await door.close()
 
     asyncio.run(main())

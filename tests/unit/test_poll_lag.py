@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from guard.model import Reading, Silence
-from guard.poll.lag import Lag, LagClock, ReplyClock, Sender, best, measure, named, samples
+from guard.poll.lag import Lag, LagClock, ReplyClock, Sender, behind, best, measure, named, samples, unheard
 
 
 def clock_of(*history: tuple[float, int], timeline: str = "00000001") -> LagClock:
@@ -177,3 +177,17 @@ def test_a_lag_known_in_part_is_a_silence_with_that_part_while_its_bytes_are_kno
     seconds, in_bytes = samples([Lag("a", 4.0, 5, certain=False)], 7.0)
     assert seconds == Silence("replication.lag", "not seen for long enough to tell the lag of a", 7.0, 4.0)
     assert isinstance(in_bytes, Reading)
+
+
+def test_each_position_is_behind_by_itself_and_one_that_is_not_told_is_no_zero() -> None:
+    row, replies = sender(state="catchup", write_lsn=900, flush_lsn=None), ReplyClock(5.0, 15.0)
+    assert behind(row, row.write_lsn, (1000, 7.0), replies) == Lag("replica1", bytes=100, note="catching up")
+    assert behind(row, row.flush_lsn, (1000, 7.0), replies).silent == "replica1 reports no WAL position"
+
+
+def test_the_age_of_a_reply_is_by_the_guards_clock_once_replies_move() -> None:
+    replies = ReplyClock(5.0, 15.0)
+    assert unheard(sender(reply_age=30.0), (1000, 0.0), replies).seconds == 30.0
+    assert unheard(sender(reply_age=3600.0, replied_wall=2.0), (1000, 1.0), replies).seconds == 0.0
+    assert unheard(sender(reply_age=3600.0, replied_wall=2.0), (1000, 9.0), replies).seconds == 8.0
+    assert unheard(sender(replied_wall=None), (1000, 9.0), replies).silent == "replica1 has not replied yet"

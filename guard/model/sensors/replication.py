@@ -34,6 +34,39 @@ REPLICATION: Final = (
         labels=_STANDBY,
     ),
     Metric(
+        name="replication.write_lag_bytes",
+        dimension=Dimension.BYTES,
+        means="WAL that the slowest expected standby has not written yet: what is on its way to it, or not sent",
+        source="pg_stat_replication (write_lsn) against pg_current_wal_flush_lsn()",
+        silent=_STANDBYS,
+        needs=MONITOR,
+        cost=MEMORY,
+        labels=_STANDBY,
+    ),
+    Metric(
+        name="replication.flush_lag_bytes",
+        dimension=Dimension.BYTES,
+        means="WAL that the slowest expected standby has not flushed to its disk yet: what a failover to it would lose",
+        source="pg_stat_replication (flush_lsn) against pg_current_wal_flush_lsn()",
+        silent=_STANDBYS,
+        needs=MONITOR,
+        cost=MEMORY,
+        labels=_STANDBY,
+    ),
+    Metric(
+        name="replication.reply_age",
+        dimension=Dimension.SECONDS,
+        means=(
+            "time since the last reply of the expected standby that is silent for longest, by the guard's clock: below "
+            "a second while WAL is written, up to wal_receiver_status_interval (10 s) while none is"
+        ),
+        source="pg_stat_replication (reply_time)",
+        silent="a standby is missing or has never replied; one that hangs is no silence here but a reading that grows",
+        needs=MONITOR,
+        cost=MEMORY,
+        labels=_STANDBY,
+    ),
+    Metric(
         name="replication.retained_bytes",
         dimension=Dimension.BYTES,
         means="the most WAL that one replication slot keeps from being recycled",
