@@ -8,7 +8,7 @@ from guard.check.remarks import Remark, fine, problem, warning, whereof
 from guard.errors import TellError, WorldError
 from guard.judge.quantities import say
 from guard.model import Reading, Rule
-from guard.settings import Settings
+from guard.settings import Settings, in_clear
 from guard.sources import application_probe
 from guard.tell.slack import SlackWebhook
 
@@ -53,7 +53,11 @@ async def check_slack(settings: Settings) -> list[Remark]:
     if parts.scheme not in {"https", "http"} or not parts.hostname:
         what = f"{settings.slack.webhook.source} holds no URL"
         return [problem("slack", what, "copy the webhook's from the app's page in Slack")]
-    return [await _knock(url, f"a webhook at {parts.hostname}")]
+    knocked = await _knock(url, f"a webhook at {parts.hostname}")
+    if not in_clear(url):
+        return [knocked]
+    what = f"the webhook goes to {parts.hostname} by http, so anybody on the way can read it and then write there"
+    return [knocked, warning("slack", what, "use https")]
 
 
 async def _knock(url: str, what: str) -> Remark:

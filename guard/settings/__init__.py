@@ -10,6 +10,7 @@
 Whether a host answers or a credential exists is not asked here: a file is right or wrong on any machine alike.
 """
 
+from guard.settings.exposure import in_clear
 from guard.settings.loading import load
 from guard.settings.rules import ONE_PRIMARY_METRIC, one_primary
 from guard.settings.secret import Secret
@@ -39,6 +40,7 @@ __all__ = [
     "Secret",
     "Settings",
     "SlackSettings",
+    "in_clear",
     "load",
     "one_primary",
 ]

@@ -1,10 +1,11 @@
-"""Who could see the secrets of a configuration: other accounts through a file's mode, and readers of the log.
+"""Who could see the secrets of a configuration: other accounts by a file's mode, and readers of the log or the line.
 
 It refuses nothing: a guard that comes back in the middle of an incident must not stay away for the mode of a file.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Iterator
 from typing import Any, Final
@@ -27,6 +28,7 @@ def look_at_exposure(settings: Settings, document: Document, problems: Problems)
     """Warn of secrets that other accounts can read, and have the log mask what the file itself holds."""
     _files(settings, document, problems)
     _own_file(settings, document, problems)
+    _in_clear(settings, document, problems)
     for _, access in _accesses(settings, document):
         for name, value in access.headers.items():
             if _SECRET_HEADER.search(name):
@@ -59,6 +61,31 @@ def _own_file(settings: Settings, document: Document, problems: Problems) -> Non
     for key, access in _accesses(settings, document):
         for name in filter(_SECRET_HEADER.search, access.headers):
             problems.warn((*key, "headers", name), f"looks like a secret, and {why}; or use bearer_token_file")
+
+
+def in_clear(url: str) -> bool:
+    """Whether what is sent to this address can be read on the way: http, to another machine than this one."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    try:
+        here = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        here = host == "localhost" or host.endswith(".localhost")
+    return parts.scheme == "http" and not here
+
+
+def _in_clear(settings: Settings, document: Document, problems: Problems) -> None:
+    urls = {rule.name: rule.query for rule in settings.rules if rule.metric == "http"}
+    for key, access in _accesses(settings, document):
+        if settings.prometheus is not None and key == ("prometheus",):
+            where, url = "url", settings.prometheus.url
+        else:
+            where, url = "http", urls.get(document.tables["rule"][key[1]]["name"], "")
+        named = access.bearer is not None or access.username is not None
+        told = named or any(map(_SECRET_HEADER.search, access.headers)) or _SECRET_HEADER.search(urlsplit(url).query)
+        if told and in_clear(url):
+            host = urlsplit(url).hostname
+            problems.warn((*key, where), f"sends a credential to {host} that anybody on the way can read; use https")
 
 
 def _accesses(settings: Settings, document: Document) -> Iterator[tuple[Key, AccessSettings]]:

@@ -43,3 +43,17 @@ def test_a_webhook_is_asked_whether_it_is_valid_and_nothing_is_posted(
     assert SECRET not in remark.what
     assert len(slack.knocks) == 1
     assert slack.requests == []
+
+
+@pytest.mark.fault(63)
+def test_a_webhook_that_anybody_on_the_way_can_read_is_pointed_out_and_not_repeated(tmp_path: Path) -> None:
+    webhook, file = tmp_path / "webhook", tmp_path / "guard.toml"
+    for path, text in (
+        (webhook, f"http://slack.invalid/services/{SECRET}"),
+        (file, f'[database.main]\ndsn = "host=x"\nstandbys = []\n[slack]\nwebhook_url_file = "{webhook}"\n'),
+    ):
+        path.touch(mode=0o600)
+        path.write_text(text)
+    _, remark = asyncio.run(check_slack(load(file)))
+    assert (remark.grade, remark.todo) == (Grade.WARNING, "use https")
+    assert SECRET not in remark.what

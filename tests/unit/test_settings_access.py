@@ -144,3 +144,41 @@ def test_secrets_that_others_can_read_are_pointed_out_where_they_are_named(
     read = settings(RULE + BASIC + PROMETHEUS + BASIC)
     assert [problem.key for problem in read.warnings] == ["prometheus.password_file", 'rule "p99".password_file']
     assert all("mode 0644" in problem.message for problem in read.warnings)
+
+
+@pytest.mark.fault(63)
+@pytest.mark.parametrize(
+    ("more", "key"),
+    [
+        (RULE.replace("https://app", "http://app:8080") + BASIC, 'rule "p99".http'),
+        (RULE.replace("https://app", "http://[2001:db8::1]") + 'bearer_token_file = "secret"\n', 'rule "p99".http'),
+        (RULE.replace("health", "health?api_key=CANARY").replace("https", "http"), 'rule "p99".http'),
+        (PROMETHEUS.replace("https", "http") + BASIC, "prometheus.url"),
+        (PROMETHEUS.replace("https", "http") + 'headers = { "X-Auth" = "CANARY" }\n', "prometheus.url"),
+    ],
+    ids=["a password", "a token", "a key in the address", "a password for Prometheus", "a header"],
+)
+def test_a_credential_that_travels_in_clear_is_pointed_out(
+    settings: Callable[[str], Settings], more: str, key: str
+) -> None:
+    (warning,) = settings(more).warnings
+    assert (warning.key, warning.message.split("; ")[1]) == (key, "use https")
+    assert "CANARY" not in warning.message
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        PROMETHEUS.replace("https://prometheus", "http://10.0.0.1:9090") + 'headers = { "X-Scope-OrgID" = "shop" }\n',
+        PROMETHEUS + BASIC,
+        *(
+            RULE.replace("https://app", f"http://{host}") + BASIC
+            for host in ("localhost:80", "127.1.2.3", "[::1]:9000", "app.LOCALHOST")
+        ),
+    ],
+    ids=["no secret", "https", "localhost", "127.1.2.3", "::1", "a name of this machine"],
+)
+def test_what_stays_on_this_machine_goes_by_https_or_is_no_secret_is_no_matter(
+    settings: Callable[[str], Settings], more: str
+) -> None:
+    assert settings(more).warnings == ()
