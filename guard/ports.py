@@ -174,6 +174,8 @@ class HookOutcome:
     output: str = ""
     unverified: bool = False
     """The hook says that all is well, and the database does not."""
+    withheld: bool = False
+    """It was not run, since what called for it is over."""
 
 
 class Hook(Protocol):

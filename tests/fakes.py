@@ -149,8 +149,8 @@ class FakeGate:
 class FakeHook:
     outcome: HookOutcome = field(default_factory=lambda: HookOutcome(True, "exit 0 after 1 s"))
     known: HookOutcome | None = None
-    unstarted: frozenset[int] = frozenset()
-    """Runs for which a former daemon claimed the rollback and got no further."""
+    started: frozenset[int] = frozenset()
+    """Runs for which a former daemon has started it."""
     asked: list[int] = field(default_factory=list)
     runs: list[Mapping[str, object]] = field(default_factory=list)
     before: Callable[[], None] = lambda: None
@@ -174,7 +174,7 @@ class FakeHook:
         return self.known
 
     def begun(self, run_id: int) -> bool:
-        return run_id not in self.unstarted
+        return run_id in self.started or any(facts["run_id"] == run_id for facts in self.runs)
 
 
 @dataclass

@@ -136,6 +136,16 @@ def rollback() -> World:
     return world
 
 
+def withheld() -> World:
+    """One whose reason is over when it is read again."""
+    world = running(ERRORS, hook=FakeHook())
+    world.values["checkout errors sensor"] = 0.062
+    world.tick(11)
+    world.values["checkout errors sensor"] = 0.004
+    world.tick()
+    return world
+
+
 def question() -> World:
     """One that may not."""
     world = running(ERRORS)
@@ -185,6 +195,7 @@ SCENES: dict[str, Callable[[], World]] = {
     "A lock queue behind sessions that never registered": queue,
     "A lock queue behind a migration that comes back": comes_back,
     "A rollback": rollback,
+    "A rollback that is not needed any more": withheld,
     "A rollback that a human must decide": question,
     "Migrations that end": ends,
     "A guard that cannot give orders": mute,

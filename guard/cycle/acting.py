@@ -7,11 +7,23 @@ and counted against those migrations only whose sessions were ended.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Coroutine
 from dataclasses import dataclass
 
 from guard.cycle.board import Board
-from guard.cycle.chores import Due, QueueCleared, RolledBack, clear_queue, roll_back
+from guard.cycle.chores import (
+    BEGINS_WITHIN,
+    Due,
+    QueueCleared,
+    RolledBack,
+    WayFree,
+    clear_queue,
+    make_way,
+    roll_back,
+    withhold,
+)
 from guard.cycle.ledger import Ledger
+from guard.cycle.rereading import Proof, reread
 from guard.cycle.values import Chore, Key, Options, Result
 from guard.cycle.words import queue_cleared
 from guard.decide import notices
@@ -48,6 +60,8 @@ class Acting:
         self._started: dict[tuple[str, Key], float] = {}
         self._doubted: dict[Key, tuple[float, float]] = {}
         """Since when (monotonic) a rollback is under way with this daemon, and for how long it was before; seconds."""
+        self._proofs: dict[Key, Proof] = {}
+        """Of runs whose sessions are gone, and whose rollback waits for its reason to be read again."""
         self._asked: dict[str, State] = {}
         self._cancelled: dict[str, tuple[int, float]] = {}
         """By migration: how often of late, and when last. A cancelled migration that comes back is a new run."""
@@ -68,23 +82,39 @@ class Acting:
                 because = duty.board.verdicts[rule.name].because
                 self._asked[rule.name] = dataclasses.replace(state, because=because)
                 chores.append(Chore("queue", about, clear_queue(duty.hands, key, rule, roster)))
-        if state.phase is Phase.ROLLING_BACK and self._take_on("rollback", key, duty.now):
+        if state.phase is Phase.ROLLING_BACK:
             chores += self._roll_back(state, key, duty)
         return chores
 
     def _roll_back(self, state: State, key: Key, duty: Duty) -> list[Chore]:
-        hook, run = hook_of(duty.hands, state.migration), duty.board.run(state.run_id)
+        hook = hook_of(duty.hands, state.migration)
         since, before = self._doubted.setdefault(key, (duty.now, max(0.0, duty.wall - state.since_wall)))
         waited = duty.now - since
         if hook is None:
-            self._busy.discard(("rollback", key))
             self._results.append(RolledBack(key, HookOutcome(False, _NO_HOOK)))
             return []
         # Wall time only for what another daemon saw: a clock that is set meanwhile ends no hook that is at work.
-        due = Due(before + waited, waited)
+        due, run = Due(before + waited, waited), duty.board.run(state.run_id)
+        begun = state.run_id is not None and hook.begun(state.run_id)
+        proof = self._proofs.get(key)
+        if proof is None and not begun:
+            return self._chore("way", key, duty.now, make_way(duty.hands, state, run, hook=hook, due=due))
+        if proof is not None and not begun and due.seconds <= BEGINS_WITHIN:
+            again = reread(state, duty.options.rules, duty.board, proof)
+            if again.withheld:
+                return self._chore("rollback", key, duty.now, withhold(duty.hands, state, again.withheld, hook.command))
+            if not again.confirmed:
+                return []
+        behind = proof.behind if proof is not None else ()
         facts = _facts(state, duty.options.database)
-        work = roll_back(duty.hands, state, run, hook=hook, facts=facts, due=due)
-        return [Chore("rollback", key, work)]
+        work = roll_back(duty.hands, state, run, hook=hook, facts=facts, due=due, behind=behind)
+        return self._chore("rollback", key, duty.now, work)
+
+    def _chore(self, kind: str, key: Key, now: float, work: Coroutine[object, object, Result | None]) -> list[Chore]:
+        if self._take_on(kind, key, now):
+            return [Chore(kind, key, work)]
+        work.close()
+        return []
 
     def _take_on(self, kind: str, key: Key, now: float) -> bool:
         started = self._started.get((kind, key))
@@ -107,15 +137,24 @@ class Acting:
             if isinstance(result, QueueCleared):
                 board.acted(result.rule, now)
                 self._take_cleared(result, board, now, wall)
+            elif isinstance(result, WayFree):
+                if result.key in self._states:
+                    self._proofs[result.key] = Proof(dict(board.samples), result.behind)
             elif state := self._states.get(result.key):
                 self._take_rolled_back(result, state, wall)
 
     def _take_rolled_back(self, result: RolledBack, state: State, wall: float) -> None:
         outcome = result.outcome
         ended = dataclasses.replace(state, phase=TABLE[state.phase, Move.ROLLED], since_wall=wall)
-        draft = notices.rolled_back(
-            ended, ok=outcome.ok, words=outcome.words, output=outcome.output, unverified=outcome.unverified
+        draft = (
+            notices.rollback_withheld(ended, outcome.words, result.command)
+            if outcome.withheld
+            else notices.rolled_back(
+                ended, ok=outcome.ok, words=outcome.words, output=outcome.output, unverified=outcome.unverified
+            )
         )
+        self._proofs.pop(result.key, None)
+        self._doubted.pop(result.key, None)
         ended = dataclasses.replace(ended, because=f"{draft.headline}: {ended.because}")
         self._states[result.key] = ended
         self._ledger.record(draft.kind, ended, draft, wall=wall)

@@ -1,7 +1,7 @@
 """Acts that take their time, each as one coroutine that ends with a result for the next step.
 
 They never decide: a queue is cleared because the rules asked for it, and the canceller looks again by itself; a run is
-rolled back in the one order that cannot do harm: abort, its sessions proven gone, claim, hook.
+rolled back in the one order that cannot do harm: abort, its sessions proven gone, the reason read again, claim, hook.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from guard.judge.quantities import say_seconds
 from guard.model import EVERYONE, Roster, Rule, Run, State
 from guard.ports import CancelReport, Ended, Hands, Hook, HookOutcome
 
+Words = tuple[str, ...]
 STARTS_WITHIN = 20.0
 """Seconds: who has claimed a rollback starts the hook within 15, or gives it up."""
 BEGINS_WITHIN = 60.0
@@ -44,6 +45,16 @@ class Due:
 class RolledBack:
     key: tuple[str, int | None]
     outcome: HookOutcome
+    command: tuple[str, ...] = ()
+    """By which a human can roll back what was withheld."""
+
+
+@dataclass(frozen=True, slots=True)
+class WayFree:
+    """No session of the run is left; what their statements left behind, in words."""
+
+    key: tuple[str, int | None]
+    behind: tuple[str, ...]
 
 
 async def clear_queue(hands: Hands, key: tuple[str, int | None], rule: Rule, roster: Roster) -> QueueCleared:
@@ -72,10 +83,56 @@ def _stubborn(ended: Ended) -> bool:
     return ended.how == "cancelled" and not ended.gone
 
 
+async def make_way(hands: Hands, state: State, run: Run | None, *, hook: Hook, due: Due) -> RolledBack | WayFree:
+    """End a run's sessions before its rollback; the end of the rollback where it has one, or cannot begin."""
+    key = (state.migration, state.run_id)
+    if ended := await _ended(hands, state, hook, due):
+        return ended
+    try:
+        alive, behind = await _end_sessions(hands, run) if run is not None else ("", ())
+    except GuardError as error:
+        alive, behind = str(error), ()
+    return RolledBack(key, HookOutcome(False, f"the hook was not run: {alive}")) if alive else WayFree(key, behind)
+
+
 async def roll_back(
-    hands: Hands, state: State, run: Run | None, *, hook: Hook, facts: dict[str, object], due: Due
+    hands: Hands, state: State, run: Run | None, *, hook: Hook, facts: dict[str, object], due: Due, behind: Words = ()
 ) -> RolledBack | None:
-    """Roll a run back; None where a hook of an earlier daemon is still at work and must be waited for."""
+    """Roll a run back; None where a hook of an earlier daemon is still at work and must be waited for.
+
+    *behind* says what its sessions left behind, so far.
+    """
+    key = (state.migration, state.run_id)
+    if ended := await _ended(hands, state, hook, due):
+        return ended
+    target = run or _absent(state)
+    try:
+        # Once more: its reason was waited for, and who was gone may have come back.
+        alive, more = await _end_sessions(hands, run) if run is not None else ("", ())
+        if alive:
+            return RolledBack(key, HookOutcome(False, f"the hook was not run: {alive}"))
+        if not await hands.signal.claim_rollback(target, state.because, hook.command):
+            if due.here < STARTS_WITHIN or hook.begun(target.run_id):
+                return None
+            return RolledBack(key, await _finish(hands, state, target.run_id, HookOutcome(False, _CLAIMED_ONLY)))
+    except GuardError as error:
+        return RolledBack(key, HookOutcome(False, f"the hook was not run: {error}"))
+    outcome = await hook.run(facts)
+    if left := "; ".join(dict.fromkeys(behind + more)):
+        outcome = dataclasses.replace(outcome, words=f"{outcome.words}; ending its sessions had left behind: {left}")
+    return RolledBack(key, await _finish(hands, state, target.run_id, outcome))
+
+
+async def withhold(hands: Hands, state: State, why: str, command: Words) -> RolledBack:
+    """Do not roll a run back after all; it stays aborted."""
+    outcome = HookOutcome(False, why, withheld=True)
+    # There is a claim to be closed where an earlier daemon made one and did not begin.
+    outcome = await _finish(hands, state, state.run_id or 0, outcome)
+    return RolledBack((state.migration, state.run_id), outcome, command)
+
+
+async def _ended(hands: Hands, state: State, hook: Hook, due: Due) -> RolledBack | None:
+    """The end of a rollback that has ended already, or can begin no more."""
     key = (state.migration, state.run_id)
     if state.run_id is None:
         return RolledBack(key, HookOutcome(False, "an unregistered migration cannot be rolled back"))
@@ -83,21 +140,7 @@ async def roll_back(
         return RolledBack(key, await _finish(hands, state, state.run_id, known))
     if words := _too_late(hook, state.run_id, due):
         return RolledBack(key, await _finish(hands, state, state.run_id, HookOutcome(False, words)))
-    try:
-        alive, left = await _end_sessions(hands, run) if run is not None else ("", "")
-        if alive:
-            return RolledBack(key, HookOutcome(False, f"the hook was not run: {alive}"))
-        target = run or _absent(state, state.run_id)
-        if not await hands.signal.claim_rollback(target, state.because, hook.command):
-            if due.here < STARTS_WITHIN or hook.begun(state.run_id):
-                return None
-            return RolledBack(key, await _finish(hands, state, state.run_id, HookOutcome(False, _CLAIMED_ONLY)))
-    except GuardError as error:
-        return RolledBack(key, HookOutcome(False, f"the hook was not run: {error}"))
-    outcome = await hook.run(facts)
-    if left:
-        outcome = dataclasses.replace(outcome, words=f"{outcome.words}; ending its sessions had left behind: {left}")
-    return RolledBack(key, await _finish(hands, state, state.run_id, outcome))
+    return None
 
 
 def _too_late(hook: Hook, run_id: int, due: Due) -> str:
@@ -110,10 +153,10 @@ def _too_late(hook: Hook, run_id: int, due: Due) -> str:
     return f"not started: it has been due for {say_seconds(round(due.seconds))}, and what was measured then may be over"
 
 
-async def _end_sessions(hands: Hands, run: Run) -> tuple[str, str]:
+async def _end_sessions(hands: Hands, run: Run) -> tuple[str, Words]:
     """End the run's sessions; say which of them are left, and what their statements left behind."""
     if run.pooled:
-        return "the migration is behind a transaction pooler, so its sessions cannot be proven gone", ""
+        return "the migration is behind a transaction pooler, so its sessions cannot be proven gone", ()
     report = await hands.canceller.end_run(run, terminate=False)
     behind = report.leftovers
     if any(not ended.gone for ended in report.ended):
@@ -121,12 +164,13 @@ async def _end_sessions(hands: Hands, run: Run) -> tuple[str, str]:
         behind += report.leftovers
     alive = [ended for ended in report.ended if not ended.gone]
     words = (f"pid {ended.session.pid} is still there ({ended.how}) {ended.detail}".strip() for ended in alive)
-    return "; ".join(words), "; ".join(behind)
+    return "; ".join(words), behind
 
 
 async def _finish(hands: Hands, state: State, run_id: int, outcome: HookOutcome) -> HookOutcome:
     outcome = await _verified(hands, state.migration, outcome)
     word = "done" if outcome.ok else "unverified" if outcome.unverified else "failed"
+    word = "withheld" if outcome.withheld else word
     try:
         await hands.signal.finish_rollback(run_id, word, outcome.words)
     except GuardError as error:
@@ -144,5 +188,5 @@ async def _verified(hands: Hands, migration: str, outcome: HookOutcome) -> HookO
     return HookOutcome(False, f"{outcome.words}, but {why}", outcome.output, unverified=True)
 
 
-def _absent(state: State, run_id: int) -> Run:
-    return Run(run_id, state.migration, None, state.since_wall, state.since_wall)
+def _absent(state: State) -> Run:
+    return Run(state.run_id or 0, state.migration, None, state.since_wall, state.since_wall)

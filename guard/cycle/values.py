@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
 
-from guard.cycle.chores import QueueCleared, RolledBack
+from guard.cycle.chores import QueueCleared, RolledBack, WayFree
 from guard.decide.bounds import USUAL_BOUNDS, Bounds
 from guard.model import Rule
 from guard.model.sensors import METRICS
 
 Key = tuple[str, int | None]
 """Of a run: its migration and its id."""
-Result = QueueCleared | RolledBack
+Result = QueueCleared | RolledBack | WayFree
 
 
 @dataclass(frozen=True, slots=True)

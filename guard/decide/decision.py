@@ -128,10 +128,15 @@ def _enter(state: State, phase: Phase, move: Move, finding: Finding, *, facts: C
         cancels=0 if forgiven else state.cancels,
         ran=ran,
         asked_human=asks or (state.asked_human and phase not in (Phase.RUNNING, Phase.STRAINED)),
+        rollback_by=_rollback_by(state, finding, facts) if phase is Phase.ROLLING_BACK else (),
         epoch=facts.epoch,
         soak_until_wall=facts.wall + facts.soak if phase is Phase.SOAKING else None,
     )
     return paused_again(entered, facts.wall, facts.bounds) if phase is Phase.PAUSED else entered
+
+
+def _rollback_by(state: State, finding: Finding, facts: Circumstances) -> tuple[str, ...]:
+    return tuple(v.rule for v in finding.asking(Ask.ROLLBACK) if not why_no_rollback(v, state, facts))
 
 
 def _known_well(finding: Finding) -> tuple[str, ...]:

@@ -41,7 +41,8 @@ _WORDS: dict[Phase, tuple[str, Severity, str]] = {
 
 _NEXT: dict[Phase, str] = {
     Phase.PAUSED: "It goes on by itself once every rule has been well for its time: {resume}.",
-    Phase.ROLLING_BACK: "The migration is told to abort; when its sessions are gone the rollback hook runs, once.",
+    Phase.ROLLING_BACK: "The migration is told to abort. When its sessions are gone the signal is read again; "
+    "if it is as bad as before the rollback hook runs, once.",
     Phase.ABORTED: "Nothing of this name may run until a human forgets it. Look first at what it has done.",
     Phase.SOAKING: "Until {soak}: a breach before that is told, with what can be done.",
 }
@@ -178,6 +179,19 @@ def rolled_back(state: State, *, ok: bool, words: str, output: str, unverified: 
     if unverified:
         kind, headline = "rollback_unverified", "rollback could not be verified"
     return Draft(kind, Severity.CRITICAL, headline, state.because, step, commands, fields)
+
+
+def rollback_withheld(state: State, why: str, hook: tuple[str, ...]) -> Draft:
+    """What called for the rollback was over when it was read again, so that only a human may want it still."""
+    step = "It stays aborted, and what it has changed so far stays. Decide, and roll back by hand if it must go."
+    return Draft(
+        "rollback_withheld",
+        Severity.CRITICAL,
+        "is not rolled back after all",
+        f"read again when its sessions were gone: {why}",
+        step,
+        ((" ".join(hook),) if hook else ()) + commands_for(Phase.ABORTED, state.migration),
+    )
 
 
 def stood_still(seconds: float) -> Draft:

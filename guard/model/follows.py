@@ -74,6 +74,8 @@ class State:
     """They were told that this pause did not help."""
     unseen: tuple[str, ...] = ()
     """Rules of which they were told that nobody has seen their signal for long."""
+    rollback_by: tuple[str, ...] = ()
+    """Rules by which its rollback fell due; one of them must still be breached when it begins."""
     epoch: int = 0
     """Of the order that this phase gave; an acknowledgement of it or of a later one makes a pause effective."""
 

@@ -237,3 +237,19 @@ def test_a_guard_that_dies_between_the_claim_and_the_hook_leaves_the_hook_to_a_h
     assert house.order()["kind"] == "abort"
     assert house.database.execute("select finished_at from migration_guard.rollback") == [(None,)]
     house.assert_all_told()
+
+
+@pytest.mark.fault(5)
+def test_what_is_over_when_the_next_guard_reads_it_again_is_not_rolled_back(house: House, runs: Path) -> None:
+    daemon = doomed(house, ("publish rolling_back", "after"))
+    migrating = house.wait_migrating()
+    house.wait_event("applied")
+    house.load(0.08)
+    dies(daemon)
+    house.load(0)
+    house.serve()
+    assert "read again when its sessions were gone: errors (http) 0 %" in house.wait_event("rollback_withheld")[2]
+    assert migrating.wait(10) == 4
+    assert (runs.read_text(), house.order()["kind"]) == ("", "abort")
+    assert house.database.execute("select 1 from migration_guard.rollback") == []
+    house.assert_all_told()

@@ -13,6 +13,7 @@ from tests.fakes import WALL, FakeHook, World, a_run, at_once, make_rule
 LAG = make_rule("lag", pause="> 5s", resume="< 2s for 10s")
 HELD = make_rule("held", pause="> 5s", resume="< 2s for 10s", no_data="hold")
 IGNORED = make_rule("ignored", pause="> 5s", resume="< 2s for 10s", no_data="ignore")
+ERRORS = make_rule("errors", pause="> 1s", rollback="> 5s for 2s", resume="< 1s for 5s")
 OTHERS = make_rule("of others", pause="> 5s", migrations=("another",))
 
 
@@ -110,9 +111,9 @@ def test_the_end_of_a_hook_is_told_however_long_no_guard_was_there() -> None:
 @pytest.mark.fault(5)
 @pytest.mark.parametrize("late", [False, True])
 def test_a_rollback_that_could_not_begin_within_a_minute_is_a_question_to_a_human(*, late: bool) -> None:
-    world = taken_up(LAG, phase=Phase.ROLLING_BACK)
+    world = taken_up(ERRORS, phase=Phase.ROLLING_BACK)
     assert world.hook is not None
-    world.hook.unstarted = frozenset({1})
+    world.values["errors sensor"] = 6.0
     world.now += BEGINS_WITHIN - 12.0 + 4.0 * late
     world.tick(2)
     assert len(world.hook.runs) == len(world.signal.claims) == (not late)

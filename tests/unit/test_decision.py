@@ -194,7 +194,8 @@ def test_a_rollback_that_may_not_fire_pauses_and_asks_a_human_once(
 
 def test_one_eligible_rule_is_enough_for_a_rollback() -> None:
     both = find([verdict(Ask.ROLLBACK), verdict(Ask.ROLLBACK, "another")])
-    assert decided(ELIGIBLE, both, hook=True).state.phase is Phase.ROLLING_BACK
+    after = decided(ELIGIBLE, both, hook=True).state
+    assert (after.phase, after.rollback_by) == (Phase.ROLLING_BACK, ("errors",))
 
 
 def test_an_override_stops_the_rollback_but_not_the_cancel() -> None:

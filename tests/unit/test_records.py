@@ -39,6 +39,7 @@ STATE = State(
     reminded=3,
     no_help=True,
     unseen=("errors",),
+    rollback_by=("errors",),
     epoch=9,
 )
 NOTICE = Notice(
