@@ -1,0 +1,178 @@
+"""What a guard reads in each state in which PostgreSQL's views of replication are known to mislead: a table.
+
+In each state the second poll at the latest has what is right, and the third still does. In no poll before, during and
+after it is a reading better than what is true of the standby; nor of a guard that starts only then.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import pytest
+
+from guard.demo.embedded import Binaries
+from guard.model import Reading, Sample, Silence
+from tests import states
+from tests.replicating import MB, PERIOD, Observed, Watching, World
+
+pytestmark = pytest.mark.integration
+
+LAG, BYTES, RETAINED = "replication.lag", "replication.lag_bytes", "replication.retained_bytes"
+STANDBYS, SYNC, SAFE = "replication.standbys", "replication.sync_waiters", "replication.safe_wal_size"
+INACTIVE = "replication.slot_inactive_for"
+NOISE = 1.0
+"""Seconds by which a busy machine may shift what is measured here."""
+
+
+@dataclass(frozen=True)
+class Right:
+    """What is right for one sensor: in words, and whether a sample is it."""
+
+    words: str
+    fits: Callable[[Sample, Observed], bool]
+
+
+def reads(least: float, most: float = math.inf) -> Right:
+    """A reading between two bounds."""
+    return Right(
+        f"a reading from {least:g} to {most:g}",
+        lambda sample, _: isinstance(sample, Reading) and least <= sample.value <= most,
+    )
+
+
+def true_lag(least: float) -> Right:
+    """A reading of at least *least* and at most NOISE above what is true; better_than_true() looks from below."""
+    return Right(
+        f"the true lag, {least:g} or more",
+        lambda sample, seen: isinstance(sample, Reading) and least <= sample.value <= (seen.lag or 0.0) + NOISE,
+    )
+
+
+def silent(why: str) -> Right:
+    """A silence that says this."""
+    return Right(f"a silence: {why}", lambda sample, _: isinstance(sample, Silence) and why in sample.why)
+
+
+def _tells_since_when(sample: Sample, _: Observed) -> bool:
+    return (isinstance(sample, Reading) and sample.value > 0) or "17" in getattr(sample, "why", "")
+
+
+SINCE_WHEN = Right("a time, which PostgreSQL tells from 17 on", _tells_since_when)
+WELL: Mapping[str, Right] = {
+    LAG: reads(0, NOISE),
+    BYTES: reads(0, 100_000),
+    RETAINED: reads(0, 64 * MB),
+    STANDBYS: reads(1, 1),
+    SYNC: reads(0, 0),
+    SAFE: reads(math.inf),
+    INACTIVE: reads(0, 0),
+}
+
+
+@dataclass(frozen=True)
+class State:
+    """How a state is entered and left, and what is right in it, as far as it is not as in health."""
+
+    enter: states.Enter
+    right: Mapping[str, Right] = field(default_factory=dict)
+    counted: Mapping[str, Right] = field(default_factory=dict)
+    """The same where any one standby is expected and not replica1, as far as it differs."""
+    beats: bool = True
+
+
+GONE = {LAG: silent("replica1 is not connected"), BYTES: silent("replica1 is not connected")}
+NONE = {LAG: silent("0 of 1 expected standbys"), BYTES: silent("0 of 1 expected standbys")}
+UNUSED_SLOT = {STANDBYS: reads(0, 0), INACTIVE: SINCE_WHEN}
+MUTE = {LAG: silent("replica1 has not replied for"), BYTES: silent("replica1 has not replied for")}
+SLOT_LOST = {RETAINED: silent("slot late has lost WAL"), SAFE: silent("slot late has lost WAL"), INACTIVE: SINCE_WHEN}
+STATES = {
+    "idle, all replayed": State(states.idle, {BYTES: reads(0, 0), LAG: reads(0, 0)}, beats=False),
+    "busy": State(states.busy, {BYTES: reads(0, MB)}),
+    "replay stopped, with WAL": State(states.stopped, {LAG: true_lag(1.2), BYTES: reads(1)}),
+    "replay stopped, no more WAL": State(states.stopped, {LAG: true_lag(1.2), BYTES: reads(1)}, beats=False),
+    "replay just resumed": State(states.just_resumed, {BYTES: reads(0, 0), LAG: reads(0, 0)}, beats=False),
+    "walreceiver frozen": State(states.frozen, MUTE),
+    "walreceiver frozen for too long": State(states.frozen_too_long, {**GONE, **UNUSED_SLOT}, NONE),
+    "dead line": State(states.dead_line, MUTE),
+    "dead line, no WAL": State(states.dead_line_without_wal, MUTE, beats=False),
+    "standby down": State(states.down, {**GONE, **UNUSED_SLOT}, NONE),
+    "catching up": State(states.catching_up, {LAG: true_lag(1.0), BYTES: reads(MB), STANDBYS: reads(0, 0)}),
+    "streaming far behind": State(states.far_behind, {LAG: true_lag(1.0), BYTES: reads(MB)}),
+    "a base backup is taken": State(states.base_backup),
+    "an archive receives WAL": State(states.receivewal),
+    "a slot has lost its WAL": State(states.slot_lost, SLOT_LOST),
+    "no pg_monitor": State(states.not_permitted, dict.fromkeys(WELL, silent("lacks pg_monitor"))),
+    "primary down": State(states.primary_down, dict.fromkeys(WELL, silent(""))),
+}
+ROWS = {
+    "replay stopped, with WAL": 39,
+    "walreceiver frozen": 40,
+    "walreceiver frozen for too long": 40,
+    "dead line": 40,
+    "standby down": 40,
+    "a base backup is taken": 42,
+    "an archive receives WAL": 42,
+    "catching up": 42,
+    "a slot has lost its WAL": 43,
+    "no pg_monitor": 23,
+}
+
+
+@pytest.fixture(scope="module")
+def watching(binaries: Binaries) -> Iterator[Watching]:
+    """Servers that all states share, and a guard that looks at them all the while."""
+    world = World(binaries)
+    with Watching(world) as watching:
+        yield watching
+    world.close()
+
+
+@pytest.fixture
+def world(watching: Watching) -> Iterator[World]:
+    """The servers, left as they were found."""
+    yield watching.world
+    watching.beats = True
+    watching.world.restore()
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.fault(ROWS[name])] if name in ROWS else []) for name in STATES]
+)
+def test_in_each_state_every_sensor_is_right_within_two_polls(name: str, world: World, watching: Watching) -> None:
+    state, before = STATES[name], len(watching.all)
+    watching.beats = state.beats
+    with contextlib.contextmanager(state.enter)(world, watching):
+        seen = watching.next(3)
+        anew = world.look_anew()
+    watching.beats = True
+    world.wait_settled()
+    healed = watching.next(2)
+    for named, counted in seen[1:]:
+        assert not wrong(named, {**WELL, **state.right})
+        assert not wrong(counted, {**WELL, **state.right, **state.counted})
+    for each in healed[-1]:
+        assert not wrong(each, WELL)
+    for each in (*(each for both in watching.all[before:] for each in both), *anew):
+        assert not better_than_true(each)
+
+
+def wrong(seen: Observed, right: Mapping[str, Right]) -> list[str]:
+    """Each sensor whose sample is not the one that is right, in words."""
+    return [
+        f"{name}: {seen.found[name]}, not {wanted.words}; the true lag was {seen.lag} s, {seen.behind} bytes"
+        for name, wanted in right.items()
+        if not wanted.fits(seen.found[name], seen)
+    ]
+
+
+def better_than_true(seen: Observed) -> list[str]:
+    """Readings that show a smaller lag than there was: the one thing that a sensor must never say."""
+    true = {LAG: (seen.lag or 0.0) - PERIOD, BYTES: seen.behind or 0}
+    return [
+        f"{sample}, and it was more than {true[name]}"
+        for name in true
+        if isinstance(sample := seen.found[name], Reading) and sample.value < true[name]
+    ]
