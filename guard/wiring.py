@@ -200,8 +200,8 @@ def _pace(settings: Settings) -> Pace:
     return Pace(settings.guard.poll_interval, settings.guard.idle_interval, settings.guard.probe_deadline)
 
 
-def _doors(settings: Settings, hosts: Hosts) -> Callable[[str], Door]:
-    return lambda purpose: hosts.door(purpose, deadline=settings.guard.probe_deadline)
+def _doors(settings: Settings, hosts: Hosts, *, prepared: bool = False) -> Callable[[str], Door]:
+    return lambda purpose: hosts.door(purpose, deadline=settings.guard.probe_deadline, prepared=prepared)
 
 
 def _canceller(settings: Settings, door: Door) -> QueueCanceller:
@@ -214,7 +214,8 @@ def _canceller(settings: Settings, door: Door) -> QueueCanceller:
 def _probes(settings: Settings, hosts: dict[str, Hosts], database: DatabaseSettings) -> list[Probe]:
     """Probes for the sensors that some rule uses, and always for who is here."""
     mine = hosts[database.name]
-    door, rules = _doors(settings, mine), _rules(settings, hosts, database.name)
+    # Probes ask the same each second: to plan it anew would cost more than to run it.
+    door, rules = _doors(settings, mine, prepared=True), _rules(settings, hosts, database.name)
     known = Recognition(settings.recognition.roles, settings.recognition.application_names)
     probes: list[Probe] = [RosterProbe(door("roster"), known)]
     if any(rule.metric == ONE_PRIMARY_METRIC for rule in rules):

@@ -1,6 +1,7 @@
 """The daemon's one door to PostgreSQL: connect, ask within a deadline, reconnect, and name what went wrong.
 
 door.py     class Door: one connection, kept open
+prepared.py class PreparedDoor: the same for questions that are asked again and again
 hosts.py    class Hosts: which of several hosts leads; makes the doors of a database
 address.py  the hosts of a connection string
 opening.py  one connection, opened and greeted
@@ -12,6 +13,7 @@ trouble.py  errors named once and without secrets; the end of what was given up
 from guard.postgres.door import Door, Work
 from guard.postgres.hosts import Hosts, Seen
 from guard.postgres.line import APPLICATION
+from guard.postgres.prepared import PreparedDoor
 from guard.postgres.trouble import Connection
 
-__all__ = ["APPLICATION", "Connection", "Door", "Hosts", "Seen", "Work"]
+__all__ = ["APPLICATION", "Connection", "Door", "Hosts", "PreparedDoor", "Seen", "Work"]

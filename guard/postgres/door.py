@@ -46,8 +46,7 @@ class Door:
 
     *deadline* is in seconds and covers all of a call: waiting for the call before it, connecting, asking. *settings*
     are further settings of the session. *route* chooses among several hosts, each time anew. *backoff* says
-    when to try again.
-    Questions are sent unprepared: a probe's plan costs less than a cached one that breaks when the schema is upgraded.
+    when to try again. Questions are sent unprepared, since most are asked seldom; see PreparedDoor for those of probes.
 
     Raises WorldError where *conninfo* cannot be parsed.
     """
@@ -136,7 +135,7 @@ class Door:
 
         async def ask(connection: Connection) -> list[Row]:
             async with connection.cursor() as cursor:
-                await cursor.execute(query, params)
+                await self._execute(cursor, query, params)
                 return await cursor.fetchall() if cursor.description else []
 
         return await self._ask(ask, deadline)
@@ -148,10 +147,13 @@ class Door:
 
         async def ask(connection: Connection) -> list[T]:
             async with connection.cursor(row_factory=class_row(row_type)) as cursor:
-                await cursor.execute(query, params)
+                await self._execute(cursor, query, params)
                 return await cursor.fetchall()
 
         return await self._ask(ask, deadline)
+
+    async def _execute(self, cursor: psycopg.AsyncCursor[Any], query: QueryNoTemplate, params: Params | None) -> None:
+        await cursor.execute(query, params)
 
     async def transact(self, work: Work[T], *, deadline: float | None = None) -> T:
         """Run *work* in one transaction; what it raises rolls back and passes through (psycopg's errors wrapped)."""

@@ -18,6 +18,7 @@ from guard.errors import GuardError, ServerError, Unreachable, WrongServer
 from guard.postgres.address import Address, addresses
 from guard.postgres.backoff import Arrivals, Backoff
 from guard.postgres.door import Door
+from guard.postgres.prepared import PreparedDoor
 from guard.sql import get
 
 log = logging.getLogger(__name__)
@@ -95,9 +96,12 @@ class Hosts:
         """Whether there is anything to choose."""
         return len(self._addresses) > 1
 
-    def door(self, purpose: str, **options: Any) -> Door:
-        """A door of this database: it leads to the host that leads, and turns with it. *options* as of Door."""
-        return Door(
+    def door(self, purpose: str, *, prepared: bool = False, **options: Any) -> Door:
+        """A door of this database: it leads to the host that leads, and turns with it. *options* as of Door.
+
+        *prepared*: for one that asks the same again and again.
+        """
+        return (PreparedDoor if prepared else Door)(
             self._conninfo,
             purpose=purpose,
             route=self if self.several else None,

@@ -17,6 +17,9 @@ from guard.postgres.address import addresses, parse
 from guard.postgres.line import APPLICATION, LINE
 from guard.postgres.trouble import Connection, Naming, bury_connect
 
+_BY_ITSELF_NEVER = 1 << 31
+"""Runs after which the driver prepares a statement untold. None would mean that it may not even when it is told."""
+
 Later = Callable[[Coroutine[Any, Any, None]], None]
 """Takes work that nobody waits for."""
 
@@ -40,7 +43,7 @@ class Opening:
     async def open(self, end: float, later: Later, conninfo: str | None = None) -> Connection:
         """A connection by the loop's time *end*, to *conninfo* where that is not the door's own. Raises Unreachable."""
         target = self._conninfo if conninfo is None else self._completed(parse(conninfo, self._purpose))
-        connect = psycopg.AsyncConnection.connect(target, autocommit=True, prepare_threshold=None)
+        connect = psycopg.AsyncConnection.connect(target, autocommit=True, prepare_threshold=_BY_ITSELF_NEVER)
         task = asyncio.ensure_future(connect)
         try:
             done, _ = await asyncio.wait({task}, timeout=max(0.0, end - asyncio.get_running_loop().time()))
