@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from guard.errors import WorldError
 from guard.masking import remember
 from guard.model import Rule
 from guard.poll.http import HttpProbe
+from guard.poll.prometheus import Line, PrometheusProbe, Traffic, connect
+from guard.poll.prometheus_history import WITHIN, PrometheusHistory
 from guard.poll.web import Access
 from guard.ports import Probe
 from guard.settings import AccessSettings, Settings
@@ -29,9 +31,6 @@ def application_probe(settings: Settings, rule: Rule) -> Probe:
             access=_access(settings.access.get(rule.name, AccessSettings())),
             deadline=settings.guard.probe_deadline,
         )
-    # 28 MB and half a second to import: only where a rule asks for it.
-    from guard.poll.prometheus import PrometheusProbe, Traffic, connect
-
     known = settings.prometheus
     if known is None:
         raise WorldError(f"Rule {rule.name} asks Prometheus, and there is no [prometheus] to ask.")
@@ -45,6 +44,20 @@ def application_probe(settings: Settings, rule: Rule) -> Probe:
         stale_after=rule.stale_after,
         traffic=Traffic(rule.traffic, rule.min_traffic) if rule.traffic else None,
     )
+
+
+def histories_of(settings: Settings, rules: Iterable[Rule]) -> dict[str, PrometheusHistory]:
+    """By name those of *rules* whose source can be asked for the past: Prometheus."""
+    known = settings.prometheus
+    if known is None:
+        return {}
+    access = _access(known.access)
+
+    def line(deadline: float) -> Line:
+        return connect(known.url, deadline=deadline, access=access)
+
+    within = max(WITHIN, known.timeout)
+    return {rule.name: PrometheusHistory(rule, line, within=within) for rule in rules if rule.metric == "prometheus"}
 
 
 def _access(told: AccessSettings) -> Access:

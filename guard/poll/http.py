@@ -10,11 +10,12 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from guard.errors import Refused
 from guard.judge.paths import parse_path
 from guard.model import Reading
 from guard.poll.lone import Busy, Lone
 from guard.poll.samples import silences
-from guard.poll.web import ANYBODY, Access, Plug, Refused, authorities, body, check, parse, why
+from guard.poll.web import ANYBODY, Access, Plug, authorities, body, check, parse, why
 from guard.ports import Observation
 
 

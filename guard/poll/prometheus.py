@@ -6,21 +6,24 @@ import time
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from guard.errors import Refused
 from guard.judge.quantities import say
 from guard.model import Dimension, Reading, Silence
 from guard.poll.lone import Busy, Lone
 from guard.poll.samples import silences
 from guard.poll.series import single
-from guard.poll.web import ANYBODY, Access, Refused, why
+from guard.poll.web import ANYBODY, Access, why
 from guard.ports import Observation
 
 
 class Line(Protocol):
     """Asks Prometheus, and blocks meanwhile."""
 
-    def query(self, query: str) -> tuple[Any, float]: ...
+    def query(self, query: str) -> tuple[Any, float]:
+        """The `result` of an instant query, and the Unix time at which it was answered."""
 
-    def range(self, query: str, start: float, end: float, step: float) -> list[tuple[float, float]]: ...
+    def range(self, query: str, start: float, end: float, step: float) -> list[tuple[float, float]]:
+        """(Unix time, value) of the query's one series, at each *step* seconds where it had a finite value."""
 
     def abort(self) -> None:
         """End a query that is on its way; called from another thread."""
@@ -120,23 +123,6 @@ class PrometheusProbe:
         if age > self._stale_after:
             raise Refused(f"the sample is {age:.0f} s old")
         return value, age
-
-    async def history(self, start: float, end: float, step: float) -> list[tuple[float, float]]:
-        """What the query gave before: pairs of a Unix time and the value as the probe would have read it.
-
-        From *start* to *end*, Unix times, at each *step* seconds; a moment without a finite value is left out. One HTTP
-        request within the deadline; a poll meanwhile is a silence. Raises Refused, which says why, for people.
-        """
-        try:
-            found = await self._lone.run(lambda: self._line.range(self._query, start, end, step), self._deadline)
-        except Busy:
-            raise Refused("still waiting for the previous answer") from None
-        except TimeoutError:
-            self._line.abort()
-            raise Refused("no answer in time") from None
-        except Exception as error:  # noqa: BLE001  the library leaks errors of any kind
-            raise Refused(why(error)) from None
-        return [(at, value * self._scale) for at, value in found]
 
     def silence(self, why: str, now: float) -> Observation:
         """The rule's query has no value."""

@@ -19,8 +19,9 @@ from requests.adapters import HTTPAdapter
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.util.retry import Retry
 
+from guard.errors import Refused
 from guard.poll.series import points
-from guard.poll.web import Access, Plug, Refused, authorities, body, check, parse
+from guard.poll.web import Access, Plug, authorities, body, check, parse
 
 MOST_POINTS = 2000
 """Of one range query: a median of more knows no better, and they are well below the most bytes of an answer."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from guard.poll.web import Refused
+from guard.errors import Refused
 
 
 def only(result: Any) -> Any:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Final
 
-from guard.errors import WorldError
+from guard.errors import Refused, WorldError
 
 MAX_BYTES = 1_000_000
 
@@ -37,10 +37,6 @@ class Access:
 
 
 ANYBODY: Final = Access()
-
-
-class Refused(Exception):
-    """An answer that cannot be used; says why, for people."""
 
 
 class Plug:

@@ -1,7 +1,6 @@
 """Who asks an application's source, whom TLS trusts there, and what it said before: by sockets."""
 
 import asyncio
-import json
 import socket
 import ssl
 import time
@@ -13,10 +12,10 @@ import pytest
 from guard.errors import WorldError
 from guard.model import Reading, Silence
 from guard.poll.prometheus import Traffic
-from guard.poll.web import Access, Refused
+from guard.poll.web import Access
 from guard.ports import Probe
 from tests.fix_http import Endpoint, answer, prometheus
-from tests.web import DEADLINE, PROBES, SLACK, ask, http, prom, vector, why
+from tests.web import DEADLINE, PROBES, ask, http, prom, vector, why
 
 
 def good(build: Callable[..., Probe]) -> bytes:
@@ -139,65 +138,3 @@ def test_both_questions_share_one_deadline(endpoint: Endpoint) -> None:
 
     endpoint.reply = late
     assert why(prom(endpoint, traffic=LITTLE)) == "Prometheus: no answer in time"
-
-
-# -- what it said before ---------------------------------------------------------------------------------------------
-
-
-def history(endpoint: Endpoint, *times: float) -> list[tuple[float, float]]:
-    async def once() -> list[tuple[float, float]]:
-        probe = prom(endpoint, scale=0.001)
-        try:
-            return await probe.history(*times)
-        finally:
-            await probe.close()
-
-    return asyncio.run(once())
-
-
-def matrix(*series: list[tuple[float, str]]) -> bytes:
-    return prometheus([{"metric": {}, "values": values} for values in series], kind="matrix")
-
-
-def test_history_is_the_series_as_the_probe_reads_it_without_what_is_not_finite(endpoint: Endpoint) -> None:
-    endpoint.reply = matrix([(100, "250"), (110, "NaN"), (120, "+Inf"), (130, "500")])
-    assert history(endpoint, 100, 130, 10) == [(100.0, 0.25), (130.0, 0.5)]
-    assert endpoint.requests[0].startswith("GET /api/v1/query_range?query=up&start=100&end=130&step=10 ")
-
-
-@pytest.mark.parametrize(
-    ("reply", "reason"),
-    [
-        (matrix(), "no series"),
-        (matrix([(1, "1")], [(1, "1")]), "2 series"),
-        (vector("1"), "a vector, not a range"),
-        (prometheus([{"metric": {}}], kind="matrix"), "not a range"),
-        (answer(b"{}", status=503), "HTTP 503"),
-        (answer(b"no"), "not JSON"),
-    ],
-)
-def test_history_that_is_none_is_refused_in_words(endpoint: Endpoint, reply: bytes, reason: str) -> None:
-    endpoint.reply = reply
-    with pytest.raises(Refused, match=reason):
-        history(endpoint, 100, 130, 10)
-
-
-@pytest.mark.parametrize("times", [(0, 2000, 1), (0, 10, 0), (10, 0, 1), (0, 10, -1), (0, float("inf"), 1)])
-def test_history_is_bounded_before_anybody_is_asked(endpoint: Endpoint, times: tuple[float, float, float]) -> None:
-    with pytest.raises(Refused, match="from 1 to 2000 steps"):
-        history(endpoint, *times)
-    assert endpoint.requests == []
-
-
-def test_history_that_fits_the_bound_fits_the_answer_too(endpoint: Endpoint) -> None:
-    endpoint.reply = matrix([(1_700_000_000.123 + n, "0.12345678901234567") for n in range(2000)])
-    assert len(json.dumps(endpoint.reply.decode())) < 200_000
-    assert len(history(endpoint, 0, 1999, 1)) == 2000
-
-
-def test_history_has_a_deadline(endpoint: Endpoint) -> None:
-    endpoint.reply = endpoint.drip
-    since = time.monotonic()
-    with pytest.raises(Refused, match="no answer in time"):
-        history(endpoint, 100, 130, 10)
-    assert time.monotonic() - since < DEADLINE + SLACK

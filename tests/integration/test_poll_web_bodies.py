@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
+from guard.errors import Refused
 from guard.model import Reading
 from guard.poll.http import number
-from guard.poll.web import Access, Refused
+from guard.poll.web import Access
 from guard.ports import Probe
 from tests.fix_http import Endpoint, answer, prometheus
 from tests.web import PROBES, ask, prom, vector, why

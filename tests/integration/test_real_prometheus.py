@@ -14,7 +14,7 @@ from guard.judge.verdicts import Streak, judge
 from guard.model import Level, Reading, Rule, Sample, Silence
 from guard.poll.prometheus import PrometheusProbe
 from guard.settings import Settings, load
-from guard.sources import application_probe
+from guard.sources import application_probe, histories_of
 from tests.fix_matrix import Took
 from tests.real_prometheus import SCRAPE, WINDOW, Application, Prometheus
 from tests.waiting import wait_for
@@ -65,6 +65,7 @@ class Eye:
         probe = application_probe(settings, rule)
         assert isinstance(probe, PrometheusProbe)
         self.probe, self.rule = probe, rule
+        self._past = histories_of(settings, [rule])[rule.name]
         self._runner = runner
         self._streak = Streak()
 
@@ -96,7 +97,7 @@ class Eye:
     def history(self, seconds: float) -> list[float]:
         """What it read in the last so many seconds."""
         now = time.time()
-        return [value for _, value in self._runner.run(self.probe.history(now - seconds, now, 1))]
+        return [value for _, value in self._runner.run(self._past.samples(now - seconds, now))]
 
 
 class Shop:
