@@ -1,4 +1,5 @@
-"""What sessions do: how long the longest transaction lasts, what holds back vacuum, how many connections are used.
+"""What sessions do: how long the longest transaction lasts, what holds back vacuum, how many connections are used, and
+what those at work wait for.
 
 Whose doing it is stands in the detail, without a word of a query, which may hold people's data. It ends nobody.
 """
@@ -13,18 +14,21 @@ from typing import Any, Final
 from guard import sql
 from guard.errors import ServerError
 from guard.model import Reading
+from guard.model.metric import Labels, labelled
 from guard.poll.samples import NOT_PERMITTED, silences, words
 from guard.ports import Observation
 from guard.postgres import Door
 
 TRANSACTION, XMIN = "activity.longest_transaction", "activity.oldest_xmin_age"
 CONNECTIONS, USED = "activity.connections", "activity.connections_used"
-ACTIVE = "activity.active"
+ACTIVE, WAITING = "activity.active", "activity.waiting"
+TYPE: Final = "wait_event_type"
 _PARTS: Final = {
     "transaction": {TRANSACTION},
     "xmin": {XMIN},
     "connections": {CONNECTIONS, USED},
     "active": {ACTIVE},
+    "waiting": {WAITING},
 }
 
 
@@ -35,18 +39,32 @@ class _Seen:
     holders: list[dict[str, Any]] | None
     connections: dict[str, int] | None
     active: int | None
+    waiting: dict[str, int] | None
+    """Sessions by the type of what they wait for."""
 
 
 class ActivityProbe:
-    """Reads those of *metrics* that rules use; the parts of its one query that none needs are not looked at."""
+    """Reads those of *metrics* that rules use, and of *selected* each series: those that wait for one type of event.
+
+    The parts of its one query that none needs are not looked at.
+    """
 
     cheap = False
 
-    def __init__(self, door: Door, metrics: Collection[str], *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        door: Door,
+        metrics: Collection[str],
+        *,
+        selected: Collection[tuple[str, Labels]] = (),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.name = "activity"
         self._door = door
         self._metrics = sorted(metrics)
-        self._params = {part: bool(names & set(metrics)) for part, names in _PARTS.items()}
+        self._types = sorted({dict(labels)[TYPE] for _, labels in selected})
+        wanted = {*metrics, *(metric for metric, _ in selected)}
+        self._params = {part: bool(names & wanted) for part, names in _PARTS.items()}
         self._now = clock
 
     async def poll(self) -> Observation:
@@ -59,11 +77,15 @@ class ActivityProbe:
         if not seen.permitted:
             return self.silence(NOT_PERMITTED, asked)
         found = _values(seen)
-        return Observation(tuple(Reading(name, found[name][0], asked, found[name][1]) for name in self._metrics))
+        readings = [Reading(name, found[name][0], asked, found[name][1]) for name in self._metrics]
+        waiting = seen.waiting or {}
+        # The server knows of each type, so nobody who waits for it is a measured zero.
+        readings += [Reading(_series(each), float(waiting.get(each, 0)), asked) for each in self._types]
+        return Observation(tuple(readings))
 
     def silence(self, why: str, now: float) -> Observation:
         """No sensor has a value."""
-        return silences(self._metrics, why, now)
+        return silences([*self._metrics, *map(_series, self._types)], why, now)
 
     async def close(self) -> None:
         """Close the probe's connection."""
@@ -84,7 +106,14 @@ def _values(seen: _Seen) -> dict[str, tuple[float, str]]:
         found[CONNECTIONS] = (float(used), of_all)
         found[USED] = (used / most if most > 0 else float("inf"), of_all)
     found[ACTIVE] = (float(seen.active or 0), "")
+    waiting = seen.waiting or {}
+    by_type = sorted(waiting.items(), key=lambda each: (-each[1], each[0]))
+    found[WAITING] = (float(sum(waiting.values())), ", ".join(f"{kind} {count}" for kind, count in by_type))
     return found
+
+
+def _series(wait_event_type: str) -> str:
+    return labelled(WAITING, [(TYPE, wait_event_type)])
 
 
 def _session(row: dict[str, Any]) -> str:

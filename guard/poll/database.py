@@ -25,8 +25,9 @@ WAL, ARCHIVE = "wal.bytes_per_second", "wal.archive_backlog"
 WRAPAROUND, CHECKPOINTS = "vacuum.wraparound_age", "checkpoints.requested_per_minute"
 DEADLOCKS, TEMP = "database.deadlocks_per_minute", "database.temp_bytes_per_second"
 ROLLBACKS = "database.rollback_ratio"
+READ, READ_TIME = "database.read_bytes_per_second", "database.read_latency"
 _PARTS: Final = {
-    "counters": {DEADLOCKS, TEMP, ROLLBACKS},
+    "counters": {DEADLOCKS, TEMP, ROLLBACKS, READ, READ_TIME},
     "archive": {ARCHIVE},
     "wraparound": {WRAPAROUND},
     "checkpoints": {CHECKPOINTS},
@@ -76,7 +77,7 @@ class DatabaseProbe:
     def _remember(self, seen: _Seen, now: float) -> None:
         self._wal.add(now, {"lsn": float(seen.lsn or 0)}, seen.timeline)
         if seen.counters is not None:
-            names = ("deadlocks", "temp_bytes", "commits", "rollbacks")
+            names = ("deadlocks", "temp_bytes", "commits", "rollbacks", "blocks_read", "bytes_read", "read_time")
             era = (seen.timeline, seen.counters["reset"])
             self._counters.add(now, {name: float(seen.counters[name]) for name in names}, era)
         if seen.checkpoints is not None:
@@ -84,21 +85,23 @@ class DatabaseProbe:
             self._checkpoints.add(now, requested, (seen.timeline, seen.checkpoints["reset"]))
 
     def _sample(self, name: str, seen: _Seen, now: float) -> Sample:
-        match name:
-            case "wal.bytes_per_second":
-                return _per_second(name, self._wal, "lsn", now)
-            case "database.temp_bytes_per_second":
-                return _per_second(name, self._counters, "temp_bytes", now)
-            case "database.deadlocks_per_minute":
-                return _in_a_minute(name, self._counters, "deadlocks", now)
-            case "checkpoints.requested_per_minute":
-                return _in_a_minute(name, self._checkpoints, "requested", now)
-            case "database.rollback_ratio":
-                return _rollbacks(self._counters, now)
-            case "vacuum.wraparound_age" if seen.oldest is not None:
-                return Reading(name, float(seen.oldest["age"]), now, f"the oldest: database {seen.oldest['name']}")
-            case _:
-                return backlog(seen.archive or {}, now)
+        per_second = {
+            WAL: (self._wal, "lsn"),
+            TEMP: (self._counters, "temp_bytes"),
+            READ: (self._counters, "bytes_read"),
+        }
+        in_a_minute = {DEADLOCKS: (self._counters, "deadlocks"), CHECKPOINTS: (self._checkpoints, "requested")}
+        if name in per_second:
+            return _per_second(name, *per_second[name], now)
+        if name in in_a_minute:
+            return _in_a_minute(name, *in_a_minute[name], now)
+        if name == ROLLBACKS:
+            return _rollbacks(self._counters, now)
+        if name == READ_TIME:
+            return read_latency(self._counters, now, timed=bool((seen.counters or {}).get("timed")))
+        if name == WRAPAROUND and seen.oldest is not None:
+            return Reading(name, float(seen.oldest["age"]), now, f"the oldest: database {seen.oldest['name']}")
+        return backlog(seen.archive or {}, now)
 
     def silence(self, why: str, now: float) -> Observation:
         """No sensor has a value."""
@@ -136,6 +139,18 @@ def _rollbacks(counters: Counters, now: float) -> Sample:
     if ended <= 0:
         return Silence(ROLLBACKS, f"no transaction has ended in {back[1]:.3g} s", now)
     return Reading(ROLLBACKS, back[0] / ended, now, f"{back[0]:g} of {ended:g} transactions in {back[1]:.3g} s")
+
+
+def read_latency(counters: Counters, now: float, *, timed: bool) -> Sample:
+    """Mean time of the blocks that were read; *timed*: the server measures it."""
+    if not timed:
+        return Silence(READ_TIME, "track_io_timing is off, so no read is timed", now)
+    blocks, spent = counters.grown("blocks_read"), counters.grown("read_time")
+    if blocks is None or spent is None:
+        return Silence(READ_TIME, counters.why, now)
+    if blocks[0] <= 0:
+        return Silence(READ_TIME, f"no block was read in {blocks[1]:.3g} s", now)
+    return Reading(READ_TIME, spent[0] / blocks[0], now, f"{blocks[0]:g} blocks in {blocks[1]:.3g} s")
 
 
 def backlog(archive: dict[str, Any], now: float) -> Sample:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from guard.model import Rule
+from guard.model.metric import Labels
 from guard.poll.activity import ActivityProbe
 from guard.poll.database import DatabaseProbe
 from guard.poll.query import QueryProbe
@@ -40,17 +41,25 @@ def family_of(rule: Rule) -> str:
 
 def family_probes(door: Callable[[str], Door], rules: Iterable[Rule]) -> list[Probe]:
     """Ready probes, each with a *door* of its own by its purpose; nothing is connected yet."""
-    known, used = tuple(rules), dict[str, set[str]]()
+    known, used = tuple(rules), dict[str, set[tuple[str, Labels]]]()
     for rule in known:
-        used.setdefault(family_of(rule), set()).add(rule.metric)
+        used.setdefault(family_of(rule), set()).add((rule.metric, rule.select))
     probes: list[Probe] = []
-    if metrics := used.get("activity"):
-        probes.append(ActivityProbe(door("activity"), metrics))
-    if metrics := used.get("database"):
-        probes.append(DatabaseProbe(door("database"), metrics))
-    if metrics := used.get("statements"):
-        probes.append(StatementsProbe(door("statements"), metrics))
+    if series := used.get("activity"):
+        probes.append(ActivityProbe(door("activity"), _whole(series), selected=_selected(series)))
+    if series := used.get("database"):
+        probes.append(DatabaseProbe(door("database"), _whole(series)))
+    if series := used.get("statements"):
+        probes.append(StatementsProbe(door("statements"), _whole(series), selected=_selected(series)))
     return [*probes, *(_as_told(door, rule) for rule in known if is_query(rule))]
+
+
+def _whole(series: Iterable[tuple[str, Labels]]) -> set[str]:
+    return {metric for metric, labels in series if not labels}
+
+
+def _selected(series: Iterable[tuple[str, Labels]]) -> set[tuple[str, Labels]]:
+    return {each for each in series if each[1]}
 
 
 def query_probe(door: Callable[[str], Door], rule: Rule) -> QueryProbe:

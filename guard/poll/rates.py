@@ -24,8 +24,13 @@ class Counters:
         self.why = ""
         """Why there is no rate yet, in words."""
 
-    def add(self, now: float, values: Mapping[str, float], era: object = None) -> None:
-        """Take a sample. *era* is another one where the counters may have begun anew (a reset, a timeline)."""
+    def add(
+        self, now: float, values: Mapping[str, float], era: object = None, rounded: Mapping[str, float] | None = None
+    ) -> None:
+        """Take a sample. *era* is another one where the counters may have begun anew (a reset, a timeline).
+
+        That one of *values* went back says the same; *rounded* are further counters, of which it says nothing.
+        """
         last = self._samples[-1] if self._samples else None
         self.why = "only looked at once so far, and a rate takes two looks"
         if last is not None and (era != self._era or any(values[name] < last[1].get(name, 0) for name in values)):
@@ -33,7 +38,7 @@ class Counters:
         elif last is not None and now - last[0] > MINUTE:
             self._samples, self.why = [], f"not looked at for {now - last[0]:.0f} s, and a rate takes two looks"
         self._era = era
-        self._samples.append((now, dict(values)))
+        self._samples.append((now, {**values, **(rounded or {})}))
         while len(self._samples) > 2 and now - self._samples[0][0] > MINUTE:
             del self._samples[0]
 

@@ -2,24 +2,27 @@
 
 import asyncio
 import contextlib
+from collections.abc import Callable, Sequence
 
 import psycopg
 import pytest
 
 from guard.model import Reading, Sample, Silence
+from guard.model.metric import Labels
 from guard.model.sensors import METRICS
 from guard.poll.activity import ActivityProbe
 from guard.postgres import Door
 from tests.fix_postgres import Database, MakeCluster, MakeRole
+from tests.fix_sessions import Background
 from tests.shipped import as_guard
 
 pytestmark = pytest.mark.integration
 ALL = sorted(name for name in METRICS if name.startswith("activity."))
 
 
-def look(dsn: str, *metrics: str) -> dict[str, Sample]:
+def look(dsn: str, *metrics: str, selected: Sequence[tuple[str, Labels]] = ()) -> dict[str, Sample]:
     async def main() -> tuple[Sample, ...]:
-        probe = ActivityProbe(Door(as_guard(dsn), purpose="activity"), metrics)
+        probe = ActivityProbe(Door(as_guard(dsn), purpose="activity"), metrics, selected=selected)
         try:
             return (await probe.poll()).samples
         finally:
@@ -119,6 +122,28 @@ def test_active_sessions_are_those_that_run_something(database: Database) -> Non
             busy.cancel()
             with contextlib.suppress(psycopg.Error):
                 busy.close()
+
+
+def test_sessions_that_wait_are_told_by_what_they_wait_for(
+    database: Database, background: Callable[[str, str], Background]
+) -> None:
+    types = {kind: f"activity.waiting{{wait_event_type={kind}}}" for kind in ("Lock", "Timeout", "IO")}
+    selected = [("activity.waiting", (("wait_event_type", kind),)) for kind in types]
+    with database.connect(application_name="web") as holder:
+        background(database.dsn(), "select pg_sleep(20)")
+        holder.execute("select pg_advisory_lock(7)")
+        for _ in range(2):
+            background(database.dsn(), "select pg_advisory_lock(7)").wait_blocked(holder)
+        found = look(database.dsn(), "activity.waiting", selected=selected)
+        assert {kind: getattr(found[key], "value", None) for kind, key in types.items()} == {
+            "Lock": 2,
+            "Timeout": 1,
+            "IO": 0,
+        }
+        every = found["activity.waiting"]
+        assert isinstance(every, Reading)
+        assert (every.value, every.detail) == (3, "Lock 2, Timeout 1")
+    assert look(database.dsn(), selected=selected[:1]).keys() == {types["Lock"]}
 
 
 @pytest.mark.fault(23)

@@ -55,8 +55,9 @@ def test_the_first_look_has_no_rates_and_the_second_has_all(database: Database) 
         await asyncio.sleep(0.1)
         second = await until(probe, lambda found: isinstance(found["database.rollback_ratio"], Reading))
         silent = {name for name, sample in second.items() if isinstance(sample, Silence)}
-        assert silent == {"wal.archive_backlog"}
+        assert silent == {"wal.archive_backlog", "database.read_latency"}
         assert "archive_mode is off" in getattr(second["wal.archive_backlog"], "why", "")
+        assert "track_io_timing is off" in getattr(second["database.read_latency"], "why", "")
         await probe.close()
 
     asyncio.run(main())
@@ -90,6 +91,26 @@ def test_wal_temporary_files_and_rollbacks_are_those_of_the_last_seconds(databas
         assert value(found, "database.rollback_ratio") < 1
         detail = getattr(found["database.rollback_ratio"], "detail", "")
         assert detail.startswith("20 of ")
+        await probe.close()
+
+    asyncio.run(main())
+
+
+def test_reads_that_shared_buffers_did_not_have_are_counted_and_timed(database: Database) -> None:
+    database.execute(f"alter database {database.name} set track_io_timing = on".encode())
+
+    async def main() -> None:
+        probe = probe_of(database.dsn(), "database.read_bytes_per_second", "database.read_latency")
+        with database.connect() as session:
+            session.execute("set temp_buffers = 100")  # of 8 kB; the table is ten times that
+            session.execute("create temp table t as select repeat('x', 1000) as x from generate_series(1, 8000)")
+            began = time.monotonic()
+            await look(probe)
+            session.execute("select count(*) from t")
+            session.execute("select pg_stat_force_next_flush()")  # a session tells of it once a second
+            found = await until(probe, lambda found: isinstance(found["database.read_latency"], Reading))
+        assert value(found, "database.read_bytes_per_second") * (time.monotonic() - began) > 7_000_000
+        assert 0 < value(found, "database.read_latency") < 1
         await probe.close()
 
     asyncio.run(main())

@@ -7,6 +7,7 @@ import pytest
 
 from guard.demo.embedded import Binaries, Server
 from guard.model import Reading, Sample, Silence
+from guard.model.metric import Labels
 from guard.poll.statements import StatementsProbe
 from guard.postgres import Door
 from tests.fix_postgres import MakeCluster
@@ -14,11 +15,12 @@ from tests.shipped import as_guard
 
 pytestmark = pytest.mark.integration
 LATENCY, CALLS = "statements.mean_latency", "statements.calls_per_second"
+P95 = "statements.p95_latency"
 Values = dict[str, Sample]
 
 
-def probe_of(dsn: str) -> StatementsProbe:
-    return StatementsProbe(Door(as_guard(dsn), purpose="statements"), [LATENCY, CALLS])
+def probe_of(dsn: str, *selected: tuple[str, Labels]) -> StatementsProbe:
+    return StatementsProbe(Door(as_guard(dsn), purpose="statements"), [LATENCY, CALLS, P95], selected=selected)
 
 
 async def look(probe: StatementsProbe) -> Values:
@@ -85,6 +87,47 @@ def test_latency_and_calls_are_those_since_the_last_looks_and_every_absence_has_
         await probe.close()
 
     asyncio.run(main())
+
+
+def test_one_query_is_told_from_all_and_its_percentile_is_an_estimate_in_words(server: Server) -> None:
+    server.execute("create extension pg_stat_statements schema public")
+    slow, gone = "statements.{}{{queryid={}}}", "statements.mean_latency{queryid=-7}"
+    with server.connect() as application:
+        application.execute("select pg_sleep(0.0)")
+        ((query_id,),) = server.execute(
+            "select queryid from pg_stat_statements where query like 'select pg_sleep(%' and query not like '%like%'"
+        )
+
+        async def main() -> Values:
+            series = [(metric, (("queryid", str(query_id)),)) for metric in (LATENCY, P95, CALLS)]
+            probe = probe_of(server.dsn(), *series, (LATENCY, (("queryid", "-7"),)))
+            assert all(isinstance(sample, Silence) for sample in (await look(probe)).values())
+            for seconds in (0.02, 0.02, 0.02, 0.3):
+                application.execute(f"select pg_sleep({seconds})".encode())
+            for _ in range(40):
+                application.execute("select 1")
+            found = await look(probe)
+            await probe.close()
+            return found
+
+        found = asyncio.run(main())
+    sample = {metric: found[slow.format(metric.partition(".")[2], query_id)] for metric in (LATENCY, P95, CALLS)}
+    assert all(isinstance(each, Reading) for each in sample.values()), sample
+    mean, p95 = sample[LATENCY], sample[P95]
+    assert isinstance(mean, Reading)
+    assert isinstance(p95, Reading)
+    assert mean.detail.startswith("4 statements in ")
+    assert 0.09 <= mean.value < 0.5
+    assert mean.value < p95.value < 3.88 * mean.value
+    assert p95.detail.startswith("estimated from mean ")
+    assert "4 statements in " in p95.detail
+    assert "; certainly at most " in p95.detail
+    every = found[LATENCY]
+    assert isinstance(every, Reading)
+    assert every.value < mean.value / 4
+    absent = found[gone]
+    assert isinstance(absent, Silence)
+    assert absent.why == "no entry of pg_stat_statements for this database has the query id -7"
 
 
 def test_an_extension_that_is_not_preloaded_says_so(make_cluster: MakeCluster) -> None:

@@ -73,6 +73,27 @@ def test_each_metric_that_a_rule_may_name_belongs_to_a_family_that_is_read() -> 
         assert [sample.sensor for sample in probe.silence("why", 0.0).samples] == [name]
 
 
+def test_series_of_one_family_share_one_probe_which_tells_each_by_its_name(
+    settings: Callable[[str], Settings],
+) -> None:
+    selected = (
+        ("activity.waiting", 'select={wait_event_type="IO"}'),
+        ("activity.active", ""),
+        ("statements.mean_latency", 'select={queryid="-7"}'),
+        ("statements.calls_per_second", ""),
+    )
+    text = "".join(
+        f"[[rule]]\nname='{number}'\nmetric='{metric}'\nwarn='> 1{'s' if 'latency' in metric else ''}'\n{select}\n"
+        for number, (metric, select) in enumerate(selected)
+    )
+    rules = settings(text).rules
+    probes = family_probes(door, rules)
+    assert [probe.name for probe in probes] == ["activity", "statements"]
+    told = {sample.sensor for probe in probes for sample in probe.silence("why", 0.0).samples}
+    assert told == {rule.sensor for rule in rules}
+    assert "activity.waiting{wait_event_type=IO}" in told
+
+
 def test_the_primaries_are_counted_without_a_connection_more() -> None:
     rule = one_primary(GuardSettings("g"), ())
     assert family_probes(door, [rule]) == []

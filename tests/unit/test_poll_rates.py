@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guard.model import Reading, Silence
-from guard.poll.database import backlog
+from guard.poll.database import backlog, read_latency
 from guard.poll.rates import Counters
 
 
@@ -50,6 +50,42 @@ def test_no_growth_is_negative_or_older_than_a_minute(steps: list[tuple[float, i
         seen.add(now, {"n": float(value)})
         grown = seen.grown("n", 60.0)
         assert grown is None or (grown[0] >= 0 and 0 < grown[1] <= 60.001)
+
+
+def test_what_is_summed_up_from_rounded_figures_may_go_back_by_a_trifle() -> None:
+    found = Counters()
+    found.add(0, {"n": 1}, None, {"squares": 5.0})
+    found.add(1, {"n": 2}, None, {"squares": 4.75})
+    assert found.grown("n") == (1, 1)
+    assert found.grown("squares") == (-0.25, 1)
+
+
+def reads(*samples: tuple[float, float, float]) -> Counters:
+    found = Counters()
+    for now, blocks, seconds in samples:
+        found.add(now, {"blocks_read": blocks, "read_time": seconds})
+    return found
+
+
+def test_the_time_of_a_read_is_the_mean_of_those_that_were_timed() -> None:
+    found = read_latency(reads((0, 10, 1.0), (2, 14, 1.5)), 2.0, timed=True)
+    assert found == Reading("database.read_latency", 0.125, 2.0, "4 blocks in 2 s")
+
+
+@pytest.mark.parametrize(
+    ("samples", "timed", "words"),
+    [
+        ([(0, 10, 1.0), (2, 14, 1.02)], False, "track_io_timing is off"),
+        ([(0, 10, 1.0)], True, "two looks"),
+        ([(0, 10, 1.0), (2, 10, 1.0)], True, "no block was read in 2 s"),
+    ],
+)
+def test_reads_that_were_not_timed_or_not_made_have_no_time(
+    samples: list[tuple[float, float, float]], timed: bool, words: str
+) -> None:
+    found = read_latency(reads(*samples), 2.0, timed=timed)
+    assert isinstance(found, Silence)
+    assert words in found.why
 
 
 def archive(**given: object) -> dict[str, object]:

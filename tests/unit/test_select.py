@@ -66,6 +66,8 @@ def test_no_two_series_have_the_same_name(labels: dict[str, str], shown: str) ->
 
 
 LAG = 'metric = "replication.lag"\npause = "> 5s"\n'
+WAITING = 'metric = "activity.waiting"\npause = "> 5"\n'
+LATENCY = 'metric = "statements.mean_latency"\npause = "> 5s"\n'
 MISTAKES = [
     (f'{LAG}select = "replica1"', 8, "select", 'such as { standby = "replica1" }'),
     (f"{LAG}select = {{}}", 8, "select", 'such as { standby = "replica1" }'),
@@ -78,6 +80,9 @@ MISTAKES = [
         'metric = "replication.standbys"\npause = "< 1"\nselect = { standby = "a" }',
         *(8, "select", "one series only; those with several: replication.lag, "),
     ),
+    (f'{WAITING}select = {{ wait_event_type = "lock" }}', 8, "select.wait_event_type", 'did you mean "Lock"?'),
+    (f'{LATENCY}select = {{ queryid = "shop" }}', 8, "select.queryid", "as pg_stat_statements shows it"),
+    (f'{LATENCY}select = {{ queryid = "9223372036854775808" }}', 8, "select.queryid", "as pg_stat_statements"),
     ('sql = "select 1"\npause = "> 1"\nselect = { standby = "a" }', 8, "select", "goes with metric alone"),
 ]
 

@@ -14,6 +14,8 @@ _UNCOUNTED: Final = (
 )
 _EXTENSION: Final = "USAGE on the extension's schema"
 _STATEMENTS: Final = "all entries of pg_stat_statements are summed up, without their texts: some ms for 5,000 of them"
+_BY_QUERY: Final = ("queryid",)
+"""As pg_stat_statements shows it; another one after a new major version or where the tables were made anew."""
 
 LOAD: Final = (
     Metric(
@@ -60,6 +62,17 @@ LOAD: Final = (
         silent="never by itself",
         needs=MONITOR,
         cost=MEMORY,
+    ),
+    Metric(
+        name="activity.waiting",
+        dimension=Dimension.COUNT,
+        means="sessions of this database that wait in their statement at that moment, whatever for; how many wait for "
+        "each type of event stands in the message",
+        source="pg_stat_activity (wait_event_type, state = active) of client backends but the guard's own",
+        silent="never by itself: where nobody waits it is 0",
+        needs=MONITOR,
+        cost=MEMORY,
+        labels=("wait_event_type",),
     ),
     Metric(
         name="wal.bytes_per_second",
@@ -116,6 +129,25 @@ LOAD: Final = (
         cost=MEMORY,
     ),
     Metric(
+        name="database.read_bytes_per_second",
+        dimension=Dimension.BYTES,
+        means="what this database's sessions read each second that shared buffers did not have, in the last 10 s; "
+        "the kernel may have had it in memory; a session tells of it once its transaction has ended",
+        source="pg_stat_database (blks_read), own samples",
+        silent=RESET,
+        needs=ANYBODY,
+        cost=MEMORY,
+    ),
+    Metric(
+        name="database.read_latency",
+        dimension=Dimension.SECONDS,
+        means="mean time of reading one block that was not in shared buffers, over the last 10 s",
+        source="pg_stat_database (blk_read_time, blks_read), own samples",
+        silent=f"track_io_timing is off, nothing was read, {RESET}",
+        needs=ANYBODY,
+        cost=MEMORY,
+    ),
+    Metric(
         name="database.rollback_ratio",
         dimension=Dimension.RATIO,
         means="share of this database's transactions that were rolled back in the last 10 s, the guard's own included",
@@ -130,18 +162,33 @@ LOAD: Final = (
         dimension=Dimension.SECONDS,
         means="mean execution time of this database's statements that ended in the last 10 s, but of the guard's role",
         source="pg_stat_statements (total_exec_time, calls), own samples",
-        silent=f"{_UNCOUNTED}; no statement has ended",
+        silent=f"{_UNCOUNTED}; no statement has ended; none has the selected query id",
         needs=_EXTENSION,
         cost=_STATEMENTS,
         drains=False,
+        labels=_BY_QUERY,
+    ),
+    Metric(
+        name="statements.p95_latency",
+        dimension=Dimension.SECONDS,
+        means="estimated time that 95 % of this database's statements of the last 10 s kept to, but of the guard's "
+        "role: as if their times were lognormal with the mean and the deviation that were measured, and never above "
+        "3.87 times the mean; what it certainly is at most stands in the message. It fits one query id better than all "
+        "together",
+        source="pg_stat_statements (calls, total_exec_time, mean_exec_time, stddev_exec_time), own samples",
+        silent=f"{_UNCOUNTED}; no statement has ended; none has the selected query id",
+        needs=_EXTENSION,
+        cost=_STATEMENTS,
+        labels=_BY_QUERY,
     ),
     Metric(
         name="statements.calls_per_second",
         dimension=Dimension.COUNT,
         means="statements of this database that ended each second in the last 10 s, but of the guard's role",
         source="pg_stat_statements (calls), own samples",
-        silent=_UNCOUNTED,
+        silent=f"{_UNCOUNTED}; none has the selected query id",
         needs=_EXTENSION,
         cost=_STATEMENTS,
+        labels=_BY_QUERY,
     ),
 )

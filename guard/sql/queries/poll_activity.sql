@@ -1,4 +1,5 @@
--- Who has been at work for how long, who holds back the oldest xid, and how many connections are used; one row.
+-- Who has been at work for how long, who holds back the oldest xid, how many connections are used, and what sessions
+-- wait for; one row.
 --
 -- Only what is asked for is looked at. Ages in seconds and in transactions. The guard's own sessions do not count, but
 -- for connections, of which they use some. The role needs pg_read_all_stats (a part of pg_monitor): without it the view
@@ -49,4 +50,12 @@ select pg_has_role('pg_read_all_stats', 'usage') as permitted,
             from pg_stat_activity a
            where a.datname = current_database() and a.backend_type = 'client backend' and a.state = 'active'
              and not starts_with(a.application_name, 'migration_guard/'))
-       end as active
+       end as active,
+       case when %(waiting)s::bool then
+         (select coalesce(jsonb_object_agg(w.wait_event_type, w.sessions), '{}')
+            from (select a.wait_event_type, count(*) as sessions
+                    from pg_stat_activity a
+                   where a.datname = current_database() and a.backend_type = 'client backend' and a.state = 'active'
+                     and a.wait_event_type is not null and not starts_with(a.application_name, 'migration_guard/')
+                   group by a.wait_event_type) w)
+       end as waiting

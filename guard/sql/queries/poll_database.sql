@@ -6,7 +6,10 @@ select pg_is_in_recovery() as in_recovery,
        case when not pg_is_in_recovery() then left(pg_walfile_name(pg_current_wal_lsn()), 8) end as timeline,
        case when %(counters)s::bool then
          (select jsonb_build_object('deadlocks', d.deadlocks, 'temp_bytes', d.temp_bytes, 'commits', d.xact_commit,
-                                    'rollbacks', d.xact_rollback, 'reset', d.stats_reset)
+                                    'rollbacks', d.xact_rollback, 'blocks_read', d.blks_read,
+                                    'bytes_read', d.blks_read * current_setting('block_size')::bigint,
+                                    'read_time', d.blk_read_time / 1000,
+                                    'timed', current_setting('track_io_timing')::bool, 'reset', d.stats_reset)
             from pg_stat_database d
            where d.datname = current_database())
        end as counters,
