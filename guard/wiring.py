@@ -26,7 +26,7 @@ from guard.poll.replication import replication_probe
 from guard.poll.roster import RosterProbe
 from guard.poll.samples import Recognition
 from guard.ports import Hands, Probe
-from guard.postgres import Door, Hosts
+from guard.postgres import WAITING, Door, Hosts
 from guard.rollbacks import hooks_of, verifiers_of
 from guard.settings import ONE_PRIMARY_METRIC, DatabaseSettings, Settings, one_primary
 from guard.sources import application_probe
@@ -81,7 +81,7 @@ def build(settings: Settings) -> Household:
     for database in settings.databases:
         door = _doors(settings, hosts[database.name])
         cancellers[database.name] = _canceller(settings, door("cancel"))
-        signal = _signal(settings, door("signal"), database.name)
+        signal = _signal(settings, hosts[database.name], database.name)
         hosts[database.name].before_leaving.append(signal.leave)
         hands = Hands(
             signal=signal,
@@ -105,10 +105,13 @@ def _hosts(settings: Settings) -> dict[str, Hosts]:
     return {database.name: Hosts(database.conninfo(), deadline=deadline) for database in settings.databases}
 
 
-def _signal(settings: Settings, door: Door, database: str) -> ControlTable:
+def _signal(settings: Settings, hosts: Hosts, database: str) -> ControlTable:
     guard = settings.guard
     own = OwnTerm(guard.state_directory / f"term-{database}")
-    return ControlTable(door, guard_id=guard.id, lease_seconds=guard.lease, own=own)
+    waiting = hosts.door("claim", deadline=guard.probe_deadline, settings=WAITING)
+    return ControlTable(
+        _doors(settings, hosts)("signal"), waiting, guard_id=guard.id, lease_seconds=guard.lease, own=own
+    )
 
 
 def _own(directory: Path) -> TextIO:

@@ -8,11 +8,17 @@ from guard.act.control_table import ControlTable
 from guard.act.own_term import OwnTerm
 from guard.model import Event, Order, OrderKind, Phase, Run, State
 from guard.ports import Publication
-from guard.postgres import Door
+from guard.postgres import WAITING, Door
 from guard.records import state_to_dict
 from tests.shipped import as_guard
 
 T = TypeVar("T")
+
+
+def control_table(dsn: str, *, guard_id: str = "g", own: OwnTerm | None = None, **signal: Any) -> ControlTable:
+    """One as the guard has it; *signal* as of the Door that it leads by."""
+    waiting = Door(dsn, purpose="claim", settings=WAITING)
+    return ControlTable(Door(dsn, purpose="signal", **signal), waiting, guard_id=guard_id, lease_seconds=10, own=own)
 
 
 def play(
@@ -22,7 +28,7 @@ def play(
 
     async def act() -> T:
         tables = [
-            ControlTable(Door(as_guard(dsn), purpose="signal"), guard_id=guard_id, lease_seconds=10, own=own)
+            control_table(as_guard(dsn), guard_id=guard_id, own=own)
             for dsn, guard_id in zip(dsns, guard_ids, strict=False)
         ]
         try:

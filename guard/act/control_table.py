@@ -23,19 +23,24 @@ from guard.sql import get
 
 _PASSED, _NOT_LEADING, _TOO_LATE = "MG004", "MG005", "MG006"
 _CLAIM_DEADLINE = 10.0
-"""Seconds for the claim of a rollback, which waits for the standbys that commits have to wait for."""
+"""Seconds for the claim of a rollback to reach the standbys that commits have to wait for."""
 
 
 class ControlTable:
     """The guard's pen in schema migration_guard, on one session of its own.
 
-    *door* must be used by nobody else: its session holds the leader's lock. *guard_id* names this guard across
-    restarts: whoever comes with the same one is taken for the same guard, and ends its old session once nobody is at
-    its other end; *own* knows its last term. *lease_seconds* is for how long migrations may go on after a beat.
+    *door* must be used by nobody else: its session holds the leader's lock. *waiting* leads to the same server, by
+    sessions whose commits wait for the synchronous standbys; it is opened for the claim of a rollback alone.
+    *guard_id* names this guard across restarts: whoever comes with the same one is taken for the same guard, and ends
+    its old session once nobody is at its other end; *own* knows its last term. *lease_seconds* is for how long
+    migrations may go on after a beat.
     """
 
-    def __init__(self, door: Door, *, guard_id: str, lease_seconds: float, own: OwnTerm | None = None) -> None:
+    def __init__(
+        self, door: Door, waiting: Door, *, guard_id: str, lease_seconds: float, own: OwnTerm | None = None
+    ) -> None:
         self._door = door
+        self._waiting = waiting
         self._guard_id = guard_id
         self._lease = lease_seconds
         self._lock = LeaderLock(door, guard_id, own)
@@ -153,17 +158,28 @@ class ControlTable:
     async def claim_rollback(self, run: Run, because: str, command: Sequence[str]) -> bool:
         """Claim the one rollback of *run*, as durably as the server can; False where it was claimed before.
 
-        DeadlineExceeded means that nobody knows whether the claim holds: ask a human.
+        A ServerError means that nobody knows whether the claim outlasts a failover: ask a human.
         """
-        [(claimed,)] = await self._write(
+        [(claimed, waits, _)] = await self._write(
             "control_claim",
-            deadline=_CLAIM_DEADLINE,
             run=run.run_id,
             name=run.migration,
             because=_clean(because),
             command=[_clean(word) for word in command],
         )
+        if claimed and waits:
+            await self._outlast(run.run_id)
         return bool(claimed)
+
+    async def _outlast(self, run_id: int) -> None:
+        """Wait until the standbys that commits have to wait for have the claim; beats go on meanwhile."""
+        claim = {"run": run_id, "term": self._term}
+        try:
+            kept = await self._waiting.fetch(get("control_claim_kept"), claim, deadline=_CLAIM_DEADLINE)
+        finally:
+            await self._waiting.close()
+        if not kept:
+            raise Unreachable("claim: another server answered than the one that the claim was written on.")
 
     async def finish_rollback(self, run_id: int, outcome: str, detail: str) -> None:
         """Write down how the rollback of a run ended; the first word about it stays."""
@@ -177,16 +193,17 @@ class ControlTable:
     async def close(self) -> None:
         """Give up the leader's lock with its session."""
         self._led_generation = None
+        await self._waiting.close()
         await self._door.close()
 
     # -- writing ---------------------------------------------------------------------------------------
 
-    async def _write(self, query: str, *, deadline: float | None = None, **params: object) -> list[tuple[Any, ...]]:
+    async def _write(self, query: str, **params: object) -> list[tuple[Any, ...]]:
         if not self.usable:
             raise Unreachable("signal: the session that led is gone, and the leader's lock with it.")
         params |= {"guard_id": self._guard_id, "term": self._term}
         try:
-            return await self._door.fetch(get(query), params, deadline=deadline)
+            return await self._door.fetch(get(query), params)
         except QueryFailed as error:
             if error.sqlstate == _PASSED:
                 self._led_generation = None

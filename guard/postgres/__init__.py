@@ -12,8 +12,8 @@ trouble.py  errors named once and without secrets; the end of what was given up
 
 from guard.postgres.door import Door, Work
 from guard.postgres.hosts import Hosts, Seen
-from guard.postgres.line import APPLICATION
+from guard.postgres.line import APPLICATION, WAITING
 from guard.postgres.prepared import PreparedDoor
 from guard.postgres.trouble import Connection
 
-__all__ = ["APPLICATION", "Connection", "Door", "Hosts", "PreparedDoor", "Seen", "Work"]
+__all__ = ["APPLICATION", "WAITING", "Connection", "Door", "Hosts", "PreparedDoor", "Seen", "Work"]

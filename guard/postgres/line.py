@@ -32,3 +32,5 @@ SESSION = {
     # have it run with the guard's rights.
     "search_path": "pg_catalog, pg_temp",
 }
+WAITING = {"synchronous_commit": "on"}
+"""What is different in a session whose commits have to outlast a failover."""

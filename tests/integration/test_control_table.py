@@ -5,19 +5,18 @@ import math
 from collections.abc import Callable, Iterator
 
 import pytest
+from psycopg import sql
 
-from guard.act.control_table import ControlTable
 from guard.act.install import install
 from guard.demo.proxy import Proxy
 from guard.errors import DeadlineExceeded, QueryFailed, Unreachable
 from guard.model import Event, OperatorOrder, Order, OrderKind, Phase
 from guard.ports import Publication, Signal
-from guard.postgres import Door
 from guard.records import operator_order_to_dict
 from tests.contract import Contract
 from tests.fix_matrix import Took
 from tests.fix_postgres import Database, MakeCluster
-from tests.signalling import event, play, publication, run_of
+from tests.signalling import control_table, event, play, publication, run_of
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.integration
@@ -189,9 +188,7 @@ def test_a_beat_that_a_dead_line_held_back_is_no_lease_when_it_arrives_at_last(
     lease = b"select beat, lease_until from migration_guard.lease"
 
     async def work() -> None:
-        table = ControlTable(
-            Door(line.dsn(installed.dsn()), purpose="signal", deadline=0.5), guard_id="g", lease_seconds=10
-        )
+        table = control_table(line.dsn(installed.dsn()), deadline=0.5)
         await table.lead()
         await table.publish(publication())
         before = installed.execute(lease)
@@ -235,25 +232,37 @@ def test_a_rollback_is_claimed_once_across_leaders(contract: Contract) -> None:
 
 
 @pytest.mark.fault(30)
-def test_beats_go_on_without_the_synchronous_standby_and_a_claim_is_unknown(
+def test_beats_go_on_without_the_synchronous_standby_also_while_a_claim_waits_for_it(
     make_cluster: MakeCluster, took: Took
 ) -> None:
-    primary = make_cluster(0).primary
+    cluster = make_cluster(1)
+    primary = cluster.primary
     install(primary.dsn())
-    primary.execute("alter system set synchronous_standby_names = 'gone'")
-    primary.execute("select pg_reload_conf()")
+
+    def wait_for_standby(name: str) -> None:
+        primary.execute(sql.SQL("alter system set synchronous_standby_names = {}").format(name))
+        primary.execute("select pg_reload_conf()")
+        wait_for(lambda: primary.execute("show synchronous_standby_names") == [(name,)])
 
     async def work() -> float:
-        table = ControlTable(Door(primary.dsn(), purpose="signal"), guard_id="g", lease_seconds=10)
+        table, slowest, loop = control_table(primary.dsn()), 0.0, asyncio.get_running_loop()
         await table.lead()
-        began = asyncio.get_running_loop().time()
-        await table.publish(publication(events=(event(1, Phase.PAUSED),)))
-        seconds = asyncio.get_running_loop().time() - began
+        wait_for_standby("gone")
+        claim = asyncio.create_task(table.claim_rollback(run_of(1), "b", ["x"]))
+        while not claim.done():
+            began = loop.time()
+            await table.publish(publication(events=(event(1, Phase.PAUSED),)))
+            slowest = max(slowest, loop.time() - began)
+            await asyncio.wait({claim}, timeout=0.5)
         with pytest.raises(DeadlineExceeded):
-            await table.claim_rollback(run_of(1), "b", ["x"])
+            claim.result()
+        wait_for_standby("replica1")
+        assert await table.claim_rollback(run_of(2), "b", ["x"])
         await table.close()
-        return seconds
+        return slowest
 
-    seconds = asyncio.run(work())
-    took(seconds)
-    assert seconds < 1.0
+    slowest = asyncio.run(work())
+    took(slowest)
+    assert slowest < 1.0
+    claimed = "select run_id from migration_guard.rollback where run_id = 2"
+    wait_for(lambda: cluster.standby.execute(claimed) == [(2,)])
