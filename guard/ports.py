@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from guard.model import Event, Notice, OperatorOrder, Order, Roster, Rule, Run, Sample, Session, State
+from guard.model import Event, Kept, Notice, OperatorOrder, Order, Roster, Rule, Run, Sample, Session, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,5 +247,9 @@ class Hands:
     """Why people are not reached at the moment, by channel; a channel that works is not in it."""
     histories: Mapping[str, History] = field(default_factory=dict)
     """By rule: asked once as a run begins, where the guard's own readings are too few for a baseline."""
+    keep: Callable[[Kept], None] = lambda _: None
+    """Writes down the readings that baselines are made of. Never raises; a full disk loses them and nothing else."""
+    kept: Callable[[], Kept] = Kept
+    """What was written down last. Never raises."""
     record: Callable[[Frame], None] = lambda _: None
     """The flight recorder. Never raises, and takes no longer for a disk that is full."""

@@ -13,7 +13,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import cast
 
-from guard.model import Event, Notice, OperatorOrder, Phase, Severity, State
+from guard.model import Baseline, Event, Kept, Notice, OperatorOrder, Phase, Severity, State
 
 Record = dict[str, object]
 """A JSON object: strings, numbers, booleans, null, lists and objects only."""
@@ -49,8 +49,48 @@ def state_from_dict(record: Mapping[str, object]) -> State:
         no_help=read.truth("no_help"),
         unseen=read.texts("unseen"),
         rollback_by=read.texts("rollback_by"),
+        baselines=tuple(baseline_from_dict(each) for each in read.objects("baselines")),
         epoch=read.whole_or_none("epoch") or 0,
     )
+
+
+def baseline_to_dict(baseline: Baseline) -> Record:
+    """All fields by their own names."""
+    return _plain(baseline)
+
+
+def baseline_from_dict(record: Mapping[str, object]) -> Baseline:
+    """Read what baseline_to_dict wrote. Raises ValueError."""
+    read = _Reader(record)
+    return Baseline(
+        of=read.text("of"),
+        value=read.number("value"),
+        spread=read.number("spread"),
+        count=int(read.number("count")),
+        since_wall=read.number("since_wall"),
+        until_wall=read.number("until_wall"),
+        source=read.text("source"),
+    )
+
+
+def kept_to_dict(kept: Kept) -> Record:
+    """All fields by their own names; a reading as [time, value]."""
+    readings = {of: [list(each) for each in samples] for of, samples in kept.readings.items()}
+    return {"home": kept.home, "readings": readings}
+
+
+def kept_from_dict(record: Mapping[str, object]) -> Kept:
+    """Read what kept_to_dict wrote. Raises ValueError."""
+    read = _Reader(record)
+    readings = {of: _pairs(of, samples) for of, samples in read.mapping("readings").items()}
+    return Kept(read.text("home"), readings)
+
+
+def _pairs(of: str, samples: object) -> tuple[tuple[float, float], ...]:
+    pairs = [_Reader({of: each}).numbers(of) for each in samples] if isinstance(samples, list) else [()]
+    if any(len(pair) != 2 for pair in pairs):
+        raise ValueError(f"{of} is not a list of pairs")
+    return tuple((pair[0], pair[1]) for pair in pairs)
 
 
 def notice_to_dict(notice: Notice) -> Record:
@@ -118,7 +158,7 @@ def operator_order_from_dict(record: Mapping[str, object]) -> OperatorOrder:
     )
 
 
-def _plain(value: State | Notice | Event | OperatorOrder) -> Record:
+def _plain(value: State | Notice | Event | OperatorOrder | Baseline) -> Record:
     # Shallow on purpose: dataclasses.asdict would deep-copy payloads that are JSON already.
     return {field.name: _json(getattr(value, field.name)) for field in dataclasses.fields(value)}
 
@@ -126,6 +166,8 @@ def _plain(value: State | Notice | Event | OperatorOrder) -> Record:
 def _json(value: object) -> object:
     if isinstance(value, Phase | Severity):
         return value.value
+    if isinstance(value, Baseline):
+        return _plain(value)
     if isinstance(value, tuple):
         return [_json(item) for item in cast("tuple[object, ...]", value)]
     if isinstance(value, Mapping):
@@ -188,6 +230,12 @@ class _Reader:
         ):
             raise ValueError(f"{key} is not a list of numbers")
         return tuple(float(item) for item in cast("list[float]", value))
+
+    def objects(self, key: str) -> tuple[Mapping[str, object], ...]:
+        value = self._record.get(key, ())
+        if not isinstance(value, list | tuple) or not all(isinstance(item, Mapping) for item in value):
+            raise ValueError(f"{key} is not a list of objects")
+        return tuple(cast("list[Mapping[str, object]]", value))
 
     def mapping(self, key: str) -> Mapping[str, object]:
         value = self._record.get(key, {})

@@ -91,6 +91,8 @@ def build(settings: Settings) -> Household:
             hooks=hooks_of(settings, database.name),
             verifiers=verifiers_of(settings, database),
             troubles=lambda: outbox.troubles,
+            keep=journal.of(database.name).keep,
+            kept=journal.of(database.name).kept,
             record=recorder.of(database.name),
         )
         guard = Guard(_options(settings, hosts, database.name), hands, lambda: uuid.uuid4().hex)
@@ -186,6 +188,7 @@ def _options(settings: Settings, hosts: dict[str, Hosts], database: str) -> Opti
         soak={EVERYONE: settings.migration(EVERYONE).soak, **soak},
         auto_rollback=settings.rollback is not None and settings.rollback.auto_rollback,
         bounds=settings.guard.bounds,
+        gathering=settings.guard.gathering,
     )
 
 

@@ -123,6 +123,8 @@ def _verdict(verdict: Mapping[str, Any], found: View) -> None:
     typer.echo(f'  rule "{verdict.get("rule")}": {verdict.get("level")}{since}: {verdict.get("because")}')
     if limit := limits.get(verdict.get("rule")):
         typer.echo(f"    limits: {limit}")
+    if verdict.get("baseline"):
+        typer.echo(f"    {verdict['baseline']}")
     if verdict.get("resume"):
         typer.echo(f"    goes on when: {verdict['resume']}")
 

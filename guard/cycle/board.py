@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from guard.decide.bounds import FLAP_BREAKER
 from guard.decide.ladder import Circumstances
 from guard.decide.machine import ENDINGS
+from guard.judge.baselines import NONE_YET, Known, goes_by_baseline, question
 from guard.judge.findings import concerns, find
 from guard.judge.verdicts import Streak, judge
 from guard.model import (
@@ -58,6 +59,10 @@ class Board:
         self.samples: dict[str, Sample] = {}
         self.roster: Roster | None = None
         self.verdicts: dict[str, Verdict] = {}
+        self.questions = {rule.name: question(rule) for rule in rules if goes_by_baseline(rule)}
+        """Of the rules whose limits speak of a baseline."""
+        self.baselines: dict[str, Known] = {}
+        """What is known, by question."""
         self._streaks: dict[str, Streak] = {}
         self._acted_at: dict[str, float] = {}
         self._missing_since: dict[int | None, float] = {}
@@ -137,9 +142,16 @@ class Board:
                 if resting and rule.name in self.verdicts:
                     continue
                 sample = None
-            verdict, after = judge(rule, streak, sample, now)
+            verdict, after = judge(rule, streak, sample, now, known=self._known(rule))
             self.verdicts[rule.name] = self._once(verdict)
             self._streaks[rule.name] = after
+
+    def _known(self, rule: Rule) -> Known:
+        return self.baselines.get(self.questions.get(rule.name, ""), NONE_YET)
+
+    def asking(self) -> dict[str, Rule]:
+        """The questions to which a baseline is wanted, each with a rule that asks it."""
+        return {self.questions[rule.name]: rule for rule in self.rules if rule.name in self.questions}
 
     def _of_rest(self, rule: Rule, sample: Sample | None, now: float) -> bool:
         """Whether a reading is old only because nobody migrated, so that its source was asked more seldom.
@@ -165,6 +177,8 @@ class Board:
         sensors = {rule.sensor for rule in rules if _question(rule) in {_question(known) for known in self.rules}}
         board.samples = {sensor: sample for sensor, sample in self.samples.items() if sensor in sensors}
         board.roster, board.home = self.roster, self.home
+        asked = set(board.questions.values())
+        board.baselines = {of: known for of, known in self.baselines.items() if of in asked}
         board._missing_since = self._missing_since
         board._rested_at = self._rested_at
         board._acted_at = {name: at for name, at in self._acted_at.items() if name in kept}

@@ -14,9 +14,10 @@ from typing import Any, cast
 from guard.cycle.board import Memory
 from guard.cycle.values import Options
 from guard.decide.ladder import Circumstances
+from guard.judge.baselines import Known
 from guard.judge.verdicts import Streak
 from guard.model import Ask, Level, Reading, Rule, Sample, Silence, State, Verdict
-from guard.records import state_from_dict, state_to_dict
+from guard.records import baseline_from_dict, baseline_to_dict, state_from_dict, state_to_dict
 
 Body = Mapping[str, Any]
 """A frame as a JSON object; its keys stand at `guard.cycle.tape.Tape`."""
@@ -58,6 +59,16 @@ def sample_from_list(kept: list[Any]) -> Sample:
         abstains = rest is True
         return Silence(sensor, words, taken_at, None if abstains else rest, abstains)
     return Reading(sensor, value, taken_at, words, frozenset(rest))
+
+
+def baselines_to_dict(baselines: Mapping[str, Known]) -> dict[str, object]:
+    """What is known, by question; why there is none, as a text."""
+    return {of: known if isinstance(known, str) else baseline_to_dict(known) for of, known in baselines.items()}
+
+
+def baselines_from_dict(kept: Body) -> dict[str, Known]:
+    """Read what baselines_to_dict wrote. Raises ValueError."""
+    return {of: known if isinstance(known, str) else baseline_from_dict(known) for of, known in kept.items()}
 
 
 def facts_to_dict(facts: Circumstances) -> dict[str, object]:

@@ -15,6 +15,7 @@ from typing import Any
 from guard.cycle.board import Board
 from guard.cycle.frames import (
     Body,
+    baselines_from_dict,
     changed_state,
     facts_from_dict,
     fingerprint,
@@ -168,6 +169,7 @@ class Replay:
         samples = tuple(sample_from_list(each) for each in frame.get("s", ()))
         if whole is not None:
             self._board.samples.clear()
+            self._board.baselines.clear()
             self._mutes = ()
         if "m" in frame:
             self._mutes = tuple(_mute(rule, migration) for rule, migration in frame["m"])
@@ -175,6 +177,8 @@ class Replay:
             self._resting = frame["r"]
         if "a" in frame:
             self._board.recall(dataclasses.replace(self._board.memory(), acted_at=frame["a"]))
+        if "b" in frame:
+            self._board.baselines = baselines_from_dict(frame["b"])
         self._board.put(Observation(samples))
         self._board.roster = None if self._resting is None else self._roster(resting=self._resting)
 
@@ -217,7 +221,7 @@ class Replay:
             # The end of a rollback, say, where there is one to be ended.
             return changed_state(ours, change) if ours.phase is before.phase else ours
         kept: dict[str, Any] = {
-            name: change[name] for name in ("cancels", "ran", "applied_since_wall") if name in change
+            name: change[name] for name in ("cancels", "ran", "applied_since_wall", "baselines") if name in change
         }
         if "applied_since_wall" in kept:
             kept["breached_before"] = breached_before(ours, self._finding(ours))

@@ -24,21 +24,22 @@ class Runs:
     def __init__(self, ledger: Ledger) -> None:
         self.states: dict[Key, State] = {}
         self._ledger = ledger
-        self._closed: set[int] = set()
+        self.closed: set[int] = set()
+        """Runs that were let go."""
 
     def anybody(self, roster: Roster) -> bool:
         """Whether somebody migrates, or is about to."""
         awake = any(state.phase not in ENDINGS for state in self.states.values())
-        coming = any(run.outcome is None and run.run_id not in self._closed for run in roster.runs)
+        coming = any(run.outcome is None and run.run_id not in self.closed for run in roster.runs)
         return awake or coming or bool(roster.strangers)
 
     def restore(self, state: State, *, even: bool) -> None:
         """Take up what was written down of a run; *even*: also where that is no newer than what is known."""
         key, known = key_of(state), self.states.get(key_of(state))
         if state.phase is Phase.DONE:
-            self._closed |= {state.run_id} if state.run_id is not None else set()
+            self.closed |= {state.run_id} if state.run_id is not None else set()
             self.states.pop(key, None)
-        elif state.run_id not in self._closed and (known is None or is_newer(state, known, even=even)):
+        elif state.run_id not in self.closed and (known is None or is_newer(state, known, even=even)):
             self.states[key] = state
 
     def moved(self) -> None:
@@ -46,7 +47,7 @@ class Runs:
 
         What a standby had not yet received of a failed primary is lost, and so are the numbers given there last.
         """
-        self._closed.clear()
+        self.closed.clear()
 
     def meet(self, board: Board, acting: Acting, now: float, wall: float) -> None:
         """Take up who is new, and let go of what a human has forgotten."""
@@ -63,7 +64,7 @@ class Runs:
                     self._close(dataclasses.replace(state, phase=Phase.DONE, because="forgotten by a human"))
         for run in roster.runs:
             key = (run.migration, run.run_id)
-            if run.outcome is None and key not in self.states and run.run_id not in self._closed:
+            if run.outcome is None and key not in self.states and run.run_id not in self.closed:
                 self._begin("registered", _newcomer(run, acting.cancels_of(run.migration, now), wall))
             known = self.states.get(key)
             if known is not None and known.applied_since_wall is None and (run.rows_done or run.batches_done):
@@ -84,7 +85,7 @@ class Runs:
     def forget(self, state: State) -> None:
         """Let go of a run for good."""
         self.states.pop(key_of(state), None)
-        self._closed |= {state.run_id} if state.run_id is not None else set()
+        self.closed |= {state.run_id} if state.run_id is not None else set()
 
 
 def unheard(state: State) -> State:

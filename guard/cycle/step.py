@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from guard.cycle.acting import Acting, Duty, hook_of
 from guard.cycle.board import Board
+from guard.cycle.drift import Drift, Remembered, inquire, measured, without
 from guard.cycle.flapping import Flapping
 from guard.cycle.lasting import Clocks, shifted
 from guard.cycle.ledger import Ledger
@@ -54,6 +55,7 @@ class Guard:
         self._clocks = Clocks()
         self._flapping = Flapping()
         self._tape = Tape()
+        self._drift = Drift(options.gathering)
         self._taken_up = False
         self._anew: set[Key] = set()
         """Runs that were taken up and for which not every rule has spoken yet since the guard leads here."""
@@ -66,8 +68,11 @@ class Guard:
         """Hear what a probe found."""
         self.board.put(observation)
 
-    def done(self, chore: Chore, result: Result | None) -> None:
+    def done(self, chore: Chore, result: Result | Remembered | None) -> None:
         """Take the result of a chore (None: it failed or has to wait); the next step looks at it."""
+        if isinstance(result, Remembered):
+            self._drift.learn(result)
+            return
         self._acting.done(chore, result)
 
     def reconfigure(
@@ -75,6 +80,7 @@ class Guard:
     ) -> None:
         """Judge by other rules from now on; what a removed rule knew does not linger."""
         self.options = options
+        self._drift.gathering = options.gathering
         self.hands = dataclasses.replace(self.hands, hooks=hooks, verifiers=verifiers or {})
         self.board = self.board.under(options.rules)
 
@@ -99,6 +105,7 @@ class Guard:
         leadership = await self.hands.signal.lead()
         if moved := self.board.moved_to(leadership.home):
             self._runs.moved()
+            self._drift.moved()
         for state in leadership.states:
             self._runs.restore(state, even=False)
         for state in self.hands.journal.states():
@@ -109,6 +116,8 @@ class Guard:
         self.publisher.led(leadership)
         if moved or not self._taken_up:
             self._anew |= self.states.keys()
+        if not self._taken_up:
+            self._drift.recall(self.board, self.hands.kept(), self.states.values())
         self._taken_up = True
         return leadership.place
 
@@ -165,6 +174,7 @@ class Guard:
         if step := self._clocks.set_by(now, wall):
             self.states.update({key: shifted(state, step) for key, state in self.states.items()})
         self._acting.take_results(self.board, now, wall)
+        self._follow_drift(now, wall)
         self._tape.begin(self.board, self.options, self.states, now=now, wall=wall)
         self.board.judge(now)
         if not self._taken_up:
@@ -184,6 +194,7 @@ class Guard:
             finding = self.board.finding(state.migration)
             if finding.settled and self.board.heard(state.migration):
                 self._anew.discard(key_of(state))
+            state = measured(self.board, state)  # noqa: PLW2901
             facts = self._circumstances(state, wall)
             decision = decide(state, finding, facts)
             self._adopt(decision, finding, wall)
@@ -195,7 +206,21 @@ class Guard:
         await self.publisher.publish(self._bulletin(now, wall), self._ledger)
         self._say_trouble(now, wall)
         self._save()
-        return Step(due, self._chores(decisions, now, wall))
+        return Step(due, (*self._inquiries(wall), *self._chores(decisions, now, wall)))
+
+    def _follow_drift(self, now: float, wall: float) -> None:
+        """Before anything is judged: what it is measured against."""
+        if not self._taken_up:
+            return  # runs under way have baselines of their own, and nobody knows of them yet
+        for draft in self._drift.follow(self.board, self.states.values(), self._runs.closed, now=now, wall=wall):
+            self._ledger.announce(draft, wall)
+        if kept := self._drift.to_keep(self.board, now):
+            self.hands.keep(kept)
+
+    def _inquiries(self, wall: float) -> tuple[Chore, ...]:
+        """To look back asks nothing of a migration: so may one that observes, or that does not lead at the moment."""
+        due = self._drift.inquiries(self.board, self.states.values(), self.hands.histories, wall)
+        return tuple(Chore("history", (EVERYONE, None), inquire(inquiry)) for inquiry in due)
 
     def _chores(self, decisions: Sequence[Decision], now: float, wall: float) -> tuple[Chore, ...]:
         """Start what takes time: only a guard that leads may act, and never one that observes."""
@@ -285,6 +310,9 @@ class Guard:
         elif decision.became_effective:
             self._ledger.record("effective", state)
         self.states[key_of(state)] = state
+        begins = decision.moved_from is Phase.WAITING and state.phase in (Phase.RUNNING, Phase.STRAINED)
+        if begins and (lacking := without(self.board, state.migration)):
+            self._ledger.tell(notices.no_baseline(lacking), state, wall)
         if decision.ask_human:
             hook = hook_of(self.hands, state.migration)
             draft = notices.ask_human(state, decision.ask_human, finding.because, hook.command if hook else ())

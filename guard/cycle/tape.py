@@ -7,6 +7,7 @@ there. While nobody migrates one in five minutes is enough. Its keys:
     s      new samples                                       r      whether nobody was there (null: not known)
     m      muted rules                                       a      when a queue was cleared, by rule
     d      runs: id, new or set (what others than a decision changed), facts, after (what was decided), queue
+    b      baselines, or why there is none, by question
     closed runs that were let go                             whole  why, config, rules, memory, states
 """
 
@@ -18,6 +19,7 @@ from dataclasses import dataclass, field
 
 from guard.cycle.board import ROSTER, Board
 from guard.cycle.frames import (
+    baselines_to_dict,
     changes,
     facts_to_dict,
     fingerprint,
@@ -28,6 +30,7 @@ from guard.cycle.frames import (
 from guard.cycle.values import Key, Options
 from guard.decide.decision import Decision
 from guard.decide.ladder import Circumstances
+from guard.judge.baselines import Known
 from guard.model import Sample, State
 from guard.ports import Frame
 from guard.records import state_to_dict
@@ -45,6 +48,7 @@ class _Told:
     samples: dict[str, Sample] = field(default_factory=dict)
     acted: Mapping[str, float] = field(default_factory=dict)
     mutes: list[list[str]] = field(default_factory=list)
+    baselines: dict[str, Known] = field(default_factory=dict)
     resting: bool | None = None
     states: dict[Key, State] = field(default_factory=dict)
     facts: dict[Key, Circumstances] = field(default_factory=dict)
@@ -95,6 +99,9 @@ class Tape:
         mutes = [[order.rule or "", order.migration] for order in board.orders("mute")]
         if mutes != told.mutes:
             told.mutes = body["m"] = mutes
+        if board.baselines != told.baselines:
+            told.baselines = dict(board.baselines)
+            body["b"] = baselines_to_dict(board.baselines)
         if why or board.resting is not told.resting:
             told.resting = body["r"] = board.resting
         self._body = body

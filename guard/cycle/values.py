@@ -6,7 +6,9 @@ from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
 
 from guard.cycle.chores import QueueCleared, RolledBack, WayFree
+from guard.cycle.drift import Remembered
 from guard.decide.bounds import USUAL_BOUNDS, Bounds
+from guard.judge.baselines import Gathering
 from guard.model import Rule
 from guard.model.sensors import METRICS
 
@@ -26,6 +28,8 @@ class Options:
     """Seconds by migration; `*` for the rest."""
     auto_rollback: bool = False
     bounds: Bounds = USUAL_BOUNDS
+    gathering: Gathering = field(default_factory=Gathering)
+    """Of the readings that baselines are made of."""
 
     @property
     def loads(self) -> frozenset[str]:
@@ -40,7 +44,7 @@ class Chore:
     kind: str
     key: Key
     """The run; of a queue, the rule by which it is one, since clearing it concerns every run in it."""
-    work: Coroutine[object, object, Result | None]
+    work: Coroutine[object, object, Result | Remembered | None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,7 @@ def _listed(finding: Finding, now: float, wall: float) -> list[dict[str, object]
             "since": None if verdict.since is None else wall - (now - verdict.since),
             "well": verdict.well,
             "resume": "" if verdict.well else verdict.resume,
+            "baseline": verdict.baseline,
         }
         for verdict in finding.verdicts
     ]

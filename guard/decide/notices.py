@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from guard.decide.bounds import resume_command
@@ -199,6 +199,22 @@ def stood_still(seconds: float) -> Draft:
     because = f"its own process did nothing for {seconds:.1f} s: it was stopped, or the machine had no time for it"
     step = "Migrations hold by themselves when the lease ends. It looks at everything anew before it decides."
     return Draft("stood_still", Severity.WARNING, "stood still", because, step, about=_OURSELVES)
+
+
+def baseline_anew(rule: str, now: str, before: str) -> Draft:
+    """A run has outlived a baseline, and another was taken while it went on."""
+    headline = f"measures {rule} anew: {now}"
+    steps = "It was taken while a migration was at work and every rule was fine. Is that still what is usual?"
+    return Draft("baseline", Severity.INFO, headline, before, steps, about=_OURSELVES)
+
+
+def no_baseline(lacking: Sequence[str]) -> Draft:
+    """A migration begins, and some of its rules have no baseline to go by."""
+    steps = (
+        "Its limits that need no baseline hold; past them the rule counts as unknown. Readings of a quiet time before "
+        "it begins make a baseline: explain shows it while nothing runs."
+    )
+    return Draft("no_baseline", Severity.WARNING, "begins without a baseline", "; ".join(lacking), steps)
 
 
 def reload_refused(problems: str) -> Draft:

@@ -36,6 +36,7 @@ CREATE TABLE IF NOT EXISTS outbox (
 );
 CREATE VIEW IF NOT EXISTS waiting AS SELECT * FROM outbox WHERE sent_wall IS NULL AND dead_reason IS NULL;
 CREATE INDEX IF NOT EXISTS outbox_waiting ON outbox (channel, seq) WHERE sent_wall IS NULL AND dead_reason IS NULL;
+CREATE TABLE IF NOT EXISTS kept (database TEXT PRIMARY KEY, record TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS history (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     at_wall REAL NOT NULL, database TEXT NOT NULL, kind TEXT NOT NULL, payload TEXT NOT NULL
@@ -57,6 +58,8 @@ INSERT INTO disk.outbox (channel, notice_id, database, migration, run_id, severi
     FROM main.outbox WHERE true ORDER BY seq
     ON CONFLICT (channel, notice_id) DO UPDATE SET tries = excluded.tries, next_try_wall = excluded.next_try_wall,
         sent_wall = coalesce(sent_wall, excluded.sent_wall), dead_reason = coalesce(dead_reason, excluded.dead_reason);
+INSERT INTO disk.kept SELECT * FROM main.kept WHERE true
+    ON CONFLICT (database) DO UPDATE SET record = excluded.record;
 INSERT INTO disk.history (at_wall, database, kind, payload)
     SELECT at_wall, database, kind, payload FROM main.history
     EXCEPT SELECT at_wall, database, kind, payload FROM disk.history;

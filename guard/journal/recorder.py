@@ -14,8 +14,8 @@ from typing import TypeVar, cast
 from guard.journal import waiting
 from guard.journal.ledger import Ledger
 from guard.journal.waiting import Backlog, Entry
-from guard.model import Notice, State
-from guard.records import state_from_dict, state_to_dict
+from guard.model import Kept, Notice, State
+from guard.records import kept_from_dict, kept_to_dict, state_from_dict, state_to_dict
 
 T = TypeVar("T")
 
@@ -104,6 +104,20 @@ class Journal:
     def add_missing(self, notices: Sequence[Notice]) -> None:
         """Queue notices found in the events of the database; one whose id is known already is passed over."""
         self._ledger.transact(lambda db: self._queue(db, notices), None)
+
+    def keep(self, database: str, kept: Kept) -> None:
+        """Replace the readings of a database that baselines are made of."""
+        row = (database, json.dumps(kept_to_dict(kept), separators=(",", ":")))
+        self._ledger.transact(lambda db: db.execute("INSERT OR REPLACE INTO kept VALUES (?, ?)", row), None)
+
+    def kept(self, database: str) -> Kept:
+        """The readings last written; none where they cannot be read."""
+        query = "SELECT record FROM kept WHERE database = ?"
+        row = self._ledger.transact(lambda db: db.execute(query, (database,)).fetchone(), None)
+        try:
+            return kept_from_dict(json.loads(row[0])) if row else Kept()
+        except ValueError:
+            return Kept()
 
     # -- the outbox's side ---------------------------------------------------------------------------------------------
 
@@ -204,6 +218,14 @@ class DatabaseJournal:
     def add_missing(self, notices: Sequence[Notice]) -> None:
         """See Journal.add_missing."""
         self._journal.add_missing(notices)
+
+    def keep(self, kept: Kept) -> None:
+        """See Journal.keep."""
+        self._journal.keep(self._database, kept)
+
+    def kept(self) -> Kept:
+        """See Journal.kept."""
+        return self._journal.kept(self._database)
 
     def record(self, kind: str, payload: Mapping[str, object]) -> None:
         """See Journal.record."""

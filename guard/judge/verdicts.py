@@ -99,6 +99,7 @@ def _judge_reading(rule: Rule, streak: Streak, reading: Reading, now: float, *, 
         taken_at=reading.taken_at,
         resume=_resume_words(rule, well_since, now, known),
         caused_by=reading.caused_by,
+        baseline=_baseline(rule, known),
     )
     return verdict, after
 
@@ -144,6 +145,7 @@ def _judge_in_part(
         taken_at=reading.taken_at,
         resume=_resume_words(rule, None, now, known),
         caused_by=reading.caused_by,
+        baseline=_baseline(rule, known),
     )
     return verdict, Streak(kept, since, reading.taken_at, tripped=streak.tripped or ask >= Ask.PAUSE)
 
@@ -178,6 +180,7 @@ def _judge_silence(rule: Rule, streak: Streak, silence: Silence, now: float, *, 
         due=earliest(due, breach_due),
         harms=False if rule.rollback is None else None,
         resume=f"{_signal(rule)} must be known again and {_resume_words(rule, None, now, known)}",
+        baseline=_baseline(rule, known),
     )
     return verdict, after
 
@@ -216,6 +219,7 @@ def _judge_abstention(
         harms=False if rule.rollback is None else None,
         taken_at=silence.taken_at,
         resume=f"{_resume_words(rule, None, now, known)}, or {lasting} without a bad value",
+        baseline=_baseline(rule, known),
     )
     return verdict, Streak(heard_at=silence.taken_at, quiet_since=quiet_since, tripped=tripped)
 
@@ -262,9 +266,13 @@ def _because(rule: Rule, reading: Reading, level: Level, *, since: float | None,
     return f"{_signal(rule)} {value} {limit}{lasts}{tail}"
 
 
+def _baseline(rule: Rule, known: Known) -> str:
+    """What its limits are measured against; empty where they ask for no baseline."""
+    return words(known, rule.dimension) if goes_by_baseline(rule) else ""
+
+
 def _beside(rule: Rule, known: Known) -> str:
-    """What a limit is measured against."""
-    return f", {words(known, rule.dimension)}" if goes_by_baseline(rule) else ""
+    return f", {_baseline(rule, known)}" if goes_by_baseline(rule) else ""
 
 
 def _resume_words(rule: Rule, well_since: float | None, now: float, known: Known) -> str:

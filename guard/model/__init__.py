@@ -12,7 +12,7 @@ follows.py   what follows: phases, orders, states, notices, events
 sensors.py   the catalogue of metrics (metric.py: what one is); not imported here, since a migration has no use for it
 """
 
-from guard.model.drift import OWN, Baseline
+from guard.model.drift import OWN, Baseline, Kept
 from guard.model.follows import Event, Notice, Order, OrderKind, Phase, Severity, State
 from guard.model.meant import Ask, Finding, Level, Verdict
 from guard.model.seen import EVERYONE, Dimension, OperatorOrder, Reading, Roster, Run, Sample, Session, Silence
@@ -27,6 +27,7 @@ __all__ = [
     "Dimension",
     "Event",
     "Finding",
+    "Kept",
     "Level",
     "Limit",
     "NoData",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 OWN = "the guard's own readings"
 
@@ -21,3 +22,13 @@ class Baseline:
     since_wall: float
     until_wall: float
     source: str = OWN
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Readings of before a run, to be taken up again after a restart."""
+
+    home: str = ""
+    """Which server on which timeline they are of."""
+    readings: Mapping[str, Sequence[tuple[float, float]]] = field(default_factory=dict)
+    """(Unix time, value) by question (`guard.judge.baselines.question`)."""

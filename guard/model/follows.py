@@ -6,6 +6,8 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from guard.model.drift import Baseline
+
 
 class OrderKind(enum.IntEnum):
     """What a migration is told; a greater one is graver."""
@@ -76,6 +78,8 @@ class State:
     """Rules of which they were told that nobody has seen their signal for long."""
     rollback_by: tuple[str, ...] = ()
     """Rules by which its rollback fell due; one of them must still be breached when it begins."""
+    baselines: tuple[Baseline, ...] = ()
+    """What it is measured against: how it was before anybody began."""
     epoch: int = 0
     """Of the order that this phase gave; an acknowledgement of it or of a later one makes a pause effective."""
 

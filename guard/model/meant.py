@@ -54,6 +54,8 @@ class Verdict:
     """What would let the migration go on, in words."""
     caused_by: frozenset[int] = frozenset()
     """Process ids of the sessions whose doing it is; empty where nobody can tell."""
+    baseline: str = ""
+    """What its limits are measured against, in words, or why there is none; empty where they ask for none."""
 
 
 @dataclass(frozen=True, slots=True)

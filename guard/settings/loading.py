@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from guard.decide.bounds import FLAP_BREAKER, Bounds
+from guard.judge.baselines import Gathering
 from guard.model import EVERYONE, Rule
 from guard.settings.access import AccessReader
 from guard.settings.environment import Environment, of_database, strays, variable_of
@@ -74,6 +75,7 @@ class _Loader:
             poll_interval=guard.poll_interval,
             lease=guard.lease,
             databases=databases_known(self.document, databases),
+            gathering=guard.gathering,
             has_prometheus="prometheus" in self.document.tables,
             has_hook="rollback" in self.document.tables or any(each.rollback for each in migrations.values()),
             usable=guard_is_whole,
@@ -136,11 +138,15 @@ class _Loader:
                 ("guard", "lease"),
                 f"must be at least three beats, {3 * beat:g}s: there is a beat a second, or a poll if that is slower",
             )
+        if table.baseline_for < table.baseline_window and not broken & {"baseline_for", "baseline_window"}:
+            self.problems.add(("guard", "baseline_for"), "must not be shorter than baseline_window")
+        seldom = max(10.0, table.poll_interval) if idle is None else idle
         state = self._path(table.state_directory) if table.state_directory else self.environment.state()
         settings = GuardSettings(
             id=table.id or socket.gethostname(),
             poll_interval=table.poll_interval,
-            idle_interval=max(10.0, table.poll_interval) if idle is None else idle,
+            idle_interval=seldom,
+            gathering=Gathering(table.baseline_window, seldom, table.baseline_for),
             lease=table.lease,
             probe_deadline=table.probe_deadline,
             observe=table.mode == "observe",

@@ -6,12 +6,14 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from guard.judge.baselines import Gathering
 from guard.judge.conditions import ConditionError, both_can_hold, complement, dimension_of, parse_condition
 from guard.judge.quantities import say_seconds
 from guard.model import Condition, Dimension, NoData, Rule
 from guard.model.metric import labelled
 from guard.model.sensors import CANCELLING, COUNTING_WAITERS, METRICS
 from guard.settings.access import KEYS
+from guard.settings.drifting import check_baselines
 from guard.settings.lines import Key
 from guard.settings.problems import Problems, did_you_mean
 from guard.settings.selecting import check_select
@@ -57,6 +59,7 @@ class Frame:
     """Name, and whether standbys are expected."""
     has_prometheus: bool
     has_hook: bool
+    gathering: Gathering = field(default_factory=Gathering)
     usable: bool = True
     """False where these could not be read: then nothing is measured against them."""
 
@@ -189,10 +192,7 @@ class RuleReader:
             self._limits[name] = condition
             # The first limit with a unit tells the kind for all.
             dimension = dimension or dimension_of(condition)
-            if any(term.limit.kind != "absolute" for term in condition.terms):
-                self.problems.warn(
-                    (*self.key, name), "no baselines are taken yet, so this counts as unknown wherever it is decisive"
-                )
+        check_baselines(self._limits, self.frame.gathering, self.key, self.problems)
 
     def _told_dimension(self) -> Dimension:
         told = (dimension_of(condition) for condition in self._limits.values())

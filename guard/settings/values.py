@@ -14,6 +14,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from guard.decide.bounds import USUAL_BOUNDS, Bounds
 from guard.errors import Problem, WorldError
+from guard.judge.baselines import Gathering
 from guard.masking import remember
 from guard.model import Rule
 from guard.postgres.dsn import flaw_of
@@ -38,6 +39,8 @@ class GuardSettings:
     """Decide and tell, but order nothing."""
     state_directory: Path = Path()
     bounds: Bounds = USUAL_BOUNDS
+    gathering: Gathering = field(default_factory=Gathering)
+    """Of the readings that baselines are made of."""
 
     @property
     def longest_round(self) -> float:

@@ -16,7 +16,7 @@ import pytest
 
 from guard import ports
 from guard.journal import Journal, Ledger
-from guard.model import Notice, Phase, Severity, State
+from guard.model import Kept, Notice, Phase, Severity, State
 
 CHANNELS = ("slack",)
 
@@ -71,6 +71,23 @@ def test_states_notices_and_position_are_there_after_a_restart(path: Path, opene
         assert reopened.trouble is None
     finally:
         reopened.close()
+
+
+def test_readings_of_before_a_run_are_there_after_a_restart_and_no_bad_record_of_them_hurts(
+    path: Path, opened: Journal
+) -> None:
+    main = opened.of("main")
+    assert main.kept() == Kept()
+    main.keep(Kept("a", {"p99#1": ((1.5, 0.2),)}))
+    main.keep(Kept("a", {"p99#1": ((1.5, 0.2), (2.5, 0.3)), "lag#2": ()}))
+    opened.of("other").keep(Kept("b", {}))
+    reopened = again(path, opened)
+    assert reopened.of("main").kept() == Kept("a", {"p99#1": ((1.5, 0.2), (2.5, 0.3)), "lag#2": ()})
+    short, none = '{"home": "a", "readings": {"q": [[1]]}}', '{"home": "a", "readings": {"q": 1}}'
+    for bad in ("[]", "no json", '{"home": 1}', short, none):
+        reopened._ledger._db.execute("UPDATE kept SET record = ?", (bad,))
+        assert reopened.of("main").kept() == Kept()
+    reopened.close()
 
 
 def test_a_save_without_events_does_not_move_the_position_back(opened: Journal) -> None:
@@ -248,6 +265,7 @@ def test_a_full_file_system_is_said_once_and_nothing_is_lost_when_there_is_room_
     assert "full" in (journal.trouble or "")
     journal.mark_sent(journal.pending("slack")[0], 9.0)
     journal.record("main", "reading", {"n": 1})
+    journal.keep("main", Kept("a", {"q": ((1.5, 0.2),)}))
     ledger._retry_at = 0.0
     save_and_check(journal, 151)
     assert not in_memory(journal)
@@ -256,6 +274,7 @@ def test_a_full_file_system_is_said_once_and_nothing_is_lost_when_there_is_room_
     assert ids(reopened) == [f"main:{n}" for n in range(2, 152)]
     assert reopened.backlog("slack").last_sent_wall == 9.0
     assert [line.payload for line in reopened.history("main", 0.0)] == [{"n": 1}]
+    assert reopened.kept("main") == Kept("a", {"q": ((1.5, 0.2),)})
     reopened.close()
 
 

@@ -84,6 +84,6 @@ def test_what_was_held_back_of_a_run_that_a_human_has_forgotten_is_not_told(worl
     world.values[SENSOR] = 7.0
     world.tick()
     world.guard.states.clear()
-    world.guard._runs._closed.add(1)
+    world.guard._runs.closed.add(1)
     world.tick(int(PATIENCE) + 2)
     assert "lasts" not in world.events()

@@ -6,7 +6,7 @@ from typing import cast
 
 import pytest
 
-from guard.model import Event, Notice, OperatorOrder, Phase, Severity, State
+from guard.model import Baseline, Event, Notice, OperatorOrder, Phase, Severity, State
 from guard.records import (
     event_from_dict,
     event_to_dict,
@@ -40,6 +40,7 @@ STATE = State(
     no_help=True,
     unseen=("errors",),
     rollback_by=("errors",),
+    baselines=(Baseline("lag#1", 1.5, 0.5, 30, 2.5, 3.5, "Prometheus"),),
     epoch=9,
 )
 NOTICE = Notice(

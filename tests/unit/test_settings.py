@@ -10,6 +10,7 @@ import pytest
 
 from guard.decide.bounds import Bounds, Flap
 from guard.errors import WorldError
+from guard.judge.baselines import Gathering
 from guard.model import Dimension, NoData
 from guard.model.sensors import METRICS
 from guard.settings import RollbackSettings, Settings, load
@@ -58,7 +59,8 @@ def test_the_commented_values_of_the_example_are_the_defaults(settings: Callable
         if line.startswith("# ") and " = " in line and '= "' in line and "_name" not in line
     ]
     lasting = ("shortest_pause", "longest_pause", "longest_unknown")
-    keys = ("poll_interval", "idle_interval", "lease", "probe_deadline", "mode", *lasting)
+    drift = ("baseline_window", "baseline_for")
+    keys = ("poll_interval", "idle_interval", "lease", "probe_deadline", "mode", *lasting, *drift)
     told = "\n".join(line for line in commented if line.split()[0] in keys)
     assert [line.split()[0] for line in told.splitlines()] == list(keys)
     assert settings(f"[guard]\n{told}\n{DATABASE}").guard == settings(DATABASE).guard
@@ -70,6 +72,16 @@ def test_bounds_of_a_pause_are_off_where_they_would_hold_up_more_than_the_rules_
     assert settings(DATABASE).guard.bounds == Bounds(None, 0.0, 3600.0, 600.0)
     given = 'flap = "6 in 30m"\nshortest_pause = "20s"\nlongest_pause = "2h"\nlongest_unknown = "1m"\n'
     assert settings(f"[guard]\n{given}\n{DATABASE}").guard.bounds == Bounds(Flap(6, 1800.0), 20.0, 7200.0, 60.0)
+
+
+def test_a_drift_with_its_floor_is_nothing_to_point_out_and_readings_are_gathered_as_often_as_there_are_any(
+    settings: Callable[[str], Settings],
+) -> None:
+    rule = '[[rule]]\nname="x"\nmetric="activity.longest_transaction"\npause="> 1.5x baseline and > 200ms"\n'
+    read = settings(f'[guard]\nidle_interval="20s"\nbaseline_window="1h"\nbaseline_for="2h"\n{DATABASE}{rule}')
+    assert read.warnings == ()
+    assert read.guard.gathering == Gathering(3600.0, 20.0, 7200.0)
+    assert settings(DATABASE).guard.gathering == Gathering()
 
 
 def test_a_rule_is_read_whole(settings: Callable[[str], Settings]) -> None:
@@ -334,7 +346,8 @@ def test_a_password_in_a_file_that_others_can_read_is_pointed_out(tmp_path: Path
     ("rule", "words"),
     [
         ('metric="replication.lag"\npause="> 5s"', "none of its databases has standbys"),
-        ('metric="locks.longest_wait"\npause="> 1.5x baseline"', "no baselines are taken yet"),
+        ('metric="locks.longest_wait"\npause="> 1.5x baseline"', "no absolute limit stands beside it"),
+        ('metric="locks.longest_wait"\nwarn="> baseline + 20ms"', "no absolute limit stands beside it"),
     ],
 )
 def test_what_is_allowed_and_hardly_meant_is_pointed_out(
