@@ -17,13 +17,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import psycopg
 
 from guard.demo.embedded import Binaries, Cluster, Server
 from guard.demo.proxy import Proxy
 from guard.model import Sample
+from guard.model.metric import Labels
 from guard.poll.replication import FURTHER, ReplicationProbe
 from guard.postgres import Door
 from tests.shipped import as_guard
@@ -34,6 +35,12 @@ PERIOD = 0.15
 REPLY, IDLE_REPLY = 1.0, 2.5
 """Seconds that a standby may owe a reply for WAL, and for nothing (it speaks each second by itself here)."""
 MB = 1 << 20
+_STANDBY, _SLOT = (("standby", "replica1"),), (("slot", "replica1"),)
+SELECTED: Final[tuple[tuple[str, Labels], ...]] = (
+    *((f"replication.{name}", _STANDBY) for name in ("lag", "lag_bytes", "write_lag_bytes", "reply_age")),
+    *((f"replication.{name}", _SLOT) for name in ("retained_bytes", "slot_inactive_for")),
+)
+"""Series of the one standby and of its slot."""
 Standbys = tuple[str, ...] | int
 
 
@@ -148,7 +155,10 @@ class World:
 
     def probe(self, standbys: Standbys) -> ReplicationProbe:
         door = Door(self.dsn, purpose="replication", deadline=1.0)
-        return ReplicationProbe(door, standbys, metrics=FURTHER, reply_limit=REPLY, idle_reply_limit=IDLE_REPLY)
+        selected = SELECTED if standbys != 1 else ()
+        return ReplicationProbe(
+            door, standbys, metrics=FURTHER, selected=selected, reply_limit=REPLY, idle_reply_limit=IDLE_REPLY
+        )
 
     async def look(self, *probes: ReplicationProbe) -> list[Observed]:
         """One poll of each, at once."""

@@ -87,6 +87,9 @@ def down(world: World, watching: Watching) -> Iterator[None]:
     world.standby.stop()
     wait_for(lambda: not world.says("true"))
     assert world.naive() == 0
+    for _ in range(2):
+        world.write()
+        world.primary.execute("select pg_switch_wal()")
     yield
     world.standby.start()
 
@@ -131,8 +134,19 @@ def receivewal(world: World, watching: Watching) -> Iterator[None]:
         yield
 
 
+def down_and_archived(world: World, watching: Watching) -> Iterator[None]:
+    """Somebody streams all the time, and writes and flushes what he gets, but he is no standby."""
+    with world.tool("pg_receivewal", "-D", "DIRECTORY", "--synchronous", "--status-interval=1"):
+        world.standby.stop()
+        world.write()
+        world.wait_says("flush_lsn >= pg_current_wal_flush_lsn()", "pg_receivewal")
+        yield
+    world.standby.start()
+
+
 def slot_lost(world: World, watching: Watching) -> Iterator[None]:
-    world.primary.execute("select pg_create_physical_replication_slot('late', true)")
+    for name, at_once in (("late", "true"), ("unused", "false")):  # one that was never used keeps nothing
+        world.ask_primary("select pg_create_physical_replication_slot(%s, %s)", name, at_once)
     world.set(max_slot_wal_keep_size="16MB")
     for _ in range(4):
         world.primary.execute("select pg_switch_wal() from pg_logical_emit_message(true, 'load', 'x')")
@@ -143,7 +157,7 @@ def slot_lost(world: World, watching: Watching) -> Iterator[None]:
     )
     assert (status, kept) == ("lost", None)
     yield
-    world.primary.execute("select pg_drop_replication_slot('late')")
+    world.primary.execute("select pg_drop_replication_slot(slot_name) from pg_replication_slots where not active")
     world.set(max_slot_wal_keep_size=None)
 
 

@@ -163,12 +163,15 @@ def measure(sender: Sender, lsn: int, now: float, clocks: tuple[LagClock, ReplyC
 
 
 def behind(sender: Sender, position: int | None, primary: tuple[int, float], replies: ReplyClock) -> Lag:
-    """How far one of a standby's positions is behind the *primary*, whose position was read when: bytes alone."""
+    """How far one of a standby's positions is behind the *primary*, whose position was read when: bytes alone.
+
+    What never replays is no standby but an archive (pg_receivewal), however well it receives.
+    """
     lsn, now = primary
     silent_for = replies.silent_for(sender, now, lsn)
     if sender.state not in {"streaming", "catchup"}:
         return Lag(sender.name, silent=f"{sender.name} is in state {sender.state or 'unknown'}")
-    if position is None or sender.replied_wall is None:
+    if position is None or sender.replay_lsn is None or sender.replied_wall is None:
         return Lag(sender.name, silent=f"{sender.name} reports no WAL position")
     if silent_for is not None:
         return Lag(sender.name, silent=f"{sender.name} has not replied for {silent_for:.1f} s")
@@ -180,6 +183,8 @@ def unheard(sender: Sender, primary: tuple[int, float], replies: ReplyClock) -> 
     lsn, now = primary
     replies.silent_for(sender, now, lsn)
     age = replies.age(sender, now)
+    if sender.replay_lsn is None:
+        return Lag(sender.name, silent=f"{sender.name} reports no WAL position")
     if age is None:
         return Lag(sender.name, silent=f"{sender.name} has not replied yet")
     return Lag(sender.name, age, note=sender.note)
