@@ -232,7 +232,7 @@ def _probes(settings: Settings, hosts: dict[str, Hosts], database: DatabaseSetti
     if locks:
         metrics = {rule.metric for rule in locks}
         probes.append(LocksProbe(door("locks"), known, [rule.waited for rule in locks], metrics=metrics))
-    probes += family_probes(door, rules)
+    probes += family_probes(door, rules, known)
     for rule in rules:
         if rule.metric in ("prometheus", "http"):
             probe = application_probe(settings, rule)

@@ -17,7 +17,8 @@ from guard import sql
 from guard.errors import ServerError, WrongServer
 from guard.model import Reading, Sample, Silence
 from guard.poll.rates import MINUTE, Counters
-from guard.poll.samples import silences, words
+from guard.poll.samples import NOT_PERMITTED, Recognition, silences, words
+from guard.poll.vacuums import Vacuums
 from guard.ports import Observation
 from guard.postgres import Door
 
@@ -25,6 +26,7 @@ WAL, ARCHIVE = "wal.bytes_per_second", "wal.archive_backlog"
 WRAPAROUND, CHECKPOINTS = "vacuum.wraparound_age", "checkpoints.requested_per_minute"
 DEADLOCKS, TEMP = "database.deadlocks_per_minute", "database.temp_bytes_per_second"
 ROLLBACKS = "database.rollback_ratio"
+VACUUMED = "vacuum.on_migration_table"
 READ, READ_TIME = "database.read_bytes_per_second", "database.read_latency"
 _PARTS: Final = {
     "counters": {DEADLOCKS, TEMP, ROLLBACKS, READ, READ_TIME},
@@ -46,6 +48,7 @@ class _Seen:
     archive: dict[str, Any] | None
     oldest: dict[str, Any] | None
     checkpoints: dict[str, Any] | None
+    vacuum: dict[str, Any] | None
 
 
 class DatabaseProbe:
@@ -53,11 +56,21 @@ class DatabaseProbe:
 
     cheap = False
 
-    def __init__(self, door: Door, metrics: Collection[str], *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        door: Door,
+        metrics: Collection[str],
+        *,
+        recognition: Recognition | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.name = "database"
         self._door = door
         self._metrics = sorted(metrics)
-        self._params = {part: bool(names & set(metrics)) for part, names in _PARTS.items()}
+        self._params: dict[str, Any] = {part: bool(names & set(metrics)) for part, names in _PARTS.items()}
+        if VACUUMED in self._metrics:
+            self._params |= (recognition or Recognition()).params
+        self._vacuums = Vacuums()
         self._now = clock
         self._wal, self._counters, self._checkpoints = Counters(), Counters(), Counters()
 
@@ -66,13 +79,20 @@ class DatabaseProbe:
         asked = self._now()
         try:
             await self._door.connect(at_once=False)
-            (seen,) = await self._door.fetch_as(_Seen, _query(self._door.server_version), self._params)
+            (seen,) = await self._door.fetch_as(_Seen, self._query(), self._params)
         except (ServerError, WrongServer) as error:
             return self.silence(words(error) if isinstance(error, ServerError) else str(error), self._now())
         if seen.in_recovery or seen.lsn is None:
             return self.silence("connected to a standby, which does not count what the primary does", asked)
         self._remember(seen, asked)
         return Observation(tuple(self._sample(name, seen, asked) for name in self._metrics))
+
+    def _query(self) -> Composed:
+        part = "poll_checkpoints" if self._door.server_version >= _NEW_VIEW else "poll_checkpoints_16"
+        vacuum = Composed([SQL("null::jsonb")])
+        if VACUUMED in self._metrics:
+            vacuum = SQL(sql.get("poll_vacuum")).format(migration=SQL(sql.get("poll_migration")))
+        return SQL(sql.get("poll_database")).format(checkpoints=SQL(sql.get(part)), vacuum=vacuum)
 
     def _remember(self, seen: _Seen, now: float) -> None:
         self._wal.add(now, {"lsn": float(seen.lsn or 0)}, seen.timeline)
@@ -99,9 +119,17 @@ class DatabaseProbe:
             return _rollbacks(self._counters, now)
         if name == READ_TIME:
             return read_latency(self._counters, now, timed=bool((seen.counters or {}).get("timed")))
+        if name == VACUUMED and seen.vacuum is not None:
+            return self._vacuumed(seen.vacuum, now)
         if name == WRAPAROUND and seen.oldest is not None:
             return Reading(name, float(seen.oldest["age"]), now, f"the oldest: database {seen.oldest['name']}")
         return backlog(seen.archive or {}, now)
+
+    def _vacuumed(self, vacuum: dict[str, Any], now: float) -> Sample:
+        if not vacuum["permitted"]:
+            return Silence(VACUUMED, NOT_PERMITTED, now)
+        seconds, which = self._vacuums.look(vacuum["tables"])
+        return Reading(VACUUMED, seconds, now, which)
 
     def silence(self, why: str, now: float) -> Observation:
         """No sensor has a value."""
@@ -110,11 +138,6 @@ class DatabaseProbe:
     async def close(self) -> None:
         """Close the probe's connection."""
         await self._door.close()
-
-
-def _query(version: int) -> Composed:
-    part = "poll_checkpoints" if version >= _NEW_VIEW else "poll_checkpoints_16"
-    return SQL(sql.get("poll_database")).format(checkpoints=SQL(sql.get(part)))
 
 
 def _per_second(name: str, counters: Counters, counter: str, now: float) -> Sample:

@@ -11,6 +11,7 @@ from guard.poll.activity import ActivityProbe
 from guard.poll.database import DatabaseProbe
 from guard.poll.query import QueryProbe
 from guard.poll.rated import RatedProbe
+from guard.poll.samples import Recognition
 from guard.poll.statements import StatementsProbe
 from guard.ports import Probe
 from guard.postgres import Door
@@ -39,8 +40,13 @@ def family_of(rule: Rule) -> str:
     return _TOGETHER.get(family, family)
 
 
-def family_probes(door: Callable[[str], Door], rules: Iterable[Rule]) -> list[Probe]:
-    """Ready probes, each with a *door* of its own by its purpose; nothing is connected yet."""
+def family_probes(
+    door: Callable[[str], Door], rules: Iterable[Rule], recognition: Recognition | None = None
+) -> list[Probe]:
+    """Ready probes, each with a *door* of its own by its purpose; nothing is connected yet.
+
+    *recognition* tells a migration's sessions that never registered.
+    """
     known, used = tuple(rules), dict[str, set[tuple[str, Labels]]]()
     for rule in known:
         used.setdefault(family_of(rule), set()).add((rule.metric, rule.select))
@@ -48,7 +54,7 @@ def family_probes(door: Callable[[str], Door], rules: Iterable[Rule]) -> list[Pr
     if series := used.get("activity"):
         probes.append(ActivityProbe(door("activity"), _whole(series), selected=_selected(series)))
     if series := used.get("database"):
-        probes.append(DatabaseProbe(door("database"), _whole(series)))
+        probes.append(DatabaseProbe(door("database"), _whole(series), recognition=recognition))
     if series := used.get("statements"):
         probes.append(StatementsProbe(door("statements"), _whole(series), selected=_selected(series)))
     return [*probes, *(_as_told(door, rule) for rule in known if is_query(rule))]

@@ -8,10 +8,12 @@ from collections.abc import Callable
 import psycopg
 import pytest
 
+from guard.act.install import install
 from guard.demo.embedded import Server
 from guard.model import Reading, Sample, Silence
 from guard.model.sensors import METRICS
 from guard.poll.database import DatabaseProbe
+from guard.poll.samples import Recognition
 from guard.postgres import Door
 from tests.fix_postgres import Database, MakeCluster, MakeRole
 from tests.fix_sessions import Background
@@ -19,12 +21,15 @@ from tests.shipped import as_guard
 
 pytestmark = pytest.mark.integration
 FAMILIES = ("database.", "wal.", "vacuum.", "checkpoints.")
-ALL = sorted(name for name in METRICS if name.startswith(FAMILIES) and name != "database.primaries")
+VACUUMED = "vacuum.on_migration_table"
+"""Alone among them it needs the schema of the guard, and pg_monitor."""
+ALL = sorted({name for name in METRICS if name.startswith(FAMILIES)} - {"database.primaries", VACUUMED})
 Values = dict[str, Sample]
 
 
 def probe_of(dsn: str, *metrics: str) -> DatabaseProbe:
-    return DatabaseProbe(Door(as_guard(dsn), purpose="database"), metrics or ALL)
+    known = Recognition(application_names=("migration:*",))
+    return DatabaseProbe(Door(as_guard(dsn), purpose="database"), metrics or ALL, recognition=known)
 
 
 async def look(probe: DatabaseProbe) -> Values:
@@ -156,6 +161,39 @@ def test_counters_that_were_reset_cost_one_interval_and_are_never_negative(datab
     asyncio.run(main())
 
 
+def test_a_vacuum_of_the_migrations_table_is_timed_from_its_beginning_to_its_end(
+    database: Database, background: Callable[[str, str], Background]
+) -> None:
+    install(database.dsn())
+    for table in (b"mine", b"other"):
+        database.execute(b"create table %s as select repeat('x', 1000) as x from generate_series(1, 4000)" % table)
+
+    async def main() -> None:
+        probe = probe_of(database.dsn(), VACUUMED)
+        with database.connect(application_name="migration:x") as migration:
+            migration.execute("begin")
+            migration.execute("select count(*) from other")
+            migration.execute("update mine set x = '' where ctid = '(0,1)'")
+            # At 50 ms a page it lasts until it is cancelled.
+            slowly = "options=-cvacuum_cost_delay=50ms\\ -cvacuum_cost_limit=1"
+            jobs = [background(f"{database.dsn()} {slowly}", f"vacuum {table}") for table in ("mine", "other")]
+            found = await until(probe, lambda found: value(found, VACUUMED) > 0.2)
+            detail = getattr(found[VACUUMED], "detail", "")
+            assert detail == f"VACUUM of public.mine by pid {jobs[0].pid} (postgres, no application_name)"
+            migration.execute("rollback")
+        before = value(await look(probe), VACUUMED)
+        await until(probe, lambda found: value(found, VACUUMED) > before)
+        fresh = probe_of(database.dsn(), VACUUMED)  # nobody holds the table now, and it was not there before
+        assert value(await look(fresh), VACUUMED) == 0
+        await fresh.close()
+        jobs[0].close()
+        await until(probe, lambda found: value(found, VACUUMED) == 0)
+        assert jobs[1].running
+        await probe.close()
+
+    asyncio.run(main())
+
+
 def test_requested_checkpoints_and_an_archive_that_falls_behind(make_cluster: MakeCluster) -> None:
     server = make_cluster(0, settings={"archive_mode": "on", "archive_command": "true"}).primary
 
@@ -196,13 +234,17 @@ def test_the_age_of_the_oldest_transaction_id_grows_and_names_its_database(datab
 
 
 @pytest.mark.fault(23)
-def test_none_of_it_needs_pg_monitor(database: Database, make_role: MakeRole) -> None:
-    make_role("blind")
+def test_none_of_it_needs_pg_monitor_but_what_looks_at_sessions(database: Database, make_role: MakeRole) -> None:
+    make_role("blind", "in role migration_guard_guard")
+    install(database.dsn())
 
     async def main() -> None:
-        probe = probe_of(database.dsn("blind"))
+        probe = probe_of(database.dsn("blind"), *ALL, VACUUMED)
         await look(probe)
-        await until(probe, lambda found: isinstance(found["database.rollback_ratio"], Reading))
+        found = await until(probe, lambda found: isinstance(found["database.rollback_ratio"], Reading))
+        blind = found[VACUUMED]
+        assert isinstance(blind, Silence)
+        assert "pg_monitor" in blind.why
         await probe.close()
 
     asyncio.run(main())

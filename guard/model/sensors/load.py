@@ -102,6 +102,17 @@ LOAD: Final = (
         cost="one small catalog is read",
     ),
     Metric(
+        name="vacuum.on_migration_table",
+        dimension=Dimension.SECONDS,
+        means="how long a table is vacuumed already that a session of the migration was seen to lock for more than "
+        "reading, or to wait for; from then on until that vacuum ends, so also under a pause. Which it is, and whether "
+        "it prevents wraparound, stands in the message",
+        source="pg_stat_progress_vacuum, pg_stat_activity (xact_start, query), pg_locks; own samples",
+        silent="never by itself: where no such table is vacuumed it is 0",
+        needs=MONITOR,
+        cost="shared memory; while something is vacuumed also by the number of locks held, and rows of pg_class",
+    ),
+    Metric(
         name="checkpoints.requested_per_minute",
         dimension=Dimension.COUNT,
         means="checkpoints in the last minute that were not due by time, most of them for WAL",

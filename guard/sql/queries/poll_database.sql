@@ -1,6 +1,7 @@
 -- Counters of the database and the server, the archive, and the age of the oldest unfrozen transaction id; one row.
 --
--- Only what is asked for is looked at. {checkpoints} is one of the two files poll_checkpoints*.sql. No privilege is needed.
+-- Only what is asked for is looked at. {checkpoints} is one of the two files poll_checkpoints*.sql, {vacuum} is
+-- poll_vacuum.sql or null; that alone needs a privilege.
 select pg_is_in_recovery() as in_recovery,
        case when not pg_is_in_recovery() then (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::bigint end as lsn,
        case when not pg_is_in_recovery() then left(pg_walfile_name(pg_current_wal_lsn()), 8) end as timeline,
@@ -27,4 +28,5 @@ select pg_is_in_recovery() as in_recovery,
            order by age(d.datfrozenxid) desc, d.datname
            limit 1)
        end as oldest,
-       case when %(checkpoints)s::bool then ({checkpoints}) end as checkpoints
+       case when %(checkpoints)s::bool then ({checkpoints}) end as checkpoints,
+       {vacuum} as vacuum
