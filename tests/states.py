@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from tests.replicating import IDLE_REPLY, MB, PERIOD, REPLY, Watching, World
 from tests.waiting import wait_for
 
+LAGGING = 0.7
+"""Seconds that a standby is truly behind where the state is that it lags."""
 Enter = Callable[[World, Watching], Iterator[None]]
 
 
@@ -31,7 +33,7 @@ def busy(world: World, watching: Watching) -> Iterator[None]:
 def stopped(world: World, watching: Watching) -> Iterator[None]:
     world.standby.pause_replay()
     world.write()
-    world.wait_lag(1.2)
+    world.wait_lag(LAGGING)
     yield
     world.standby.resume_replay()
 
@@ -39,7 +41,7 @@ def stopped(world: World, watching: Watching) -> Iterator[None]:
 def just_resumed(world: World, watching: Watching) -> Iterator[None]:
     world.standby.pause_replay()
     world.write()
-    world.wait_lag(1.2)
+    world.wait_lag(LAGGING)
     world.standby.resume_replay()
     world.wait_settled()
     yield
@@ -112,7 +114,7 @@ def far_behind(world: World, watching: Watching) -> Iterator[None]:
     """It streams all the same."""
     world.line.limit(MB)
     world.write(MB, 4)
-    world.wait_lag(1.2)
+    world.wait_lag(LAGGING)
     assert world.says("state = 'streaming'")
     yield
     world.line.limit(None)

@@ -97,8 +97,8 @@ NONE = dict.fromkeys(OF_A_STANDBY, silent("0 of 1 expected standbys"))
 MUTE = {**dict.fromkeys(OF_A_STANDBY, silent("replica1 has not replied for")), REPLIED: reads(REPLY)}
 SLOT_LEFT = {STANDBYS: reads(0, 0), INACTIVE: SINCE_WHEN}
 SLOT_LOST = {RETAINED: silent("slot late has lost WAL"), SAFE: silent("slot late has lost WAL"), INACTIVE: SINCE_WHEN}
-STOPPED = {LAG: true_lag(1.2), BYTES: reads(1)}
-FAR = {LAG: true_lag(1.0), BYTES: reads(MB), WRITE: reads(MB), FLUSH: reads(MB)}
+STOPPED = {LAG: true_lag(states.LAGGING), BYTES: reads(1)}
+FAR = {LAG: true_lag(states.LAGGING), BYTES: reads(MB), WRITE: reads(MB), FLUSH: reads(MB)}
 STATES = {
     "idle, all replayed": State(states.idle, {BYTES: reads(0, 0), LAG: reads(0, 0)}, beats=False),
     "busy": State(states.busy, dict.fromkeys((BYTES, WRITE, FLUSH), reads(0, MB))),
