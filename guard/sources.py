@@ -46,8 +46,8 @@ def application_probe(settings: Settings, rule: Rule) -> Probe:
     )
 
 
-def histories_of(settings: Settings, rules: Iterable[Rule]) -> dict[str, PrometheusHistory]:
-    """By name those of *rules* whose source can be asked for the past: Prometheus."""
+def histories_of(settings: Settings, rules: Iterable[Rule], *, within: float = WITHIN) -> dict[str, PrometheusHistory]:
+    """By name those of *rules* whose source can be asked for the past: Prometheus. *within* is in seconds."""
     known = settings.prometheus
     if known is None:
         return {}
@@ -56,8 +56,8 @@ def histories_of(settings: Settings, rules: Iterable[Rule]) -> dict[str, Prometh
     def line(deadline: float) -> Line:
         return connect(known.url, deadline=deadline, access=access)
 
-    within = max(WITHIN, known.timeout)
-    return {rule.name: PrometheusHistory(rule, line, within=within) for rule in rules if rule.metric == "prometheus"}
+    longest = max(within, known.timeout)
+    return {rule.name: PrometheusHistory(rule, line, within=longest) for rule in rules if rule.metric == "prometheus"}
 
 
 def _access(told: AccessSettings) -> Access:

@@ -3,8 +3,9 @@
     app        the commands, and errors to exit codes      where      which configuration, which database
     serve      serve, check, install, uninstall, demo      control    pause, resume, abort, override, mute, forget, wait
     look       status, runs, explain, and their --json     seen       what they read from the database
-    history    replay, suggest                             courses    two courses of a run, side by side
-    suggesting limits from a record
+    history    replay                                      courses    two courses of a run, side by side
+    suggest    suggest                                     suggesting limits from the past
+                                                           past       what Prometheus remembers
     words      tables, times, colour                       alert      alert --test, --died
                                                            unit       what units of systemd start
 

@@ -1,11 +1,7 @@
-"""replay, suggest: what another configuration would have made of a record, and which one the record suggests.
-
-They ask nobody: the flight recorder alone.
-"""
+"""replay: what another configuration would have made of a record. It asks nobody: the flight recorder alone."""
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,11 +10,9 @@ import typer
 
 from guard.cli.where import AsJson, Config, Database, settings_of
 from guard.errors import WorldError
-from guard.model import NoData
 
 if TYPE_CHECKING:
     from guard.journal import Reader, Recorded
-    from guard.model import Rule
     from guard.settings import Settings
 
 Journal = Annotated[
@@ -56,7 +50,7 @@ def replay(
     from guard.wiring import options_of
 
     settings = settings_of(config)
-    tape, name = _tape(settings, journal, database)
+    tape, name = tape_of(settings, journal, database)
     found = _run(tape, name, run)
     try:
         played = Replay(options_of(settings, name)).play(tape.frames(name, found))
@@ -89,37 +83,7 @@ def replay(
         typer.echo(remark)
 
 
-def suggest(config: Config = None, journal: Journal = None, database: Database = None) -> None:
-    """Limits for the rules of this configuration, from all that the flight recorder has kept, as TOML to paste.
-
-    Offline. A pause is set at twice what 99 of 100 readings keep to; the reasons stand beside each rule as comments,
-    and what cannot be suggested is printed as it is. Record a time in which all is well, best with migrations at work.
-    """
-    from guard.cli.suggesting import as_toml, readings
-    from guard.cli.suggesting import suggest as suggest_rule
-    from guard.wiring import options_of
-
-    settings = settings_of(config)
-    tape, name = _tape(settings, journal, database)
-    seen = readings(tape.frames(name))
-    written = {rule["name"]: rule for rule in tomllib.loads(settings.path.read_text()).get("rule", [])}
-    typer.echo(f"# Suggested from {tape.path} for database {name}; compare with: migration-guard replay -c FILE\n")
-    for rule in options_of(settings, name).rules:
-        keys = written.get(rule.name) or _keys(rule)
-        typer.echo(as_toml(suggest_rule(rule, keys, seen.get(rule.sensor, []))))
-
-
-def _keys(rule: Rule) -> dict[str, Any]:
-    """A rule that stands in no file, such as one by default, as it would stand there."""
-    rungs = {name: getattr(rule, name) for name in ("warn", "pause", "cancel", "rollback")}
-    texts = {name: condition.text for name, condition in rungs.items() if condition is not None}
-    policy = {} if rule.no_data is NoData.PAUSE else {"no_data": rule.no_data.value}
-    scope = {"databases": list(rule.databases)} if rule.databases else {}
-    select = {"select": dict(rule.select)} if rule.select else {}
-    return {"name": rule.name, "metric": rule.metric, **select, **texts, "resume": rule.resume.text, **policy, **scope}
-
-
-def _tape(settings: Settings, journal: Path | None, database: str | None) -> tuple[Reader, str]:
+def tape_of(settings: Settings, journal: Path | None, database: str | None) -> tuple[Reader, str]:
     """The tape, and the name of the database on it that is meant. Raises WorldError."""
     from guard.journal import Reader
     from guard.wiring import TAPE
@@ -149,4 +113,4 @@ def _named(run: Recorded) -> str:
     return "sessions that registered nothing" if run.run_id is None else f"{run.migration} (run {run.run_id})"
 
 
-COMMANDS: dict[str, Callable[..., Any]] = {"replay": replay, "suggest": suggest}
+COMMANDS: dict[str, Callable[..., Any]] = {"replay": replay}

@@ -1,6 +1,6 @@
-"""Limits from a record: for each rule a pause that what was seen would seldom have reached, with its reason.
+"""Limits from the past: for each rule a pause that what was seen would seldom have reached, with its reason.
 
-It only counts: that what was recorded was a time in which all was well enough is for people to judge.
+It only counts: that what was seen was a time in which all was well enough is for people to judge.
 """
 
 from __future__ import annotations
@@ -55,11 +55,22 @@ def readings(frames: Iterable[Mapping[str, Any]]) -> dict[str, list[Point]]:
     return found
 
 
-def suggest(rule: Rule, keys: Mapping[str, Any], points: Sequence[Point]) -> Suggestion:
-    """*keys* of a rule as they stand in the file, with its pause and resume as *points* suggest them."""
+def suggestion(
+    rule: Rule,
+    keys: Mapping[str, Any],
+    points: Sequence[Point],
+    *,
+    every: float = 0.0,
+    missing: str = "nothing was recorded of it",
+) -> Suggestion:
+    """*keys* of a rule as they stand in the file, with its pause and resume as *points* suggest them.
+
+    *every*: seconds between two points, where they were asked for; 0: as often as the guard looked. *missing*: why
+    there are no points.
+    """
     unit = rule.dimension
     if not points:
-        return Suggestion(keys, ("nothing was recorded of it; unchanged",))
+        return Suggestion(keys, (f"{missing}; unchanged",))
     values = sorted(point.value for point in points)
     seen = (
         f"{len(points)} readings: median {say(_share(values, 0.5), unit)}, 99 % at most "
@@ -69,7 +80,8 @@ def suggest(rule: Rule, keys: Mapping[str, Any], points: Sequence[Point]) -> Sug
         return Suggestion(keys, (seen, f"fewer than {ENOUGH} are too few; unchanged"))
     pause = rule.pause
     if pause is None or not _plain(pause):
-        return Suggestion(keys, (seen, "only a pause with one fixed upper limit is suggested; unchanged"))
+        plain = "only a pause with one fixed upper limit is suggested; unchanged"
+        return Suggestion(keys, (seen, *_relative(pause, values), plain))
     p99 = _share(values, 0.99)
     margin, how = _above(p99, unit)
     limit = _rounded(margin, unit)
@@ -81,17 +93,34 @@ def suggest(rule: Rule, keys: Mapping[str, Any], points: Sequence[Point]) -> Sug
     }
     if clash := _clash(rule, texts):
         return Suggestion(keys, (seen, f"{clash}; unchanged"))
-    stretches = _stretches(points, limit)
-    times = sum(stretch >= pause.duration for stretch in stretches)
-    longest = f", {say_seconds(round(max(stretches), 1))} at the longest" if stretches else ""
     reasons = (
         seen,
         f"pause: {how}",
-        f"in the record it was above that {_times(len(stretches))}{longest}; "
-        + (f"{times} of them would have paused" if times else "none would have paused"),
+        _before(points, limit, held=pause.duration, every=every),
         f"resume: {'what 99 of 100 readings keep to' if back > 0.7 * limit else '70 % of the limit'}",
     )
     return Suggestion({**keys, **texts}, reasons)
+
+
+def _before(points: Sequence[Point], limit: float, *, held: float, every: float) -> str:
+    """What the limit would have done."""
+    if every > held:
+        above = sum(point.value > limit for point in points)
+        return f"{above} of these readings are above that, and they lie {say_seconds(every)} apart"
+    stretches = _stretches(points, limit, max(_BREAK, 2.5 * every))
+    times = sum(stretch >= held for stretch in stretches)
+    longest = f", {say_seconds(round(max(stretches), 1))} at the longest" if stretches else ""
+    paused = f"{times} of them would have paused" if times else "none would have paused"
+    return f"in that time it was above that {_times(len(stretches))}{longest}; {paused}"
+
+
+def _relative(pause: Condition | None, values: Sequence[float]) -> tuple[str, ...]:
+    """What a limit relative to a baseline would have to be."""
+    middle = _share(values, 0.5)
+    if pause is None or middle <= 0 or all(term.limit.kind != "factor" for term in pause.terms):
+        return ()
+    most, highest = _share(values, 0.99) / middle, values[-1] / middle
+    return (f"99 % keep to {most:.3g}x their median, the highest is {highest:.3g}x",)
 
 
 def _share(values: Sequence[float], share: float) -> float:
@@ -136,14 +165,14 @@ def _clash(rule: Rule, texts: Mapping[str, str]) -> str:
     return f"it would go on within its own {within[0]} limit" if within else ""
 
 
-def _stretches(points: Sequence[Point], limit: float) -> list[float]:
+def _stretches(points: Sequence[Point], limit: float, longest_gap: float) -> list[float]:
     """Seconds for each unbroken series of readings above the limit."""
     found: list[float] = []
     began: float | None = None
     last = float("-inf")
     for point in points:
         above = point.value > limit
-        if began is not None and (not above or point.wall - last > _BREAK):
+        if began is not None and (not above or point.wall - last > longest_gap):
             found.append(last - began)
             began = None
         if above:
@@ -157,7 +186,8 @@ def _times(count: int) -> str:
 
 def as_toml(suggestion: Suggestion) -> str:
     """A table to paste, its reasons as comments above it."""
-    comments = "".join(f"# {reason}\n" for reason in suggestion.reasons)
+    # Prometheus' own words may be several lines, and a line that is no comment would be pasted as a setting.
+    comments = "".join(f"# {' '.join(reason.split())}\n" for reason in suggestion.reasons)
     width = max(len(key) for key in suggestion.keys)
     lines = "".join(f"{key:<{width}} = {_value(value)}\n" for key, value in suggestion.keys.items())
     return f"{comments}[[rule]]\n{lines}"

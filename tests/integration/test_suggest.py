@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from guard.cli.suggesting import Point, Suggestion, suggest
+from guard.cli.suggesting import Point, Suggestion, suggestion
 from guard.journal import Recorder
 from guard.judge.conditions import parse_condition
 from guard.model import Dimension
@@ -26,7 +26,7 @@ def points(*values: float) -> list[Point]:
 
 
 def suggested(*values: float, rule: Any = RULE) -> Suggestion:
-    return suggest(rule, KEYS, points(*values))
+    return suggestion(rule, KEYS, points(*values))
 
 
 def test_a_pause_is_twice_what_99_of_100_readings_keep_to_and_says_what_it_would_have_done() -> None:
