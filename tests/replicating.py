@@ -35,6 +35,7 @@ PERIOD = 0.15
 REPLY, IDLE_REPLY = 1.0, 2.5
 """Seconds that a standby may owe a reply for WAL, and for nothing (it speaks each second by itself here)."""
 MB = 1 << 20
+SETTINGS = {"wal_keep_size": "0", "wal_level": "logical"}
 _STANDBY, _SLOT = (("standby", "replica1"),), (("slot", "replica1"),)
 SELECTED: Final[tuple[tuple[str, Labels], ...]] = (
     *((f"replication.{name}", _STANDBY) for name in ("lag", "lag_bytes", "write_lag_bytes", "reply_age")),
@@ -80,7 +81,7 @@ class World:
     """The servers, the line between them, and what was written when."""
 
     def __init__(self, binaries: Binaries) -> None:
-        self.cluster = Cluster.start(standbys=1, slots=True, settings={"wal_keep_size": "0"}, binaries=binaries)
+        self.cluster = Cluster.start(standbys=1, slots=True, settings=SETTINGS, binaries=binaries)
         self.primary, self.standby = self.cluster.primary, self.cluster.standby
         self.ask_primary, self.ask_standby = _Asked(self.primary), _Asked(self.standby)
         self.line = Proxy(self.primary.port)

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from psycopg import conninfo
+from psycopg.sql import SQL
+
 from tests.replicating import IDLE_REPLY, MB, PERIOD, REPLY, Watching, World
 from tests.waiting import wait_for
 
@@ -143,6 +146,28 @@ def down_and_archived(world: World, watching: Watching) -> Iterator[None]:
         world.write()
         world.wait_says("flush_lsn >= pg_current_wal_flush_lsn()", "pg_receivewal")
         yield
+    world.standby.start()
+
+
+def down_and_subscribed(world: World, watching: Watching) -> Iterator[None]:
+    """A subscriber applies all that it is sent, and its walsender looks like that of a standby."""
+    world.primary.execute("create database subscriber")
+    world.primary.execute("create publication everything for all tables")
+    world.primary.execute("select pg_create_logical_replication_slot('subscriber', 'pgoutput')")
+    line = conninfo.make_conninfo(world.primary.dsn(), application_name="subscriber")
+    subscribe = "create subscription s connection {} publication everything with (create_slot = false, slot_name = {})"
+    world.primary.execute(SQL(subscribe).format(line, "subscriber"), dbname="subscriber")
+    world.standby.stop()
+    world.write()
+    world.wait_says("state = 'streaming' and replay_lsn >= pg_current_wal_flush_lsn()", "subscriber")
+    yield
+    for end in ("disable", "set (slot_name = none)"):
+        world.primary.execute(SQL("alter subscription s {}").format(SQL(end)), dbname="subscriber")
+    world.primary.execute("drop subscription s", dbname="subscriber")
+    wait_for(lambda: not world.says("true", "subscriber"))
+    world.primary.execute("select pg_drop_replication_slot('subscriber')")
+    world.primary.execute("drop publication everything")
+    world.primary.execute("drop database subscriber")
     world.standby.start()
 
 

@@ -34,6 +34,13 @@ class Sender:
     """By the clocks of both servers, which may differ."""
     write_lsn: int | None = None
     flush_lsn: int | None = None
+    logical: bool = False
+    """A subscriber's: it looks as a standby's does, but no standby is behind it."""
+
+    @property
+    def replays(self) -> bool:
+        """Whether it is a standby that streams and replays: no archive, no base backup, no subscriber."""
+        return self.state == "streaming" and self.replay_lsn is not None and not self.logical
 
     @property
     def note(self) -> str:

@@ -115,7 +115,7 @@ class ReplicationProbe:
             return _OF_SLOTS[name](slots, now)
         if name == SYNC_WAITERS:
             return Reading(name, float(primary.sync_waiters or 0), now)
-        streaming = sorted(each.name for each in standbys.senders if each.state == "streaming" and each.replay_lsn)
+        streaming = sorted(each.name for each in standbys.senders if each.replays)
         return Reading(name, float(len(streaming)), now, ", ".join(streaming))
 
     def silence(self, why: str, now: float) -> Observation:

@@ -53,8 +53,11 @@ class Standbys:
         """The worst of the expected standbys; 0 where none is expected, since that was said on purpose."""
         if not expected:
             return none_expected(metric, self.taken_at)
-        lags = self._lags(metric)
-        chosen = best(lags, expected) if isinstance(expected, int) else named(lags, expected)
+        if isinstance(expected, int):
+            # Of whatever name, so a subscriber would stand in for a standby that is gone; who names one means it.
+            chosen = best([self._lag(metric, sender) for sender in self.senders if not sender.logical], expected)
+        else:
+            chosen = named(self._lags(metric), expected)
         return OF_A_STANDBY[metric](chosen, self.taken_at, metric)
 
     def one(self, metric: str, name: str, sensor: str) -> Sample:

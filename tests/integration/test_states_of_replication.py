@@ -115,6 +115,7 @@ STATES = {
     "a base backup is taken": State(states.base_backup),
     "an archive receives WAL": State(states.receivewal),
     "standby down, an archive receives WAL": State(states.down_and_archived, {**GONE, **SLOT_LEFT}, NONE),
+    "standby down, a subscriber follows": State(states.down_and_subscribed, {**GONE, **SLOT_LEFT}, NONE),
     "a slot has lost its WAL": State(
         states.slot_lost, SLOT_LOST, of_one={RETAINED: WELL[RETAINED], INACTIVE: reads(0, 0)}
     ),

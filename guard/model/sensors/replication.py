@@ -79,8 +79,8 @@ REPLICATION: Final = (
     Metric(
         name="replication.standbys",
         dimension=Dimension.COUNT,
-        means="standbys of whatever name that stream and replay",
-        source="pg_stat_replication (state, replay_lsn)",
+        means="standbys of whatever name that stream and replay; subscribers, archives and base backups are none",
+        source="pg_stat_replication (state, replay_lsn), pg_replication_slots (active_pid, slot_type)",
         silent="never by itself",
         needs=MONITOR,
         cost=MEMORY,

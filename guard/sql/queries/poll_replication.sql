@@ -12,6 +12,8 @@ select pg_is_in_recovery() as in_recovery,
                    'pid', s.pid,
                    'name', s.application_name,
                    'state', s.state,
+                   'logical', exists (select from pg_replication_slots l
+                                       where l.active_pid = s.pid and l.slot_type = 'logical'),
                    'positions_known', num_nulls(s.sent_lsn, s.write_lsn, s.flush_lsn, s.replay_lsn) = 0,
                    'write_lsn', (s.write_lsn - '0/0'::pg_lsn)::bigint,
                    'flush_lsn', (s.flush_lsn - '0/0'::pg_lsn)::bigint,
