@@ -10,14 +10,15 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import healthy, light, pileup, reaction, work
-from benchmarks.rig import Daemon, Rig
+from benchmarks import cost, healthy, light, pileup, reaction, work
+from benchmarks.rig import PATIENT, Daemon, Rig
 from benchmarks.table import Row, notes, table
+from guard.demo.embedded import find_binaries
 
 POLLS = (1.0, 0.1)
 
@@ -31,6 +32,8 @@ class Runs:
     starts: int
     seconds: float
     """How long the work per tick is watched."""
+    ticks: int
+    """How many are looked at in each case of the cost of a tick."""
     blocks: int
     pairs: int
     minutes: float
@@ -42,10 +45,10 @@ class Runs:
         minutes = asked.minutes if asked.minutes is not None else 0.25 if quick else 2.0
         if asked.runs is not None:
             n = asked.runs
-            return cls(dict.fromkeys(POLLS, n), dict.fromkeys(POLLS, n), n, max(5.0, n), n, n, minutes)
+            return cls(dict.fromkeys(POLLS, n), dict.fromkeys(POLLS, n), n, max(5.0, n), n, n, n, minutes)
         if quick:
-            return cls({1.0: 6, 0.1: 12}, {1.0: 3, 0.1: 3}, 2, 10.0, 20, 8, minutes)
-        return cls({1.0: 60, 0.1: 200}, {1.0: 20, 0.1: 30}, 5, 60.0, 100, 60, minutes)
+            return cls({1.0: 6, 0.1: 12}, {1.0: 3, 0.1: 3}, 2, 10.0, 3, 20, 8, minutes)
+        return cls({1.0: 60, 0.1: 200}, {1.0: 20, 0.1: 30}, 5, 60.0, 12, 100, 60, minutes)
 
 
 Say = Callable[[str], None]
@@ -70,7 +73,7 @@ def steady(rig: Rig, daemon: Daemon, runs: Runs, *, names: set[str], say: Say) -
 
 
 STEADY = ("tick", "checkpoint", "throughput", "healthy")
-NAMES = ("reaction", "pileup", *STEADY, "start")
+NAMES = ("reaction", "pileup", *STEADY, "start", "cost")
 
 
 def run(rig: Rig, runs: Runs, names: set[str], say: Say) -> list[Row]:
@@ -88,11 +91,25 @@ def run(rig: Rig, runs: Runs, names: set[str], say: Say) -> list[Row]:
     rows += queues
     if names & set(STEADY):
         say("a guard with ordinary rules")
-        with rig.daemon(1.0, reacting=False) as daemon:
+        with rig.daemon(1.0, PATIENT) as daemon:
             rows += steady(rig, daemon, runs, names=names, say=say)
     if "start" in names:
         rows += start(rig, runs, say)
     return rows
+
+
+def everything(runs: Runs, names: set[str], say: Say) -> tuple[list[Row], list[cost.Cost]]:
+    """What was picked; the cost of a tick on a server of its own, which has room for its sessions."""
+    rows: list[Row] = []
+    if names != {"cost"}:
+        say("making a primary and a standby")
+        with Rig() as rig:
+            say(str(rig.cluster.binaries))
+            rows += run(rig, runs, names, say)
+    if "cost" not in names:
+        return rows, []
+    more, costs = cost.measure(runs.ticks, say)
+    return rows + more, costs
 
 
 def main() -> int:
@@ -108,14 +125,13 @@ def main() -> int:
     def say(text: str) -> None:
         console.print(f"[dim]{time.monotonic() - began:6.1f} s  {text}[/]", highlight=False)
 
-    say("making a primary and a standby")
-    with Rig() as rig:
-        say(str(rig.cluster.binaries))
-        rows = run(rig, Runs.of(asked), set(asked.only or NAMES), say)
-        title = f"migration-guard on {rig.cluster.binaries}, {time.monotonic() - began:.0f} s in all"
+    rows, costs = everything(Runs.of(asked), set(asked.only or NAMES), say)
+    title = f"migration-guard on {find_binaries()}, {time.monotonic() - began:.0f} s in all"
     if asked.json is not None:
         samples = [{"what": row.what, "unit": row.unit, "samples": row.samples, "met": row.met} for row in rows]
-        asked.json.write_text(json.dumps(samples))
+        asked.json.write_text(json.dumps({"rows": samples, "costs": [asdict(each) for each in costs]}))
+    for each in cost.tables(costs):
+        console.print(each)
     console.print(table(rows, title))
     for line in notes(rows):
         console.print(line, highlight=False)

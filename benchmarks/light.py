@@ -48,7 +48,7 @@ def measure(rig: Rig, daemon: Daemon, seconds: float, say: Callable[[str], None]
     with stopping(rig.child("client", "migrator", str(diary))):
         wait_for(lambda: diary.exists() and diary.stat().st_size, within=30, message="the client to begin")
         time.sleep(2)  # the start is not the tick
-        counts = [_counts(rig)] if _can_count(rig) else []
+        counts = [_counts(rig)] if can_count(rig) else []
         before, began = daemon.cpu, time.monotonic()
         say(f"a guarded client works for {seconds:g} s")
         for second in range(1, int(seconds) + 1):
@@ -64,7 +64,8 @@ def measure(rig: Rig, daemon: Daemon, seconds: float, say: Callable[[str], None]
     return rows
 
 
-def _can_count(rig: Rig) -> bool:
+def can_count(rig: Rig) -> bool:
+    """Whether the server counts statements; PostgreSQL as a wheel does."""
     row = rig.admin.execute("show shared_preload_libraries").fetchone()
     if row is None or "pg_stat_statements" not in row[0]:
         return False

@@ -16,7 +16,7 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -36,11 +36,13 @@ HOLD = 0.2
 """Seconds for which all must be well before a resume."""
 LIMIT, WELL = 1 << 20, 512 << 10
 """Bytes of un-replayed WAL at which the guard pauses, and below which it resumes."""
-ROLES = ("watcher", "migrator", "app")
+ROLES = ("watcher", "migrator", "app", "scraper")
 
 _ROLES = """
 create role watcher login; create role migrator login; create role app login;
+create role scraper login;
 grant migration_guard_guard, pg_monitor, pg_signal_backend to watcher;
+grant pg_monitor to scraper;
 grant migration_guard_client to migrator;
 """
 
@@ -70,7 +72,9 @@ standbys      = ["replica1"]
 [migrations]
 roles             = ["migrator"]
 application_names = ["migration:*"]
+"""
 
+_QUEUE = """
 [[rule]]
 name   = "lock queue"
 metric = "locks.queued_behind_migration"
@@ -79,28 +83,36 @@ cancel = ">= 3"
 resume = "< 1 for 200ms"
 """
 
-_BYTES = """
+REACTING = (
+    _QUEUE
+    + """
 [[rule]]
 name   = "replica bytes"
 metric = "replication.lag_bytes"
 pause  = "> 1MB"
 resume = "< 512kB for 200ms"
 """
+)
+"""Rules of a guard that pauses at LIMIT bytes of lag, as soon as it sees them."""
 
-_LAG = """
+PATIENT = (
+    _QUEUE
+    + """
 [[rule]]
 name   = "replica lag"
 metric = "replication.lag"
 pause  = "> 60s for 3s"
 resume = "< 30s for 15s"
 """
+)
+"""Ordinary rules."""
 
 
 class Rig:
-    """Servers and tables, within a with block."""
+    """Servers and tables, within a with block. *settings* are further lines of postgresql.conf."""
 
-    def __init__(self, binaries: Binaries | None = None) -> None:
-        self._binaries = binaries
+    def __init__(self, binaries: Binaries | None = None, *, settings: Mapping[str, str] | None = None) -> None:
+        self._binaries, self._settings = binaries, settings or {}
         self.directory = Path(tempfile.mkdtemp(prefix="migration-guard-bench-")).resolve()
         self._passwords = {role: secrets.token_urlsafe(18) for role in ROLES}
         self._stack = contextlib.ExitStack()
@@ -121,7 +133,13 @@ class Rig:
         self._stack.close()
 
     def _build(self) -> None:
-        settings = {"fsync": "on", "pg_stat_statements.track_planning": "on", "log_min_error_statement": "panic"}
+        settings = {
+            "fsync": "on",
+            "pg_stat_statements.track_planning": "on",
+            "track_activity_query_size": "32768",  # a session's statement is found again by its whole text
+            "log_min_error_statement": "panic",
+            **self._settings,
+        }
         self.cluster = self._stack.enter_context(Cluster.start(standbys=1, settings=settings, binaries=self._binaries))
         self.primary = self.cluster.primary
         self.primary.execute(sql.SQL("create database {}").format(sql.Identifier(DATABASE)))
@@ -153,23 +171,23 @@ class Rig:
         return Child(command, output=self.directory / f"{module}.log", environment=environment)
 
     @contextlib.contextmanager
-    def daemon(self, poll: float, *, reacting: bool = True) -> Iterator[Daemon]:
-        """The guard, ready. *reacting*: it pauses at LIMIT bytes of lag; else it has ordinary, patient rules."""
+    def daemon(self, poll: float, rules: str = REACTING) -> Iterator[Daemon]:
+        """The guard, ready, with *rules* of the file."""
         self._daemons += 1
         home = self.directory / f"daemon{self._daemons}"
         home.mkdir(mode=0o700)
         password, configuration = home / "password", home / "guard.toml"
         password.touch(mode=0o600)
         password.write_text(self._passwords["watcher"])
-        text = _CONFIGURATION + (_BYTES if reacting else _LAG)
         configuration.write_text(
-            text.format(
+            _CONFIGURATION.format(
                 poll=poll,
                 state=json.dumps(str(home / "state")),
                 port=self.primary.port,
                 database=DATABASE,
                 password=json.dumps(str(password)),
             )
+            + rules
         )
         daemon = Daemon(configuration)
         try:

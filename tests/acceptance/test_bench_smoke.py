@@ -45,7 +45,7 @@ def test_one_benchmark_runs_from_the_command_line_and_keeps_each_sample(binaries
     environment = {**os.environ, "MIGRATION_GUARD_PG_BIN": str(binaries.bin_dir)}
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False, env=environment)
     assert done.returncode in {0, 1}, done.stdout + done.stderr  # 1: a bar was missed, which a busy machine may
-    (row,) = json.loads(samples.read_text())
+    (row,) = json.loads(samples.read_text())["rows"]
     assert row["unit"] == "x"
     assert len(row["samples"]) == 2
     assert all(ratio > 0.5 for ratio in row["samples"])
