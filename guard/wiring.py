@@ -110,10 +110,9 @@ def _hosts(settings: Settings) -> dict[str, Hosts]:
 def _signal(settings: Settings, hosts: Hosts, database: str) -> ControlTable:
     guard = settings.guard
     own = OwnTerm(guard.state_directory / f"term-{database}")
+    leading = hosts.door("signal", leads=True, deadline=guard.probe_deadline)
     waiting = hosts.door("claim", deadline=guard.probe_deadline, settings=WAITING)
-    return ControlTable(
-        _doors(settings, hosts)("signal"), waiting, guard_id=guard.id, lease_seconds=guard.lease, own=own
-    )
+    return ControlTable(leading, waiting, guard_id=guard.id, lease_seconds=guard.lease, own=own)
 
 
 def _own(directory: Path) -> TextIO:

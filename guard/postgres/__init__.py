@@ -3,6 +3,7 @@
 door.py     class Door: one connection, kept open
 prepared.py class PreparedDoor: the same for questions that are asked again and again
 hosts.py    class Hosts: which of several hosts leads; makes the doors of a database
+company.py  the doors of one host name, which lead to one server
 address.py  the hosts of a connection string
 opening.py  one connection, opened and greeted
 backoff.py  how long a door waits between two tries to connect

@@ -11,9 +11,6 @@ socket shut; the driver's call then ends by itself.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
-import socket
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Protocol, TypeVar
 
@@ -25,9 +22,10 @@ from psycopg.rows import class_row
 from guard.errors import DeadlineExceeded, ServerError, Unreachable, WrongServer
 from guard.postgres.address import Address
 from guard.postgres.backoff import Arrivals, Backoff
+from guard.postgres.company import Company
 from guard.postgres.line import SESSION
 from guard.postgres.opening import Opening
-from guard.postgres.trouble import Connection, bury
+from guard.postgres.trouble import Connection, bury, shut
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
@@ -68,6 +66,8 @@ class Door:
         """Grows with each new connection; what was true of a session is true of one generation."""
         self.on_connect: Work[None] | None = None
         """Runs on each new connection before anything else is asked."""
+        self.company: Company | None = None
+        """With which other doors it must lead to one server."""
         self._deadline = deadline
         timeouts = {"statement_timeout": f"{statement_timeout_ms}ms", "lock_timeout": f"{lock_timeout_ms}ms"}
         self._opening = Opening(conninfo, purpose, {**SESSION, **timeouts, **(settings or {})})
@@ -177,12 +177,19 @@ class Door:
 
         What is being asked on it fails as on a line that broke, and the server ends the session with its locks.
         """
+        self._wanted = address
+        if self._address == address:
+            self._backoff.forget()
+        else:
+            self.let_go()
+
+    def let_go(self) -> None:
+        """Let go of the connection, and try at once to have another when asked."""
         self._backoff.forget()
-        self._wanted, connection = address, self._connection
-        if connection is None or self._address == address:
+        connection, self._connection = self._connection, None
+        if connection is None:
             return
-        self._connection = None
-        _shut(connection)
+        shut(connection)
         self._later(self._close_when_free(connection))
 
     async def _close_when_free(self, connection: Connection) -> None:
@@ -246,7 +253,7 @@ class Door:
 
     def _abandon(self, connection: Connection, task: asyncio.Future[Any]) -> None:
         self._connection = None
-        _shut(connection)
+        shut(connection)
         self._later(bury(connection, task))
 
     def _later(self, work: Coroutine[Any, Any, None]) -> None:
@@ -289,13 +296,7 @@ class Door:
 
     async def _greet(self, connection: Connection) -> None:
         await self._opening.greet(connection)
+        if self.company is not None:
+            await self.company.meet(self, connection)
         if self.on_connect is not None:
             await self.on_connect(connection)
-
-
-def _shut(connection: Connection) -> None:
-    with contextlib.suppress(OSError, psycopg.Error):
-        # A duplicate, since closing the driver's own descriptor under its reader would confuse the event loop.
-        duplicate = socket.socket(fileno=os.dup(connection.fileno()))
-        with duplicate:
-            duplicate.shutdown(socket.SHUT_RDWR)

@@ -6,30 +6,25 @@ It reads no table of ours and pauses nobody: who has something to say to the hos
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import weakref
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from guard.errors import GuardError, ServerError, Unreachable, WrongServer
+from guard.errors import ServerError, Unreachable, WrongServer
 from guard.postgres.address import Address, addresses
 from guard.postgres.backoff import Arrivals, Backoff
+from guard.postgres.company import Company, Leave, say_leave
 from guard.postgres.door import Door
 from guard.postgres.prepared import PreparedDoor
 from guard.sql import get
 
 log = logging.getLogger(__name__)
 
-LEAVE_WITHIN = 1.0
-"""Seconds for the last word to a host that leads no more; it may be frozen."""
-
 LONGEST_DELAY = 5.0
 """Seconds between two tries to reach a silent host: it may come back as the primary, and logs whom it refuses."""
-
-Leave = Callable[[str], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,24 +85,30 @@ class Hosts:
         self._led_to: weakref.WeakSet[Door] = weakref.WeakSet()
         self.before_leaving: list[Leave] = []
         """Called with the reason, each for a second at most, before the doors turn from one host to another."""
+        self._company = None if self.several else Company(self.before_leaving)
 
     @property
     def several(self) -> bool:
         """Whether there is anything to choose."""
         return len(self._addresses) > 1
 
-    def door(self, purpose: str, *, prepared: bool = False, **options: Any) -> Door:
+    def door(self, purpose: str, *, prepared: bool = False, leads: bool = False, **options: Any) -> Door:
         """A door of this database: it leads to the host that leads, and turns with it. *options* as of Door.
 
-        *prepared*: for one that asks the same again and again.
+        *prepared*: for one that asks the same again and again. *leads*: where there is one host, all others keep to the
+        server that this door leads to.
         """
-        return (PreparedDoor if prepared else Door)(
+        door = (PreparedDoor if prepared else Door)(
             self._conninfo,
             purpose=purpose,
             route=self if self.several else None,
             backoff=Backoff(self._arrivals),
             **options,
         )
+        door.company = self._company
+        if leads and self._company is not None:
+            self._company.follow(door)
+        return door
 
     async def choose(self, door: Door, end: float) -> Address:
         """The host that leads. Raises Unreachable while there is none, WrongServer where none can ever be."""
@@ -219,9 +220,7 @@ class Hosts:
             return
         if before is not None and before.address != best.address:
             words = f"{best.words} leads now, and no longer {before.words}"
-            for leave in self.before_leaving:
-                with contextlib.suppress(GuardError, TimeoutError):
-                    await asyncio.wait_for(leave(words), LEAVE_WITHIN)
+            await say_leave(self.before_leaving, words)
         turned = self._missed or before is None or before.address != best.address
         self._leader, self._missed = best, False
         for door in self._led_to if turned else ():

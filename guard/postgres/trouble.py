@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import socket
 from collections.abc import Mapping
 from typing import Any
 
@@ -56,3 +59,12 @@ async def bury_connect(task: asyncio.Future[Connection]) -> None:
     await asyncio.wait({task})
     if not task.cancelled() and task.exception() is None:
         await task.result().close()
+
+
+def shut(connection: Connection) -> None:
+    """Have the server see the end of the line at once, whoever reads from it here."""
+    with contextlib.suppress(OSError, psycopg.Error):
+        # A duplicate, since closing the driver's own descriptor under its reader would confuse the event loop.
+        duplicate = socket.socket(fileno=os.dup(connection.fileno()))
+        with duplicate:
+            duplicate.shutdown(socket.SHUT_RDWR)

@@ -184,3 +184,32 @@ def test_an_old_primary_that_only_the_guard_cannot_reach_stops_by_the_lease_and_
     wait_for(lambda: len(on_the_new_side.starts) > begun, message=daemon.text)
     house.assert_kept_to_orders(on_the_new_side)
     assert "Traceback" not in daemon.text()
+
+
+@pytest.mark.fault(19)
+def test_behind_one_name_that_moves_the_whole_guard_goes_along_with_the_first_session_that_does(
+    alone: Alone, make_proxy: Callable[[int], Proxy], took: Took
+) -> None:
+    house, cluster = alone(1)
+    old, new = cluster.primary, cluster.standby
+    name = make_proxy(old.port)
+    house.dsn = name.dsn(house.database.dsn("guard_login"))
+    daemon = house.serve()
+    left_behind = house.wait_migrating()
+    cluster.wait_replayed()
+    new.promote()
+    name.target = new.port  # what is open stays open, as after a floating address was moved
+    ours = "select count(*) from pg_stat_activity where application_name ~ '^migration_guard/'"
+    assert old.execute(ours)[0][0] >= 4
+    end = "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'migration_guard/roster'"
+    old.execute(end)
+    ended = time.time()
+    wait_for(lambda: old.execute(ours) == [(0,)], within=5 + NOISE, message=daemon.text)
+    house.database = Database("postgres", new)
+    on_the_new_side = house.wait_migrating(name="next")
+    took(time.time() - ended)
+    assert max(left_behind.starts) < ended + LEASE + FRESH_FOR + NOISE
+    house.load(9)
+    house.wait_order("pause", "next")
+    house.assert_kept_to_orders(on_the_new_side)
+    assert "Traceback" not in daemon.text()
