@@ -160,8 +160,9 @@ def complement(condition: Condition) -> Condition:
     """The resume condition of a rule that gives none: back at 70 % of the limit for 10 s.
 
     `and` becomes `or`, `>` becomes `<=`. A lower limit is divided by 0.7; a percentage that this would take past
-    100 % closes 30 % of its gap to 100 % instead, or it could never be reached. Of `1.5x baseline` it is the
-    excess over the baseline that shrinks (to 1.35x): 70 % of the whole would lie at 1.05x, within the noise.
+    100 % closes 30 % of its gap to 100 % instead, or it could never be reached. Nor is a lower limit of a count moved,
+    or `> 1`: of two standbys there are never 2.86, and one primary is never less. Of `1.5x baseline` it is the excess
+    over the baseline that shrinks (to 1.35x): 70 % of the whole would lie at 1.05x, within the noise.
     """
     terms = tuple(Term(op=_OPPOSITE[term.op], limit=_eased(term)) for term in condition.terms)
     body = " or ".join(f"{term.op} {term.limit.text}" for term in terms)
@@ -180,6 +181,8 @@ def _eased(term: Term) -> Limit:
         away = limit.value >= 1 if upper else limit.value < 1
         value = 1 + (limit.value - 1) * RESUME_AT if away else _scaled(limit.value, upper=upper)
         return Limit(text=f"{write(value, Dimension.COUNT)}x baseline", value=value, kind=limit.kind)
+    if dimension is Dimension.COUNT and limit.kind == "absolute" and (not upper or (term.op, limit.value) == (">", 1)):
+        return limit
     value = _scaled(limit.value, upper=upper)
     if dimension is Dimension.RATIO and limit.kind == "absolute" and limit.value <= 1 <= value:
         value = 1 - (1 - limit.value) * RESUME_AT

@@ -13,6 +13,7 @@ from guard.model import Condition, Dimension, NoData, Rule
 from guard.model.metric import labelled
 from guard.model.sensors import CANCELLING, COUNTING_WAITERS, METRICS
 from guard.settings.access import KEYS
+from guard.settings.direction import check_direction
 from guard.settings.drifting import check_baselines
 from guard.settings.lines import Key
 from guard.settings.problems import Problems, did_you_mean
@@ -86,6 +87,7 @@ class RuleReader:
             return None
         kind, dimension, scale = source
         self._read_limits(dimension)
+        check_direction(METRICS.get(kind), self._limits, self.key, self.problems)
         dimension = dimension or self._told_dimension()
         self._check_rungs(kind)
         self._check_scope(kind)
