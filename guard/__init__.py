@@ -10,7 +10,7 @@ daemon/    start, reload, stop         journal/  flight recorder    postgres/ th
 check/     what is wrong here          demo/     a primary, a standby and the demonstration
 model/     nouns                       ports.py  protocols          records.py   nouns as JSON
 errors.py  the tree of errors          exits.py  exit codes         rollbacks.py the hooks
-sources.py the probes of applications, with their credentials
+sources.py the probes of applications, with their credentials    standbys.py the one of replication, likewise
 
 Nothing is imported here, so that ``guard.client`` stays light.
 """

@@ -22,7 +22,6 @@ from guard.poll.hosts import HostsProbe
 from guard.poll.listen import Listener
 from guard.poll.locks import LocksProbe
 from guard.poll.rated import RatedProbe
-from guard.poll.replication import replication_probe
 from guard.poll.roster import RosterProbe
 from guard.poll.samples import Recognition
 from guard.ports import Hands, Probe
@@ -30,6 +29,7 @@ from guard.postgres import WAITING, Door, Hosts
 from guard.rollbacks import hooks_of, verifiers_of
 from guard.settings import ONE_PRIMARY_METRIC, DatabaseSettings, Settings, one_primary
 from guard.sources import application_probe
+from guard.standbys import probe_of_replication
 from guard.tell.log import LogLines
 from guard.tell.outbox import Messenger, Outbox
 from guard.tell.slack import SlackWebhook
@@ -226,7 +226,8 @@ def _probes(settings: Settings, hosts: dict[str, Hosts], database: DatabaseSetti
     if any(rule.metric == ONE_PRIMARY_METRIC for rule in rules):
         probes.append(HostsProbe(mine))
     if any(rule.sensor.startswith("replication.") for rule in rules):
-        probes.append(replication_probe(door("replication"), database.standbys, rules))
+        deadline = settings.guard.probe_deadline
+        probes.append(probe_of_replication(database, rules, door("replication"), deadline))
     locks = [rule for rule in rules if rule.metric.startswith("locks.")]
     if locks:
         metrics = {rule.metric for rule in locks}

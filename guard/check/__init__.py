@@ -2,6 +2,7 @@
 
 remarks    what is said      machine    files, folders, hooks
 database   each server       outside    Prometheus, HTTP endpoints, Slack's credential
+standbys   each standby
 powers     may it do too much?
 """
 

@@ -10,6 +10,7 @@ from guard.check.powers import check_powers
 from guard.check.queries import check_queries
 from guard.check.recognition import check_recognition
 from guard.check.remarks import Remark, fine, problem, warning
+from guard.check.standbys import check_standbys
 from guard.errors import ServerError, Unreachable, WorldError, WrongServer
 from guard.poll.families import connections_for
 from guard.postgres import Door, Hosts
@@ -68,7 +69,7 @@ async def _leading(settings: Settings, database: DatabaseSettings, hosts: Hosts)
             remarks += _rights(place, server)
             remarks += [] if server.superuser else await check_powers(place, server.user, door)
             remarks += await check_recognition(place, settings.recognition, server.signal or server.superuser, door)
-            remarks += await _standbys(place, database, door)
+            remarks += await check_standbys(settings, database, door)
             remarks += await check_queries(settings.rules_of(database.name), hosts)
         return remarks
     except WrongServer as wrong:
@@ -172,32 +173,3 @@ def _rights(place: str, server: Server) -> list[Remark]:
         todo = "give it a role of its own: a member of migration_guard_guard, pg_monitor and pg_signal_backend"
         remarks.append(warning(place, what, todo))
     return remarks
-
-
-async def _standbys(place: str, database: DatabaseSettings, door: Door) -> list[Remark]:
-    seen: dict[str, str | None] = dict(await door.fetch(get("cli_check_standbys")))
-    names = ", ".join(seen) or "none"
-    if isinstance(database.standbys, int):
-        streaming = sum(state == "streaming" for state in seen.values())
-        if streaming < database.standbys:
-            what = f"{database.standbys} standbys are expected and {streaming} are streaming (connected: {names})"
-            return [problem(place, what, "start the missing ones, or correct standbys; until then the lag is unknown")]
-        return [fine(place, f"standbys streaming: {names}")] if seen else []
-    remarks = [_missing(place, name, seen) for name in database.standbys if seen.get(name) != "streaming"]
-    if not_watched := sorted(set(seen) - set(database.standbys)):
-        todo = "add to standbys whatever the application reads from"
-        remarks.append(warning(place, f"connected and not watched: {', '.join(not_watched)}", todo))
-    if not remarks and seen:
-        remarks.append(fine(place, f"standbys streaming: {names}"))
-    return remarks
-
-
-def _missing(place: str, name: str, seen: dict[str, str | None]) -> Remark:
-    """*seen*: state by application_name; None where it is hidden."""
-    todo = "start it, or correct standbys (application_names in primary_conninfo); until then the lag is unknown"
-    if name in seen and seen[name] is None:
-        todo = "as a superuser: grant pg_monitor to the guard's role"
-        return problem(place, f"whether standby {name} streams is hidden from the guard's role", todo)
-    if name in seen:
-        return problem(place, f"standby {name} is not streaming (it is in state {seen[name]})", todo)
-    return problem(place, f"standby {name} is not connected (connected: {', '.join(seen) or 'none'})", todo)

@@ -1,12 +1,12 @@
-"""Replication as the primary sees it: how far the expected standbys are behind, and how much WAL slots keep.
+"""Replication: how far the expected standbys are behind by what the primary sees, and how much WAL its slots keep.
 
-It asks no standby itself.
+Standbys that it does not see are asked themselves where they may be.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from guard import sql
 from guard.errors import ServerError
 from guard.model import Reading, Rule, Sample, Silence
 from guard.model.metric import Labels, labelled
+from guard.poll.aside import Aside
 from guard.poll.lag import BYTES, FLUSH, REPLY_AGE, SECONDS, WRITE, LagClock, ReplyClock, Sender
 from guard.poll.samples import NOT_PERMITTED, silences, words
 from guard.poll.slots import INACTIVE, RETAINED, SAFE, Slot, inactive, retained, safe
@@ -31,6 +32,7 @@ class _Primary:
     senders: list[dict[str, Any]]
     slots: list[dict[str, Any]]
     sync_waiters: int | None
+    system: int | None
 
 
 STANDBYS, SYNC_WAITERS = "replication.standbys", "replication.sync_waiters"
@@ -46,6 +48,7 @@ class ReplicationProbe:
     *standbys* are the application_names that must be streaming, or how many must be, of whatever name: then the
     slowest of that many best ones counts. Where none is expected both lags read 0, since that was said on purpose. A
     standby that is missing, frozen or of unknown position is a silence that names it, with the worst of the others.
+    *aside*: standbys that are asked themselves; what they say counts where the primary does not show them.
     Of FURTHER it tells what stands in *metrics*, and of *selected* each series: a standby, expected or not, or a slot.
     *reply_limit* is how long WAL may wait for a reply, *idle_reply_limit* how long a standby may be silent when there
     is none, both in seconds.
@@ -60,6 +63,7 @@ class ReplicationProbe:
         *,
         metrics: Collection[str] = (),
         selected: Collection[tuple[str, Labels]] = (),
+        aside: Aside | None = None,
         reply_limit: float = 5.0,
         idle_reply_limit: float = 15.0,
         clock: Callable[[], float] = time.monotonic,
@@ -69,6 +73,7 @@ class ReplicationProbe:
         self._standbys = standbys
         self._further = sorted(FURTHER & set(metrics))
         self._selected = sorted(selected)
+        self._aside = aside or Aside({})
         self._now = clock
         self._clock = LagClock()
         self._replies = ReplyClock(reply_limit, idle_reply_limit)
@@ -76,11 +81,12 @@ class ReplicationProbe:
 
     @property
     def _params(self) -> dict[str, bool]:
-        return {"waiters": SYNC_WAITERS in self._further}
+        return {"waiters": SYNC_WAITERS in self._further, "identity": bool(self._aside)}
 
     async def poll(self) -> Observation:
-        """One round trip."""
+        """One round trip to the primary, and beside it one to each standby that is asked itself."""
         asked = self._now()
+        self._aside.begin()
         try:
             (primary,) = await self._door.fetch_as(_Primary, sql.get("poll_replication"), self._params)
         except ServerError as error:
@@ -90,6 +96,7 @@ class ReplicationProbe:
         if not primary.permitted:
             return self.silence(NOT_PERMITTED, asked)
         standbys = self._standbys_of(primary, primary.lsn, primary.timeline, asked)
+        standbys = replace(standbys, aside=await self._aside.answers())
         slots = [Slot(**row) for row in primary.slots]
         return Observation(
             (
@@ -105,7 +112,8 @@ class ReplicationProbe:
             self._replies = ReplyClock(*self._limits)
         senders = [Sender(**row) for row in primary.senders]
         self._replies.forget_others(sender.pid for sender in senders)
-        return Standbys(senders, lsn, now, (self._clock, self._replies))
+        home = (primary.system or 0, int(timeline, 16))
+        return Standbys(senders, lsn, now, (self._clock, self._replies), home)
 
     def _told(self, name: str, primary: _Primary, standbys: Standbys, slots: Sequence[Slot]) -> Sample:
         now = standbys.taken_at
@@ -115,8 +123,7 @@ class ReplicationProbe:
             return _OF_SLOTS[name](slots, now)
         if name == SYNC_WAITERS:
             return Reading(name, float(primary.sync_waiters or 0), now)
-        streaming = sorted(each.name for each in standbys.senders if each.replays)
-        return Reading(name, float(len(streaming)), now, ", ".join(streaming))
+        return Reading(name, float(len(standbys.streaming)), now, ", ".join(standbys.streaming))
 
     def silence(self, why: str, now: float) -> Observation:
         """No sensor has a value, but a lag that is 0 on purpose."""
@@ -127,7 +134,8 @@ class ReplicationProbe:
         return Observation((*said, *silences(unknown, why, now).samples))
 
     async def close(self) -> None:
-        """Close the probe's connection."""
+        """Close the probe's connections."""
+        await self._aside.close()
         await self._door.close()
 
 
@@ -142,8 +150,11 @@ def _series(selected: tuple[str, Labels], standbys: Standbys, slots: Sequence[Sl
     return replace(_OF_SLOTS[metric](mine, standbys.taken_at), sensor=sensor)
 
 
-def replication_probe(door: Door, standbys: tuple[str, ...] | int, rules: Iterable[Rule]) -> ReplicationProbe:
-    """The probe of what these *rules* use; nothing is connected yet."""
+def replication_probe(
+    door: Door, standbys: tuple[str, ...] | int, rules: Iterable[Rule], aside: Mapping[str, Callable[[], Door]]
+) -> ReplicationProbe:
+    """The probe of what these *rules* use; the standbys *aside* are asked themselves. Nothing is connected yet."""
     mine = [rule for rule in rules if rule.metric.startswith("replication.")]
+    selected = {(rule.metric, rule.select) for rule in mine if rule.select}
     metrics = {rule.metric for rule in mine if not rule.select}
-    return ReplicationProbe(door, standbys, metrics=metrics, selected={(r.metric, r.select) for r in mine if r.select})
+    return ReplicationProbe(door, standbys, metrics=metrics, selected=selected, aside=Aside(aside))

@@ -3,7 +3,7 @@
     reading    a path to TOML tables            lines      on which line a key stands
     tables     what each key allows by itself   rules      what the keys of a rule mean together
     problems   every mistake at once            loading    the sections, and what they mean together
-    access     how a source is asked by HTTP
+    access     how a source is asked by HTTP    standbys   where standbys are asked themselves
     environment, secret                         exposure   who could see the secrets
     values     what comes out
 
@@ -14,6 +14,7 @@ from guard.settings.exposure import in_clear
 from guard.settings.loading import load
 from guard.settings.rules import ONE_PRIMARY_METRIC, one_primary
 from guard.settings.secret import Secret
+from guard.settings.standbys import asked_standbys
 from guard.settings.values import (
     WATCHDOG,
     AccessSettings,
@@ -40,6 +41,7 @@ __all__ = [
     "Secret",
     "Settings",
     "SlackSettings",
+    "asked_standbys",
     "in_clear",
     "load",
     "one_primary",

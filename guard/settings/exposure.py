@@ -58,6 +58,10 @@ def _own_file(settings: Settings, document: Document, problems: Problems) -> Non
     for name, table in _tables(document.tables.get("database")).items():
         if _holds_password(_tables(table).get("dsn")):
             problems.warn(("database", name, "dsn"), f"holds a password, and {why}; or use password_file")
+        for standby, dsn in _tables(_tables(table).get("standby_dsns")).items():
+            if _holds_password(dsn):
+                place = ("database", name, "standby_dsns", standby)
+                problems.warn(place, f"holds a password, and {why}; the one of password_file serves standbys too")
     for key, access in _accesses(settings, document):
         for name in filter(_SECRET_HEADER.search, access.headers):
             problems.warn((*key, "headers", name), f"looks like a secret, and {why}; or use bearer_token_file")

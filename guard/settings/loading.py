@@ -18,6 +18,7 @@ from guard.settings.problems import Problems, did_you_mean
 from guard.settings.reading import Document, read
 from guard.settings.rules import Frame, RuleReader, default_rules
 from guard.settings.secret import Secret
+from guard.settings.standbys import look_at_standbys, read_standby_dsns
 from guard.settings.tables import (
     SECTIONS,
     DatabaseTable,
@@ -95,6 +96,7 @@ class _Loader:
             slack=self._slack(),
         )
         look_at_exposure(settings, self.document, self.problems)
+        look_at_standbys(settings, self.problems)
         for variable, known in strays(frame.databases):
             self.problems.warn(
                 ("database",), f"the variable {variable} belongs to none of them; {did_you_mean(variable, known)}"
@@ -184,6 +186,7 @@ class _Loader:
             standbys=table.standbys,
             password=of_database(name, "PASSWORD") or self._secret(table.password_file),
             batch_limit=table.batch_limit,
+            standby_dsns=read_standby_dsns(table.standby_dsns, (*key, "standby_dsns"), self.problems),
         )
 
     def _recognition(self) -> Recognition:

@@ -237,6 +237,7 @@ class DatabaseTable(Table):
     password_file: File | None = None
     standbys: Annotated[Any, BeforeValidator(_standbys)]
     batch_limit: Short = 2.0
+    standby_dsns: dict[str, Any] = Field(default_factory=dict)
 
 
 class MigrationsTable(Table):

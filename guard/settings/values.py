@@ -59,6 +59,8 @@ class DatabaseSettings:
     password: Secret | None = None
     batch_limit: float = 2.0
     """Longest batch expected, in seconds; the advisory pause lock waits twice this long for one to end."""
+    standby_dsns: Mapping[str, Secret] = field(default_factory=dict)
+    """Where standbys are asked themselves, by their names."""
 
     @property
     def expects_standbys(self) -> bool:
@@ -69,11 +71,18 @@ class DatabaseSettings:
 
         *with_password* False leaves out the password that is kept apart from it.
         """
-        text = self.dsn.reveal()
-        if flaw := flaw_of(text):
-            raise WorldError(f"{self.dsn.source} {flaw}.")
-        remember(str(conninfo_to_dict(text).get("password") or ""))
-        if self.password is None or not with_password:
+        text, _ = _read(self.dsn)
+        return self._with_password(text) if with_password else text
+
+    def standby_conninfo(self, name: str) -> str:
+        """That of a standby: a secret. Roles and their passwords are the primary's, so the same password serves where
+        its own string holds none. Raises WorldError when a credential cannot be had.
+        """
+        text, password = _read(self.standby_dsns[name])
+        return text if password else self._with_password(text)
+
+    def _with_password(self, text: str) -> str:
+        if self.password is None:
             return text
         try:
             return make_conninfo(text, password=self.password.reveal())
@@ -92,6 +101,16 @@ class DatabaseSettings:
         parts = conninfo_to_dict(text)
         shown = ("host", "hostaddr", "port", "dbname", "user")
         return " ".join(f"{key}={parts[key]}" for key in shown if parts.get(key)) or self.dsn.source
+
+
+def _read(dsn: Secret) -> tuple[str, str]:
+    """A connection string and the password in it, which the log masks from now on. Raises WorldError."""
+    text = dsn.reveal()
+    if flaw := flaw_of(text):
+        raise WorldError(f"{dsn.source} {flaw}.")
+    password = str(conninfo_to_dict(text).get("password") or "")
+    remember(password)
+    return text, password
 
 
 @dataclass(frozen=True, slots=True)

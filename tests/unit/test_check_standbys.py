@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from guard.check.database import _missing
+from guard.check.standbys import _missing
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,11 @@ from guard.model.metric import Metric
 from guard.model.seen import Dimension
 from guard.model.sensors.words import MEMORY, MONITOR
 
-_STANDBYS: Final = "a standby is missing, frozen or of unknown position; the worst of the others still proves a breach"
+_STANDBYS: Final = (
+    "a standby is missing, frozen, of unknown position or none of this primary; the worst of the others still proves a "
+    "breach"
+)
+_ITSELF: Final = "pg_last_wal_replay_lsn() of one in standby_dsns"
 _STANDBY: Final = ("standby",)
 _SLOT: Final = ("slot",)
 
@@ -17,7 +21,10 @@ REPLICATION: Final = (
         name="replication.lag",
         dimension=Dimension.SECONDS,
         means="age of the newest WAL that the slowest expected standby has replayed",
-        source="pg_stat_replication (replay_lsn, replay_lag, state, reply_time), own samples of the primary's position",
+        source=(
+            f"pg_stat_replication (replay_lsn, replay_lag, state, reply_time) or {_ITSELF}; own samples of the "
+            "primary's position"
+        ),
         silent=_STANDBYS,
         needs=MONITOR,
         cost=MEMORY,
@@ -27,7 +34,7 @@ REPLICATION: Final = (
         name="replication.lag_bytes",
         dimension=Dimension.BYTES,
         means="WAL that the slowest expected standby has not replayed yet",
-        source="pg_stat_replication (replay_lsn) against pg_current_wal_flush_lsn()",
+        source=f"pg_stat_replication (replay_lsn) or {_ITSELF}, against pg_current_wal_flush_lsn()",
         silent=_STANDBYS,
         needs=MONITOR,
         cost=MEMORY,
@@ -37,7 +44,7 @@ REPLICATION: Final = (
         name="replication.write_lag_bytes",
         dimension=Dimension.BYTES,
         means="WAL that the slowest expected standby has not written yet: what is on its way to it, or not sent",
-        source="pg_stat_replication (write_lsn) against pg_current_wal_flush_lsn()",
+        source="pg_stat_replication (write_lsn), pg_stat_wal_receiver of one in standby_dsns",
         silent=_STANDBYS,
         needs=MONITOR,
         cost=MEMORY,
@@ -47,7 +54,7 @@ REPLICATION: Final = (
         name="replication.flush_lag_bytes",
         dimension=Dimension.BYTES,
         means="WAL that the slowest expected standby has not flushed to its disk yet: what a failover to it would lose",
-        source="pg_stat_replication (flush_lsn) against pg_current_wal_flush_lsn()",
+        source="pg_stat_replication (flush_lsn), pg_last_wal_receive_lsn() of one in standby_dsns",
         silent=_STANDBYS,
         needs=MONITOR,
         cost=MEMORY,
@@ -61,7 +68,7 @@ REPLICATION: Final = (
             "a second while WAL is written, up to wal_receiver_status_interval (10 s) while none is"
         ),
         source="pg_stat_replication (reply_time)",
-        silent="a standby is missing or has never replied; one that hangs is no silence here but a reading that grows",
+        silent="a standby is missing, has not replied yet, or replies to another server; one that hangs is no silence",
         needs=MONITOR,
         cost=MEMORY,
         labels=_STANDBY,
@@ -80,7 +87,10 @@ REPLICATION: Final = (
         name="replication.standbys",
         dimension=Dimension.COUNT,
         means="standbys of whatever name that stream and replay; subscribers, archives and base backups are none",
-        source="pg_stat_replication (state, replay_lsn), pg_replication_slots (active_pid, slot_type)",
+        source=(
+            "pg_stat_replication (state, replay_lsn), pg_replication_slots (active_pid, slot_type); "
+            "pg_stat_wal_receiver of those in standby_dsns"
+        ),
         silent="never by itself",
         needs=MONITOR,
         cost=MEMORY,

@@ -37,4 +37,5 @@ select pg_is_in_recovery() as in_recovery,
          '[]') as slots,
        case when %(waiters)s::bool then
          (select count(*) from pg_stat_activity a where a.wait_event_type = 'IPC' and a.wait_event = 'SyncRep')
-       end as sync_waiters
+       end as sync_waiters,
+       case when %(identity)s::bool then (select c.system_identifier from pg_control_system() c) end as system
