@@ -34,6 +34,8 @@ class Bulletin:
     report: Callable[[], Mapping[str, object]]
     troubles: Mapping[str, str] = field(default_factory=dict)
     """Of the channels to people; where they cannot be told, `status` must tell."""
+    learnt: frozenset[str] = frozenset()
+    """The questions that have a baseline by now: news of which is worth a report while nobody migrates."""
 
 
 class Publisher:
@@ -50,6 +52,7 @@ class Publisher:
         """Of the orders in force; None where another guard may have written others, so that the next are new ones."""
         self._mode = ""
         self._troubles: Mapping[str, str] = {}
+        self._learnt: frozenset[str] = frozenset()
         self._last_beat: float | None = None
         self._last_report: float | None = None
         self._last_sign: float | None = None
@@ -67,7 +70,7 @@ class Publisher:
         orders = orders_of(bulletin.states, observing=bulletin.mode == "observing")
         kinds = {name: order.kind for name, order in orders.items()}
         changed = kinds != self._kinds or bulletin.mode != self._mode or bool(ledger.events)
-        changed = changed or bulletin.troubles != self._troubles
+        changed = changed or bulletin.troubles != self._troubles or bulletin.learnt != self._learnt
         if not self.leading or not (changed or self._beat_due(bulletin)):
             await self._show_life(bulletin.now)
             return
@@ -94,7 +97,7 @@ class Publisher:
         self.epoch, self._kinds, self._mode = publication.epoch, kinds, bulletin.mode
         self.last_event_id = max(self.last_event_id, last)
         self._last_beat = self._last_sign = bulletin.now
-        self._troubles = bulletin.troubles
+        self._troubles, self._learnt = bulletin.troubles, bulletin.learnt
         self._last_report = bulletin.now if reporting else self._last_report
         self._hands.gate.want(frozenset(name for name, kind in kinds.items() if kind is OrderKind.PAUSE))
 

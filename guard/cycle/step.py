@@ -28,8 +28,8 @@ from guard.decide.decision import Decision, decide
 from guard.decide.ladder import Circumstances
 from guard.errors import NotInstalled, ServerError, WrongServer
 from guard.judge.findings import what_would_resume
-from guard.model import EVERYONE, Finding, Phase, State
-from guard.ports import Hands, Hook, Observation, Verifier
+from guard.model import EVERYONE, Baseline, Finding, Phase, State
+from guard.ports import Hands, History, Hook, Observation, Verifier
 
 LEAD_AGAIN_AFTER, LEAD_SELDOM_AFTER, SELDOM_AFTER = 1.0, 5.0, 30.0
 """Seconds between two tries to take the lead: at first, and once it has been in vain for so long."""
@@ -76,12 +76,17 @@ class Guard:
         self._acting.done(chore, result)
 
     def reconfigure(
-        self, options: Options, hooks: Mapping[str, Hook], verifiers: Mapping[str, Verifier] | None = None
+        self,
+        options: Options,
+        hooks: Mapping[str, Hook],
+        verifiers: Mapping[str, Verifier] | None = None,
+        *,
+        histories: Mapping[str, History] | None = None,
     ) -> None:
         """Judge by other rules from now on; what a removed rule knew does not linger."""
         self.options = options
         self._drift.gathering = options.gathering
-        self.hands = dataclasses.replace(self.hands, hooks=hooks, verifiers=verifiers or {})
+        self.hands = dataclasses.replace(self.hands, hooks=hooks, verifiers=verifiers or {}, histories=histories or {})
         self.board = self.board.under(options.rules)
 
     @property
@@ -284,6 +289,7 @@ class Guard:
                 | ({"cannot_see": blind} if blind else {})
             ),
             troubles=troubles,
+            learnt=frozenset(of for of, known in self.board.baselines.items() if isinstance(known, Baseline)),
         )
 
     # -- what follows --------------------------------------------------------------------------------------------------

@@ -101,6 +101,24 @@ def test_readings_at_rest_make_the_baseline_that_a_run_is_measured_against() -> 
     assert world.differs() == ""
 
 
+def test_at_rest_the_report_tells_once_that_there_is_a_baseline() -> None:
+    world = Drifting()
+    world.tick(20)
+    published = len(world.signal.published)
+    world.tick(60)
+    [news] = world.signal.published[published:]
+    assert (news.mode, news.report is not None) == ("dormant", True)
+    assert "baseline 200 ms (median of 30 over 29 s" in json.dumps(news.report)
+
+
+def test_a_wall_clock_that_is_set_back_loses_no_readings() -> None:
+    world = Drifting()
+    world.tick(40)
+    world.clock_set_by = -3600.0
+    world.tick(20)
+    assert value_of(world.known()) == 0.2
+
+
 def test_what_is_read_while_a_run_is_at_work_or_in_its_soak_does_not_count() -> None:
     world = Drifting(soak={"*": 50.0})
     world.tick(40)
@@ -254,7 +272,7 @@ def test_silences_and_what_divides_by_nothing_are_no_readings_and_old_ones_none_
     world.values[SENSOR] = Silence(SENSOR, "refused", world.now)
     world.tick(10)
     assert value_of(world.known()) == 0.2
-    world.tick(600)
+    world.tick(700)
     assert world.known() == "0 of 30 readings"
 
 

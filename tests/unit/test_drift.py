@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from guard.judge.baselines import Known
 from guard.judge.verdicts import Streak, judge
@@ -151,3 +153,20 @@ def test_the_usual_way_back_closes_most_of_the_excess_over_the_baseline() -> Non
     assert [slow.read(0.28, at).ask for at in (5, 9, 13)][-1] is Ask.HOLD
     assert [slow.read(0.27, at).ask for at in (14, 18, 22)][-1] is Ask.HOLD
     assert slow.read(0.27, 24).ask is Ask.PROCEED
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from([1.0, 2.0]), st.sampled_from([0.2, 4.0, None]), st.booleans()), max_size=20))
+def test_nothing_destructive_rests_on_a_time_in_which_there_was_no_baseline(
+    steps: list[tuple[float, float | None, bool]],
+) -> None:
+    lag = Judged(make_rule(pause="> 9s", rollback="> 2x baseline and > 3s for 2s", resume="< 1s", no_data="ignore"))
+    now, breached_since = 0.0, None
+    for seconds, value, known in steps:
+        now += seconds
+        lag.known = USUAL if known else FEW
+        verdict = lag.silent(now, 4.0) if value is None else lag.read(value, now)
+        breached = known and value == 4.0
+        breached_since = (now if breached_since is None else breached_since) if breached else None
+        due = breached_since is not None and now - breached_since >= 2
+        assert (verdict.ask is Ask.ROLLBACK) == due
