@@ -35,6 +35,8 @@ class HostsProbe:
             seen = await self._hosts.look()
         except ServerError as error:
             return self.silence(words(error), self._now())
+        if all(each.trouble for each in seen):
+            return self.silence(f"no host answers: {self._hosts.described(seen)}", self._now())
         primaries = self._hosts.primaries(seen)
         detail = said(primaries) if len(primaries) == len(seen) else f"{said(primaries)}; {self._rest(seen, primaries)}"
         return Observation((Reading(SENSOR, float(len(primaries)), asked, detail),))
