@@ -14,7 +14,7 @@ from typing import Any
 
 from guard.decide.bounds import FLAP_BREAKER, Bounds, Flap
 from guard.errors import Unreachable
-from guard.model import Dimension, Notice, OperatorOrder, Rule, Session, Silence
+from guard.model import Dimension, Fence, Notice, OperatorOrder, Rule, Session, Silence
 from guard.ports import CancelReport, Ended, Observation
 from guard.tell.slack import blocks
 from tests.fakes import WALL, FakeHook, World, a_run, make_rule
@@ -128,6 +128,16 @@ def comes_back() -> World:
     return world
 
 
+def fenced() -> World:
+    """A lock queue behind a migration that has declared that it must not be cancelled."""
+    world = running(QUEUE)
+    fence = Fence("cut-over", world.wall, world.wall + 30.0)
+    world.runs = [a_run(1, NAME, rows_done=1000, fence=fence)]
+    world.values["lock queue sensor"] = 3.0
+    world.tick(12)
+    return world
+
+
 def rollback() -> World:
     """A rollback that fires by itself."""
     world = running(ERRORS, hook=FakeHook())
@@ -194,6 +204,7 @@ SCENES: dict[str, Callable[[], World]] = {
     "Operators' orders": orders,
     "A lock queue behind sessions that never registered": queue,
     "A lock queue behind a migration that comes back": comes_back,
+    "A lock queue behind a migration in a fence": fenced,
     "A rollback": rollback,
     "A rollback that is not needed any more": withheld,
     "A rollback that a human must decide": question,

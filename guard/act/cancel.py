@@ -93,9 +93,11 @@ class QueueCanceller:
         if judged.answer is not Answer.YES:
             return CancelReport(queued=queued, nothing_because=f"looked again: {judged.words}")
         holding_up = [c for c in seen if measure.waiters([c])]
-        gentle = [c for c in holding_up if self.let_finish and c.gentle and c.state in ACTIVE]
+        fenced = [c for c in holding_up if c.fenced]
+        gentle = [c for c in holding_up if self.let_finish and c.gentle and c.state in ACTIVE and not c.fenced]
         spared = tuple(f"{c.gentle} of {c.words}" for c in gentle)
-        targets, others = self._choose([c for c in holding_up if c not in gentle], measure)
+        targets, others = self._choose([c for c in holding_up if c not in (*gentle, *fenced)], measure)
+        others += [f"{c.words} is fenced: {c.fence}" for c in fenced]
         root = await self._root(holding_up)
         if not targets:
             nothing = "; ".join([*(f"{words} is left to finish" for words in spared), *others])
@@ -244,7 +246,7 @@ class QueueCanceller:
         except ServerError as error:
             return Ended(session, how, gone=False, detail=f"not known whether it took effect: {error}")
         if not hit:
-            return Ended(session, "already gone", gone=True, detail="it had moved on, or nobody waited any more")
+            return Ended(session, "already gone", gone=True, detail="it had moved on or was fenced, or nobody waited")
         return Ended(session, how, gone=False)
 
     async def _verify(self, asked: list[tuple[Candidate, Ended]], measure: Measure) -> list[tuple[Candidate, Ended]]:
@@ -265,7 +267,7 @@ class QueueCanceller:
             else:
                 gone = not rows[0].alive if ended.how == "terminated" else not rows[0].blocking
                 if gone:
-                    return replace(ended, gone=True)
+                    return replace(ended, gone=True, detail=seen.fence_over)
             if asyncio.get_running_loop().time() >= until:
                 return replace(ended, detail=ended.detail or detail)
             await asyncio.sleep(_VERIFY_EVERY)
@@ -283,6 +285,10 @@ class QueueCanceller:
             if (seen.usename, seen.application_name) != (session.usename, session.application_name):
                 detail = f"{seen.words} no longer bears the name that it registered with, so it is not touched"
                 return Ended(session, "refused", gone=False, detail=detail)
+            if seen.fenced:  # bounded by its own time; only then does ours begin
+                start = clock()
+                await asyncio.sleep(_VERIFY_EVERY)
+                continue
             if clock() - start >= _END_RUN_WITHIN:
                 return Ended(session, how, gone=False, detail=f"still there {_END_RUN_WITHIN:g} s later")
             if not terminate and clock() - start < _LEAVES_BY_ITSELF:

@@ -34,10 +34,25 @@ class Candidate:
     waiter_seconds: list[float] = dataclasses.field(default_factory=list)
     gentle: str = ""
     """Its statement, where that is one of those that are left to finish."""
+    fence: str = ""
+    """What it has declared itself to be in, and must not be cancelled in while that has time left."""
+    fence_left: float = 0.0
+    fence_whole: float = 0.0
+    """Seconds."""
 
     @property
     def identity(self) -> tuple[int, dt.datetime]:
         return self.pid, self.backend_start
+
+    @property
+    def fenced(self) -> bool:
+        """Whether it must not be cancelled now."""
+        return self.fence_left > 0
+
+    @property
+    def fence_over(self) -> str:
+        """In words that its fence had no time left; empty where it had none."""
+        return f"(its fence {self.fence} ran out after {self.fence_whole:g} s)" if self.fence else ""
 
     @property
     def words(self) -> str:

@@ -17,7 +17,7 @@ from guard.sql import get, script
 
 __all__ = ["DBA_LINES", "PROTOCOL", "VERSION", "Installation", "install", "install_sql", "uninstall"]
 
-VERSION = 1
+VERSION = 2
 """Of the schema."""
 PROTOCOL = 1
 """Of what guard and migrations say to each other."""
@@ -29,7 +29,7 @@ DBA_LINES = (
 """Lines for a superuser (or, from PostgreSQL 16 on, a role with ADMIN on the granted roles)."""
 
 Connection = psycopg.Connection[tuple[Any, ...]]
-_BODY = ("schema", "functions_client", "functions_operator", "functions_guard")
+_BODY = ("schema", "functions_client", "functions_fence", "functions_operator", "functions_guard")
 _MARK = "/*unlogged*/"
 
 

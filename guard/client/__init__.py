@@ -11,6 +11,6 @@ works behind a transaction pooler. It never touches the migration's own tables o
 """
 
 from guard.client.migration import Migration, wait_for_proceed
-from guard.client.outcomes import Aborted, AlreadyRunning, GuardLost, Paused
+from guard.client.outcomes import Aborted, AlreadyRunning, FenceRefused, GuardLost, Paused
 
-__all__ = ["Aborted", "AlreadyRunning", "GuardLost", "Migration", "Paused", "wait_for_proceed"]
+__all__ = ["Aborted", "AlreadyRunning", "FenceRefused", "GuardLost", "Migration", "Paused", "wait_for_proceed"]

@@ -8,13 +8,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
 import psycopg
 from psycopg import pq
 
+from guard.client import fencing
 from guard.client.asking import Answer, Asker, Line, register
 from guard.client.outcomes import Aborted, AlreadyRunning, GuardLost, Paused
 
@@ -58,7 +59,7 @@ class Migration:
         self._exclusive, self._on_wait = exclusive, on_wait
         self._run_id: int | None = None
         self._told: tuple[object, ...] | None = None
-        self._good_until = self._written_at = 0.0
+        self._good_until = self._fenced_until = self._written_at = 0.0
         self._acknowledged = self._rows = self._batches = 0
         self._note: str | None = None
         self._changed = False
@@ -124,10 +125,10 @@ class Migration:
     def checkpoint(self) -> None:
         """Return when the migration may go on; wait until then with no transaction open.
 
-        Raises Paused inside a transaction, Aborted, GuardLost, psycopg.Error.
+        Inside a fence it returns at once. Raises Paused inside a transaction, Aborted, GuardLost, psycopg.Error.
         """
         self._refuse_transaction()
-        if time.monotonic() < self._good_until:
+        if time.monotonic() < max(self._good_until, self._fenced_until):
             return
         waiting_since = lost_since = None
         while True:
@@ -143,6 +144,28 @@ class Migration:
             self._refuse_to_wait(answer, kind, now - lost_since if lost_since else 0.0)
             self._tell(answer, kind)
             time.sleep(self._poll)
+
+    @contextmanager
+    def fence(self, what: str, at_most: float | str = 30.0) -> Iterator[None]:
+        """A section in which the guard must not cancel this run: ``with migration.fence("cut-over", "20s"):``.
+
+        It begins when the migration may go on, like a checkpoint, and with no transaction open. It lasts *at_most*
+        (seconds, or an interval as PostgreSQL reads it) and ends with its block, the run or the session. What is due
+        meanwhile waits for its end, be it a cancel, a rollback or, since nothing is asked in it, a pause.
+
+        Raises what `checkpoint` does, FenceRefused, and NotInstalled where the schema is of an earlier version.
+        """
+        self.checkpoint()
+        while (left := fencing.declare(self._line, self.run_id, what, at_most)) is None:
+            time.sleep(self._poll)
+            self._good_until = 0.0
+            self.checkpoint()
+        self._fenced_until = time.monotonic() + left
+        try:
+            yield
+        finally:
+            self._fenced_until = self._good_until = 0.0
+            fencing.lift(self._line, self.run_id, what)
 
     def progress(self, rows: int = 0, *, note: str | None = None) -> None:
         """Count *rows* as done; written at most once a second, and only between transactions."""

@@ -17,5 +17,9 @@ class GuardLost(GuardError):
     """No guard has spoken for longer than this run was ready to wait."""
 
 
+class FenceRefused(GuardError):
+    """No fence can be had: it would be longer than the guard allows, or the guard that leads knows none."""
+
+
 class AlreadyRunning(GuardError):
     """Another live session runs the migration of this name."""

@@ -82,7 +82,8 @@ class Acting:
                 because = duty.board.verdicts[rule.name].because
                 self._asked[rule.name] = dataclasses.replace(state, because=because)
                 chores.append(Chore("queue", about, clear_queue(duty.hands, key, rule, roster)))
-        if state.phase is Phase.ROLLING_BACK:
+        # A fence that was declared in the moment in which this was decided.
+        if state.phase is Phase.ROLLING_BACK and duty.board.fence(state.run_id) is None:
             chores += self._roll_back(state, key, duty)
         return chores
 

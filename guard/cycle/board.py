@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from guard.decide.bounds import FLAP_BREAKER
-from guard.decide.ladder import Circumstances
+from guard.decide.ladder import Circumstances, fence_left
 from guard.decide.machine import ENDINGS
 from guard.judge.baselines import NONE_YET, Known, goes_by_baseline, question
 from guard.judge.findings import concerns, find
@@ -15,6 +15,7 @@ from guard.judge.verdicts import Streak, judge
 from guard.model import (
     EVERYONE,
     Ask,
+    Fence,
     Finding,
     NoData,
     OperatorOrder,
@@ -67,6 +68,7 @@ class Board:
         self._acted_at: dict[str, float] = {}
         self._missing_since: dict[int | None, float] = {}
         self._rested_at: float | None = None
+        self._judged_at = 0.0
         self.home = ""
         """Which server on which timeline the samples are of; empty before the guard has led."""
 
@@ -133,6 +135,7 @@ class Board:
 
     def judge(self, now: float) -> None:
         """Judge every rule on the newest sample."""
+        self._judged_at = now
         resting = bool(self.resting)
         if resting:
             self._rested_at = now
@@ -180,7 +183,7 @@ class Board:
         asked = set(board.questions.values())
         board.baselines = {of: known for of, known in self.baselines.items() if of in asked}
         board._missing_since = self._missing_since
-        board._rested_at = self._rested_at
+        board._rested_at, board._judged_at = self._rested_at, self._judged_at
         board._acted_at = {name: at for name, at in self._acted_at.items() if name in kept}
         board._streaks = {name: streak for name, streak in self._streaks.items() if name in kept}
         return board
@@ -204,12 +207,26 @@ class Board:
         runs = self.roster.runs if self.roster else ()
         return next((run for run in runs if run.run_id == run_id), None)
 
+    @property
+    def server_wall(self) -> float:
+        """What the server's clock said when this was judged: by its last word, and the time that has passed since."""
+        roster = self.roster
+        return roster.server_wall + max(0.0, self._judged_at - roster.taken_at) if roster else 0.0
+
+    def fence(self, run_id: int | None) -> Fence | None:
+        """The section in which a run must not be cancelled now. Without its session it is in none."""
+        run = self.run(run_id)
+        if run is None or run.fence is None or run.session is None or run.outcome is not None:
+            return None
+        return run.fence if fence_left(run.fence, self.server_wall) else None
+
     def circumstances(
         self, state: State, others: Sequence[State], base: Circumstances, *, acknowledged: bool
     ) -> Circumstances:
         """Everything beside the rules that the decision on one run needs."""
         run = self.run(state.run_id)
         aborts = self._orders("abort", state.migration)
+        fence = self.fence(state.run_id)
         overridden = bool(self._orders("override", state.migration))
         # Under an override the client has read the epoch and goes on all the same.
         keeps_to_it = run is not None and run.acknowledged_epoch >= state.epoch > 0 and not overridden
@@ -229,7 +246,9 @@ class Board:
             aborted_by=f"aborted by {aborts[0].owner}: {aborts[0].reason}" if aborts else "",
             outcome=self._outcome(state, run),
             gone=self._gone(state, run),
-            acknowledged=acknowledged or keeps_to_it,
+            # A migration holds no lock of the pause while it is fenced, so to have that proves nothing.
+            acknowledged=(acknowledged and fence is None) or keeps_to_it,
+            fenced=fence.what if fence else "",
         )
 
     def orders(self, kind: str) -> tuple[OperatorOrder, ...]:

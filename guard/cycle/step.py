@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from guard.cycle.acting import Acting, Duty, hook_of
 from guard.cycle.board import Board
 from guard.cycle.drift import Drift, Remembered, inquire, measured, without
+from guard.cycle.fencing import Fencing, fences_of
 from guard.cycle.flapping import Flapping
 from guard.cycle.lasting import Clocks, shifted
 from guard.cycle.ledger import Ledger
@@ -54,6 +55,7 @@ class Guard:
         self._mute, self._blind = Trouble(SIGNAL), Trouble(SIGHT)
         self._clocks = Clocks()
         self._flapping = Flapping()
+        self._fencing = Fencing()
         self._tape = Tape()
         self._drift = Drift(options.gathering)
         self._taken_up = False
@@ -277,6 +279,7 @@ class Guard:
         states = tuple(unheard(state) if key in self._anew else state for key, state in self.states.items())
         mode, orders = self.mode, self._operators.known
         troubles, blind = dict(self.hands.troubles()), self.board.blind
+        fences = fences_of(self.board, states)
         return Bulletin(
             now=now,
             mode=mode,
@@ -286,6 +289,7 @@ class Guard:
             report=lambda: (
                 report(states, self.board.finding, orders, troubles, mode=mode, now=now, wall=wall)
                 | {"limits": limits(self.board.rules)}
+                | {"fences": fences, "longest_fence": self.options.bounds.longest_fence}
                 | ({"cannot_see": blind} if blind else {})
             ),
             troubles=troubles,
@@ -323,6 +327,9 @@ class Guard:
             hook = hook_of(self.hands, state.migration)
             draft = notices.ask_human(state, decision.ask_human, finding.because, hook.command if hook else ())
             self._ledger.tell(draft, state, wall)
+        waits = self._fencing.news(decision, finding.because, self.board)
+        if waits is not None and not self.options.observing:
+            self._ledger.tell(waits, state, wall)
         if state.phase is Phase.DONE:
             self._runs.forget(state)
 

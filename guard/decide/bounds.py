@@ -36,6 +36,8 @@ class Bounds:
     """An hour: what stands longer is an incident of its own, and its first message is long out of sight."""
     longest_unknown: float = 600.0
     """Ten minutes: far beyond the restart of any source, so somebody has to mend it."""
+    longest_fence: float = 60.0
+    """A minute: what a cut-over takes is seconds, and for as long as it lasts an application may stand still."""
 
 
 USUAL_BOUNDS = Bounds()

@@ -15,6 +15,7 @@ from guard.decide.ladder import (
     Circumstances,
     breached_before,
     came_back_too_often,
+    held_by_fence,
     ran_for,
     why_no_rollback,
 )
@@ -38,6 +39,8 @@ class Decision:
     ask_human: str = ""
     """A rollback is due and may not fire by itself: why."""
     became_effective: bool = False
+    held: tuple[str, ...] = ()
+    """Rules whose cancel or rollback waits for the end of the section that the run is in."""
 
 
 def decide(state: State, finding: Finding, facts: Circumstances) -> Decision:
@@ -53,7 +56,9 @@ def decide(state: State, finding: Finding, facts: Circumstances) -> Decision:
         phase = Phase.DONE
     asks = bool(refusal) and not state.asked_human
     # Whatever becomes of the run: an aborted one in a lock queue does not read its order, and nothing overrides this.
-    queues = () if phase is Phase.DONE else tuple(v.rule for v in finding.asking(Ask.CANCEL))
+    queues = () if phase is Phase.DONE or facts.fenced else tuple(v.rule for v in finding.asking(Ask.CANCEL))
+    may_roll_back = not refusal and state.phase not in _CANNOT_ROLL_BACK
+    held = () if phase is Phase.DONE else held_by_fence(finding, facts, may_roll_back=may_roll_back)
     if phase is state.phase:
         effective = phase is Phase.PAUSED and not state.effective and facts.acknowledged
         after = dataclasses.replace(
@@ -63,10 +68,9 @@ def decide(state: State, finding: Finding, facts: Circumstances) -> Decision:
             effective_since_wall=facts.wall if effective else state.effective_since_wall,
             asked_human=state.asked_human or asks,
         )
-        return Decision(after, None, queues, refusal if asks else "", effective)
-    return Decision(
-        _enter(state, phase, move, finding, facts=facts, asks=asks), state.phase, queues, refusal if asks else ""
-    )
+        return Decision(after, None, queues, refusal if asks else "", effective, held)
+    entered = _enter(state, phase, move, finding, facts=facts, asks=asks)
+    return Decision(entered, state.phase, queues, refusal if asks else "", held=held)
 
 
 def _why_waiting(state: State, finding: Finding) -> str:
@@ -90,7 +94,7 @@ def _move(state: State, finding: Finding, facts: Circumstances, refusal: str) ->
     move = move_for(state.phase, finding)
     if state.phase is Phase.PAUSED and move in (Move.CALM, Move.WARN) and must_stay(state, facts.wall, facts.bounds):
         move = Move.HOLD
-    if move is Move.ROLLBACK and refusal:
+    if move is Move.ROLLBACK and (refusal or facts.fenced):
         move = Move.CANCEL if finding.asking(Ask.CANCEL) else Move.PAUSE
     if state.phase is Phase.SOAKING:
         over = state.soak_until_wall is None or facts.wall >= state.soak_until_wall
@@ -102,7 +106,7 @@ def _move(state: State, finding: Finding, facts: Circumstances, refusal: str) ->
     if facts.outcome is not None:
         # Where auto_rollback allows it, a run that failed while its rollback was due is rolled back all the same.
         return move if back else Move.ENDED
-    if move is Move.CANCEL and came_back_too_often(state, finding, facts):
+    if move is Move.CANCEL and not facts.fenced and came_back_too_often(state, finding, facts):
         return Move.ABORT
     if facts.gone and not back:
         return Move.GONE

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from guard.decide.bounds import USUAL_BOUNDS, Bounds
-from guard.model import Ask, Finding, Phase, State, Verdict
+from guard.model import Ask, Fence, Finding, Phase, State, Verdict
 
 CANCELS_ALLOWED = 2
 """A migration that comes back a third time within FORGIVEN_AFTER does not understand the hint."""
@@ -44,6 +44,8 @@ class Circumstances:
     """A human says that it may go on however often it was paused."""
     acknowledged: bool = False
     """The client has seen the present order, or was seen to do nothing."""
+    fenced: str = ""
+    """The section in which it must not be cancelled now, by its client's word; empty where it is in none."""
 
 
 def why_no_rollback(verdict: Verdict, state: State, facts: Circumstances) -> str:
@@ -101,3 +103,19 @@ def came_back_too_often(state: State, finding: Finding, facts: Circumstances) ->
     if state.run_id is None or (blamed and facts.pid not in blamed):
         return False
     return state.cancels >= CANCELS_ALLOWED and ran_for(state, facts.wall) <= FORGIVEN_AFTER
+
+
+def held_by_fence(finding: Finding, facts: Circumstances, *, may_roll_back: bool) -> tuple[str, ...]:
+    """Rules whose cancel or rollback is due and waits, since the run is in a section in which it must not be cancelled.
+
+    A pause does not wait: it disturbs no section, and is kept to after it.
+    """
+    if not facts.fenced:
+        return ()
+    asks = (Ask.CANCEL, Ask.ROLLBACK) if may_roll_back else (Ask.CANCEL,)
+    return tuple(verdict.rule for ask in asks for verdict in finding.asking(ask))
+
+
+def fence_left(fence: Fence, server_wall: float) -> float:
+    """Seconds for which a fence still holds, by the server's clock; 0 for one that has run out, which is none."""
+    return max(0.0, fence.until_wall - server_wall)

@@ -159,6 +159,12 @@ def cancelled(kind: str, headline: str, because: str, fields: Mapping[str, str],
     return Draft(kind, severity, headline, because, next_step, (), fields)
 
 
+def cancel_waits(because: str, what: str) -> Draft:
+    """A cancel or a rollback is due, and the migration is in a section in which it must not be cancelled."""
+    steps = "What is due follows once the section or its time is over, if it is still due then."
+    return Draft("cancel_waits", Severity.WARNING, f"is not touched while it is in {what}", because, steps)
+
+
 def moved(place: str) -> Draft:
     """The guard leads on another server than before."""
     steps = "Everything is read anew there. A migration has to connect to it by itself, and begins after a fair start."

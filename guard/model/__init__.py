@@ -15,7 +15,7 @@ sensors.py   the catalogue of metrics (metric.py: what one is); not imported her
 from guard.model.drift import OWN, Baseline, Kept
 from guard.model.follows import Event, Notice, Order, OrderKind, Phase, Severity, State
 from guard.model.meant import Ask, Finding, Level, Verdict
-from guard.model.seen import EVERYONE, Dimension, OperatorOrder, Reading, Roster, Run, Sample, Session, Silence
+from guard.model.seen import EVERYONE, Dimension, Fence, OperatorOrder, Reading, Roster, Run, Sample, Session, Silence
 from guard.model.wanted import Condition, Limit, NoData, Rule, Term
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "Condition",
     "Dimension",
     "Event",
+    "Fence",
     "Finding",
     "Kept",
     "Level",

@@ -62,6 +62,15 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True)
+class Fence:
+    """A section in which a run must not be cancelled, as its client declared it; times by the server's clock."""
+
+    what: str
+    since_wall: float
+    until_wall: float
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """One execution of a migration as its own client registered it."""
 
@@ -79,6 +88,8 @@ class Run:
     """None while it runs; then `done`, `failed`, `aborted`, `gone`."""
     pooled: bool = False
     """Behind a transaction pooler: the session may serve the application by now, so nothing of it is cancelled."""
+    fence: Fence | None = None
+    """Declared last; one that is over time is no fence."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 from guard import sql
 from guard.errors import ServerError
-from guard.model import OperatorOrder, Roster, Run, Session
+from guard.model import Fence, OperatorOrder, Roster, Run, Session
 from guard.poll.samples import NOT_PERMITTED, Recognition, silences, words
 from guard.ports import Observation
 from guard.postgres import Door
@@ -84,5 +84,5 @@ class RosterProbe:
 
 
 def _run(row: dict[str, Any]) -> Run:
-    session = row.pop("session")
-    return Run(session=Session(**session) if session else None, **row)
+    session, fence = row.pop("session"), row.pop("fence")
+    return Run(session=Session(**session) if session else None, fence=Fence(**fence) if fence else None, **row)

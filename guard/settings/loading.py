@@ -153,7 +153,9 @@ class _Loader:
             probe_deadline=table.probe_deadline,
             observe=table.mode == "observe",
             state_directory=state,
-            bounds=Bounds(table.flap, table.shortest_pause, table.longest_pause, table.longest_unknown),
+            bounds=Bounds(
+                table.flap, table.shortest_pause, table.longest_pause, table.longest_unknown, table.longest_fence
+            ),
         )
         return settings, not broken & {"poll_interval", "lease"}
 

@@ -227,6 +227,7 @@ class GuardTable(Table):
     shortest_pause: Annotated[float, BeforeValidator(_duration(0.0, 3600.0))] = 0.0
     longest_pause: Lasting = 3600.0
     longest_unknown: Lasting = 600.0
+    longest_fence: Annotated[float, BeforeValidator(_duration(0.0, 3600.0))] = 60.0
     baseline_window: Annotated[float, BeforeValidator(_duration(1.0, 86_400.0))] = 1800.0
     baseline_for: Lasting = 86_400.0
 

@@ -27,7 +27,12 @@ grant execute on function
     migration_guard.finish(bigint, text, text), migration_guard.finish(text, text, text),
     migration_guard.require_proceed(text, bigint), migration_guard.try_batch(text, bigint)
     to migration_guard_client;
-grant execute on procedure migration_guard.checkpoint(text, interval) to migration_guard_client;
+grant execute on function
+    migration_guard.declare_fence(bigint, text, interval), migration_guard.lift_fence(bigint), migration_guard.unfence(text)
+    to migration_guard_client;
+grant execute on function migration_guard.is_fenced(integer, timestamptz) to migration_guard_guard;
+grant execute on procedure migration_guard.checkpoint(text, interval),
+    migration_guard.fence(text, text, interval, interval) to migration_guard_client;
 grant execute on function
     migration_guard.order_pause(text, text, text, timestamptz), migration_guard.order_abort(text, text, text, timestamptz),
     migration_guard.order_override(text, text, text, timestamptz),

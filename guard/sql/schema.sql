@@ -1,8 +1,10 @@
--- Schema migration_guard, version 1: the tables through which a guard, migrations and operators speak to each other.
+-- Schema migration_guard, version 2: the tables through which a guard, migrations and operators speak to each other.
 -- It may be run again at any time and changes nothing then. Each row has one writer, and the guard never writes a row
 -- that a client or an operator can lock: a stuck transaction of theirs cannot hold up a pause. Hence no foreign keys
 -- between tables of different writers either (their check would lock the row that it refers to).
 -- Tables marked /*unlogged*/ are UNLOGGED where the schema was installed with --unlogged.
+-- An upgrade is this script once more: it makes what is not there yet. Where it is, it locks no table that is in use, and
+-- so an index is looked for first: CREATE INDEX IF NOT EXISTS keeps writers out even of a table that has the index.
 
 create schema if not exists migration_guard;
 comment on schema migration_guard is 'The contract between a migration guard and migrations. Remove with: migration-guard uninstall';
@@ -60,8 +62,11 @@ create /*unlogged*/ table if not exists migration_guard.operator_order (
     check ((withdrawn_at is null) = (withdrawn_by is null))
 );
 -- Keeps the look before each batch short however many orders the past holds.
-create index if not exists operator_order_standing on migration_guard.operator_order (migration)
-    where withdrawn_at is null;
+do $$ begin
+    if pg_catalog.to_regclass('migration_guard.operator_order_standing') is null then
+        create index operator_order_standing on migration_guard.operator_order (migration) where withdrawn_at is null;
+    end if;
+end $$;
 
 -- One row for each execution of a migration; written by its own session through the functions below.
 create /*unlogged*/ table if not exists migration_guard.run (
@@ -87,7 +92,21 @@ create /*unlogged*/ table if not exists migration_guard.run (
     protocol           integer not null default 1,
     check ((outcome is null) = (ended_at is null))
 );
-create index if not exists run_open on migration_guard.run (migration) where ended_at is null;
+do $$ begin
+    if pg_catalog.to_regclass('migration_guard.run_open') is null then
+        create index run_open on migration_guard.run (migration) where ended_at is null;
+    end if;
+end $$;
+
+-- Since version 2. Sections in which a run must not be cancelled, as its own session declared them; one a run. No columns of
+-- `run`: to add those would wait for each batch that has read its run, and everybody would wait behind that. UNLOGGED on
+-- purpose: a crash or a promotion ends all sessions, and their fences with them.
+create unlogged table if not exists migration_guard.fence (
+    run_id bigint primary key,
+    what   text not null check (length(what) between 1 and 200),
+    since  timestamptz not null,
+    until  timestamptz not null check (until > since)   -- the server's clock; what is over time is no fence
+);
 
 -- The guard has seen every rule fresh, or settled in its silence, and let the run begin.
 create /*unlogged*/ table if not exists migration_guard.admission (
@@ -106,7 +125,11 @@ create /*unlogged*/ table if not exists migration_guard.barred (
     because   text not null,
     at        timestamptz not null default clock_timestamp()
 );
-create index if not exists barred_migration on migration_guard.barred (migration);  -- looked at before each batch
+do $$ begin  -- looked at before each batch
+    if pg_catalog.to_regclass('migration_guard.barred_migration') is null then
+        create index barred_migration on migration_guard.barred (migration);
+    end if;
+end $$;
 
 -- The operator's word that all is forgiven up to this run.
 create /*unlogged*/ table if not exists migration_guard.forgotten (
@@ -115,7 +138,11 @@ create /*unlogged*/ table if not exists migration_guard.forgotten (
     owner       text not null check (owner <> ''),
     at          timestamptz not null default clock_timestamp()
 );
-create index if not exists forgotten_migration on migration_guard.forgotten (migration);
+do $$ begin
+    if pg_catalog.to_regclass('migration_guard.forgotten_migration') is null then
+        create index forgotten_migration on migration_guard.forgotten (migration);
+    end if;
+end $$;
 
 -- The claim to the one rollback of a run: the key prevents a second. A start without an end is a question to a human.
 create /*unlogged*/ table if not exists migration_guard.rollback (
@@ -153,8 +180,11 @@ create /*unlogged*/ table if not exists migration_guard.event (
     payload   jsonb not null default '{}'
 );
 -- A guard that starts looks for the last state of each run without reading the whole trail.
-create index if not exists event_state on migration_guard.event (migration, run_id, event_id)
-    where payload ? 'state';
+do $$ begin
+    if pg_catalog.to_regclass('migration_guard.event_state') is null then
+        create index event_state on migration_guard.event (migration, run_id, event_id) where payload ? 'state';
+    end if;
+end $$;
 
 -- Ids never come twice, not even after uninstall and install: the daemon's journal and the hook's state files outlive the
 -- schema, and "run 7 was rolled back" must not be read of another run 7. So they begin at the minutes since 2020.

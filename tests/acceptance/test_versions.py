@@ -26,7 +26,7 @@ def become(house: House, version: int, protocol: int) -> None:
 
 @pytest.mark.parametrize(
     ("version", "protocol", "todo"),
-    [(0, 0, "run: migration-guard install"), (1, 0, "run: migration-guard install"), (2, 2, "upgrade this program")],
+    [(0, 0, "run: migration-guard install"), (1, 1, "run: migration-guard install"), (3, 2, "upgrade this program")],
 )
 def test_a_guard_does_not_begin_on_a_schema_of_another_version(
     house: House, version: int, protocol: int, todo: str
@@ -34,11 +34,11 @@ def test_a_guard_does_not_begin_on_a_schema_of_another_version(
     become(house, version, protocol)
     daemon = house.serve(wait=False)
     assert daemon.wait() == 3
-    assert f"is of version {version} (protocol {protocol}), this program of version 1 (protocol 1)" in daemon.text()
+    assert f"is of version {version} (protocol {protocol}), this program of version 2 (protocol 1)" in daemon.text()
     assert "Traceback" not in daemon.text()
     checked = command("check", "-c", str(house.file))
     assert checked.code == 3
-    assert f"the schema migration_guard is of version {version}.{protocol}, not 1.1" in checked.out
+    assert f"the schema migration_guard is of version {version}.{protocol}, not 2.1" in checked.out
     assert todo in checked.out
 
 
@@ -47,15 +47,15 @@ def test_a_schema_that_is_upgraded_under_guard_and_client_holds_both_in_words_un
 ) -> None:
     daemon = house.serve()
     migrating = house.wait_migrating()
-    become(house, 2, 2)
+    become(house, 3, 2)
     upgraded = time.time()
     house.database.execute("select pg_terminate_backend(pid) from migration_guard.leader")
-    daemon.wait_says("cannot signal: Schema migration_guard is of version 2 (protocol 2)")
+    daemon.wait_says("cannot signal: Schema migration_guard is of version 3 (protocol 2)")
     words = "the database speaks protocol 2, this client 1: upgrade the older"
     wait_for(lambda: any(words in line["words"] for line in migrating.lines("waits")), message=words)
     took(migrating.lines("waits")[-1]["at"] - upgraded)
     assert max(migrating.starts) < upgraded + FRESH_FOR + NOISE
-    become(house, 1, 1)
+    become(house, 2, 1)
     migrating.wait_starts(within=10 + LEASE)
     daemon.send(signal.SIGTERM)
     assert daemon.wait() == 0

@@ -93,15 +93,8 @@ class Stage:
             "select state, extract(epoch from backend_start)::float8 from pg_stat_activity where pid = %s", [pid]
         ).fetchone()
 
-    def install(self) -> None:
-        """The schema in which runs register; where there are none it is not asked."""
-        if self.database.execute("select to_regclass('migration_guard.run') is null") == [(True,)]:
-            install(self.database.dsn())
-            self.admin.execute("grant migration_guard_guard to watcher")
-
     def run(self, pid: int, **more: Any) -> Run:
         """A run whose registered session is the process *pid*."""
-        self.install()
         found = self.activity(pid)
         assert found is not None
         named = {"usename": "migrator", "application_name": "migration:x"}
@@ -125,6 +118,8 @@ def set_the_stage(database: Database, background: Callable[[str, str], Backgroun
         admin.execute("grant all on t to shop")
         admin.execute("grant all on schema public to migrator")
         made = Stage(database, admin, background)
+        install(database.dsn())
+        admin.execute("grant migration_guard_guard to watcher")
         yield made
         for connection in made.opened:
             connection.close()
@@ -534,7 +529,6 @@ def run_pid(run: Run) -> int:
 @pytest.fixture
 def left(stage: Stage) -> psycopg.Connection[Row]:
     """A connection of the application on which a migration of its own ran and has said its end."""
-    stage.install()
     stage.database.execute("grant migration_guard_client to shop")
     return stage.connect("shop", "web", "select migration_guard.register('x')")
 
@@ -583,7 +577,6 @@ def test_a_statement_that_a_run_began_before_its_end_was_said_is_still_its_own(
 
 
 def test_a_session_with_the_role_and_the_name_of_migrations_is_one_whatever_its_run_has_said(stage: Stage) -> None:
-    stage.install()
     stage.database.execute("grant migration_guard_client to migrator")
     session = stage.connect("migrator", "migration:x", "select migration_guard.register('x')")
     [(run_id,)] = stage.database.execute("select max(run_id) from migration_guard.run")

@@ -58,7 +58,7 @@ def test_the_commented_values_of_the_example_are_the_defaults(settings: Callable
         for line in EXAMPLE.read_text().split("[migrations]")[0].splitlines()
         if line.startswith("# ") and " = " in line and '= "' in line and "_name" not in line
     ]
-    lasting = ("shortest_pause", "longest_pause", "longest_unknown")
+    lasting = ("shortest_pause", "longest_pause", "longest_unknown", "longest_fence")
     drift = ("baseline_window", "baseline_for")
     keys = ("poll_interval", "idle_interval", "lease", "probe_deadline", "mode", *lasting, *drift)
     told = "\n".join(line for line in commented if line.split()[0] in keys)
@@ -71,7 +71,8 @@ def test_bounds_of_a_pause_are_off_where_they_would_hold_up_more_than_the_rules_
 ) -> None:
     assert settings(DATABASE).guard.bounds == Bounds(None, 0.0, 3600.0, 600.0)
     given = 'flap = "6 in 30m"\nshortest_pause = "20s"\nlongest_pause = "2h"\nlongest_unknown = "1m"\n'
-    assert settings(f"[guard]\n{given}\n{DATABASE}").guard.bounds == Bounds(Flap(6, 1800.0), 20.0, 7200.0, 60.0)
+    bounds = settings(f'[guard]\n{given}longest_fence = "0s"\n{DATABASE}').guard.bounds
+    assert bounds == Bounds(Flap(6, 1800.0), 20.0, 7200.0, 60.0, 0.0)
 
 
 def test_a_drift_with_its_floor_is_nothing_to_point_out_and_readings_are_gathered_as_often_as_there_are_any(

@@ -61,6 +61,7 @@ select m.pid, m.backend_start, m.query_start, m.usename::text as usename, m.appl
               where l.pid = m.pid and l.locktype = 'relation' and l.relation >= 16384
                 and l.database = (select d.oid from pg_database d where d.datname = current_database())) as relations,
        v.pids as waiter_pids, v.whats as waiter_whats, v.seconds as waiter_seconds,
+       coalesce(f.what, '') as fence, coalesce(f.remaining, 0) as fence_left, coalesce(f.whole, 0) as fence_whole,
        -- What mends or prepares without stopping readers and writers, and leaves something behind when it is cancelled.
        case
          when m.said ~ ';\s*\S' then ''
@@ -75,3 +76,12 @@ select m.pid, m.backend_start, m.query_start, m.usename::text as usename, m.appl
          else ''
        end as gentle
   from spoken m join victim v on v.root = m.pid
+  left join lateral (
+    -- Declared by its session; one that has run out is shown too, since people are to know why it did not help.
+    select x.what, extract(epoch from x.until - clock_timestamp())::float8 as remaining,
+           extract(epoch from x.until - x.since)::float8 as whole
+      from migration_guard.fence x join migration_guard.run r using (run_id)
+     where r.pid = m.pid and r.ended_at is null
+       and coalesce(r.backend_start = m.backend_start, m.backend_start <= r.registered_at)
+     order by x.until desc limit 1
+  ) f on true

@@ -1,6 +1,7 @@
 -- Cancels what one session does, if it is still that session at that statement and still holds somebody up.
 --
--- No row: it has moved on, and nothing was done. Without kinds of waiting nobody needs to wait (a run that is ended).
+-- No row: it has moved on, or is fenced by now, and nothing was done. Without kinds of waiting nobody needs to wait (a run
+-- that is ended).
 -- The subquery in the select list makes the server look at who waits first and at the session last, so that as
 -- little time as can be lies between looking and acting.
 with recursive waiting as materialized (
@@ -35,7 +36,8 @@ done as materialized (
              and a.usename = %(usename)s
              and a.application_name = %(application_name)s
              and a.state = %(state)s
-             and a.pid <> pg_backend_pid()) as hit
+             and a.pid <> pg_backend_pid()
+             and not migration_guard.is_fenced(a.pid, a.backend_start)) as hit
     from held_up h
    where h.sessions > 0 or cardinality(%(whats)s::text[]) = 0
 )

@@ -7,7 +7,9 @@ select a.pid, a.backend_start, a.query_start, a.usename::text as usename, a.appl
        array(select distinct l.relation
                from pg_locks l
               where l.pid = a.pid and l.locktype = 'relation' and l.relation >= 16384
-                and l.database = (select d.oid from pg_database d where d.datname = current_database())) as relations
+                and l.database = (select d.oid from pg_database d where d.datname = current_database())) as relations,
+       coalesce((select extract(epoch from f.until - clock_timestamp())::float8 from migration_guard.fence f
+                  where f.run_id = %(run_id)s and migration_guard.is_fenced(a.pid, a.backend_start)), 0) as fence_left
   from pg_stat_activity a
  where a.pid = %(pid)s and abs(extract(epoch from a.backend_start)::float8 - %(backend_start)s::float8) < 0.001
    and (a.usename = any (%(roles)s::text[])

@@ -51,6 +51,9 @@ select pg_has_role('pg_read_all_stats', 'usage') as permitted,
                      'last_seen_wall', extract(epoch from r.last_seen), 'acknowledged_epoch', r.acknowledged_epoch,
                      'rows_done', r.rows_done, 'batches_done', r.batches_done, 'note', r.note,
                      'outcome', r.outcome, 'pooled', r.pooled,
+                     'fence', (select jsonb_build_object('what', f.what, 'since_wall', extract(epoch from f.since),
+                                                         'until_wall', extract(epoch from f.until))
+                                 from migration_guard.fence f where f.run_id = r.run_id and r.here),
                      'session', case when r.here then jsonb_build_object(
                         'pid', r.pid, 'backend_start_wall', extract(epoch from r.start_now), 'usename', r.usename,
                         'application_name', r.name_now, 'state', r.state, 'run_id', r.run_id) end)
