@@ -107,6 +107,8 @@ def remarks(played: Played) -> Iterable[str]:
         yield f"The run was recorded under {played.configurations} configurations, one after the other."
     if played.missing:
         yield f"{say_seconds(round(played.missing, 1))} of the record are missing (a full disk, say)."
+    for name in played.baseless:
+        yield f'Rule "{name}" asks for a baseline that was not recorded: past its other limits it counts as unknown.'
     if played.same_options:
         yield "It was recorded under the same configuration, and " + (
             f"DECIDED OTHERWISE all the same: {played.differs}" if played.differs else "each decision was the same."

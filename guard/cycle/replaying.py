@@ -90,6 +90,8 @@ class Played:
     """Seconds of which the frames were lost."""
     differs: str
     """The first state that is another one; empty where there is none."""
+    baseless: tuple[str, ...] = ()
+    """Rules that ask for a baseline of which nothing was recorded: past their other limits they count as unknown."""
 
 
 class Replay:
@@ -105,6 +107,7 @@ class Replay:
         self._number: int | None = None
         self._began = self._wall = 0.0
         self._configs: set[str] = set()
+        self._measured: set[str] = set()
         self._missing = 0.0
         self._differs = ""
 
@@ -113,6 +116,7 @@ class Replay:
         for frame in frames:
             self._play(frame)
         same = self._configs == {fingerprint(self._options)}
+        asked = self._board.questions
         return Played(
             self._recorded,
             self._other,
@@ -122,6 +126,7 @@ class Replay:
             len(self._configs),
             self._missing,
             self._differs,
+            tuple(name for name, of in asked.items() if of not in self._measured),
         )
 
     def _play(self, frame: Body) -> None:
@@ -179,6 +184,7 @@ class Replay:
             self._board.recall(dataclasses.replace(self._board.memory(), acted_at=frame["a"]))
         if "b" in frame:
             self._board.baselines = baselines_from_dict(frame["b"])
+            self._measured |= self._board.baselines.keys()
         self._board.put(Observation(samples))
         self._board.roster = None if self._resting is None else self._roster(resting=self._resting)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from guard.cli.courses import remarks
 from guard.cycle.replaying import Replay
 from guard.errors import Refused
 from guard.judge.baselines import Gathering
@@ -209,12 +210,15 @@ def test_a_kill_keeps_the_baseline_of_a_run_and_the_readings_of_before() -> None
     world.tick(5)
     assert (world.known(), world.state().baselines) == (before, (before,))
     assert world.phases == {"m": "paused"}
+    written = [event.payload["state"] for each in world.signal.published for event in each.events]
+    assert state_from_dict(written[-1]).baselines == (before,)  # type: ignore[arg-type]
     world.runs = [a_run(outcome="failed", here=False)]
     world.tick(2)
     world.new_guard()
     world.runs = []
     world.tick(1)
     assert value_of(world.known()) == 0.2
+    assert world.differs() == ""
 
 
 def test_readings_are_written_twice_a_minute_at_most_and_only_new_ones() -> None:
@@ -362,6 +366,18 @@ def test_the_past_before_the_end_of_another_run_is_not_asked_for() -> None:
     world.runs = [dataclasses.replace(a_run(2), registered_wall=world.wall)]
     world.tick(1)
     assert history.asked[1][0] >= over - 10
+
+
+def test_a_rule_whose_baseline_was_not_recorded_is_named_in_a_replay() -> None:
+    world = Drifting(make_rule("p99", pause="> 9s"))
+    world.starts()
+    world.tick(5)
+    bodies = [json.loads(json.dumps(frame.body)) for frame in world.frames]
+    played = Replay(dataclasses.replace(world.options, rules=(RULE,))).play(bodies)
+    assert played.baseless == ("p99",)
+    said = 'Rule "p99" asks for a baseline that was not recorded: past its other limits it counts as unknown.'
+    assert said in list(remarks(played))
+    assert Replay(world.options).play(bodies).baseless == ()
 
 
 def test_another_query_has_no_baseline_and_other_limits_keep_it() -> None:
