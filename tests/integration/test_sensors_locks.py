@@ -12,6 +12,7 @@ import pytest
 from guard.act.install import install
 from guard.model import Reading, Sample, Silence
 from guard.model.sensors import METRICS
+from guard.poll.database import DatabaseProbe
 from guard.poll.locks import LocksProbe
 from guard.poll.samples import Recognition
 from guard.postgres import Door
@@ -115,26 +116,51 @@ def test_the_migrations_own_wait_is_timed_and_the_root_of_its_queue_named(
 
 
 @pytest.mark.fault(36)
-def test_a_prepared_transaction_that_the_migration_waits_for_is_named(
+def test_prepared_transactions_and_an_autovacuum_against_wraparound_that_it_waits_for_are_named(
     make_cluster: MakeCluster, background: Start
 ) -> None:
-    server = make_cluster(0, settings={"max_prepared_transactions": "3"}).primary
-    shop = Database("postgres", server)
+    settings = {"max_prepared_transactions": "3", "autovacuum": "on", "autovacuum_naptime": "1s"}
+    shop = Database("postgres", make_cluster(0, settings=settings).primary)
     install(shop.dsn())
     with shop.connect() as session:
+        session.execute("create table elsewhere (n int)")
+        # Nothing but the age of its transaction ids makes a worker come; and then it takes long.
+        session.execute(
+            "create table orders with (autovacuum_enabled = false, autovacuum_freeze_max_age = 100000,"
+            " autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1)"
+            " as select generate_series(1, 60000) as n"
+        )
         for name in (b"elsewhere", b"orders"):
-            session.execute(b"create table %s (n int)" % name)
             session.execute("begin")
             session.execute(b"lock table %s in row exclusive mode" % name)
             session.execute(b"prepare transaction 'in %s'" % name)
+        session.execute("do $$ begin for i in 1..101000 loop perform txid_current(); commit; end loop; end $$")
     with contextlib.closing(Eye(shop.dsn())) as eye, shop.connect() as other:
+        query = """select pid from pg_locks join pg_stat_activity using (pid)
+                    where relation = 'orders'::regclass and backend_type = 'autovacuum worker'"""
+        ((worker,),) = wait_for(lambda: shop.execute(query), within=20, message="an autovacuum worker")
         alter = background(shop.dsn(application_name="migration:x"), "alter table orders add column extra int")
         alter.wait_blocked(other)
         found = eye.until(WAITING, lambda value: value > 0)
-        assert found.detail.endswith("behind prepared transaction 'in orders' of postgres, without a session to cancel")
+        against = "to prevent wraparound, which must be left to finish"
+        assert found.detail.endswith(
+            "behind prepared transaction 'in orders' of postgres, without a session to cancel"
+            f" and autovacuum, pid {worker}, {against}"
+        )
+        vacuum = asyncio.run(vacuumed(shop.dsn()))
+        assert vacuum.value > 0
+        assert vacuum.detail == f"autovacuum of public.orders, pid {worker}, {against}"
         other.execute("rollback prepared 'in orders'")
-        alter.wait()
         other.execute("rollback prepared 'in elsewhere'")
+
+
+async def vacuumed(dsn: str) -> Reading:
+    known = Recognition(application_names=("migration:*",))
+    probe = DatabaseProbe(Door(as_guard(dsn), purpose="database"), ["vacuum.on_migration_table"], recognition=known)
+    (sample,) = (await probe.poll()).samples
+    await probe.close()
+    assert isinstance(sample, Reading), sample
+    return sample
 
 
 def test_what_the_migration_has_locked_for_itself_alone_is_timed_by_own_samples(shop: Database, eye: Eye) -> None:
