@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -18,7 +19,7 @@ from guard.postgres import Door
 log = logging.getLogger(__name__)
 
 PATIENCE = 0.5
-"""Seconds that a poll waits for a standby's answer once the primary's is there."""
+"""Seconds that a standby has for its answer, or as long as the primary takes for its own where that is longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +81,14 @@ class Aside:
         """Still busy with the question of an earlier poll, whose answer would be too old."""
         self._mute: dict[str, str] = {}
         """Those that did not answer in time, and are not waited for until they do: why."""
+        self._begun = 0.0
 
     def __bool__(self) -> bool:
         return bool(self._make)
 
     def begin(self) -> None:
         """Ask each that is not still busy with the question before."""
+        self._begun = time.monotonic()
         for name in self._make:
             before = self._asking.get(name)
             if before is not None and not before.done():
@@ -100,7 +103,7 @@ class Aside:
         """What each has said to the question of this poll, or why it has not."""
         waited = {task for name, task in self._asking.items() if name not in self._mute and name not in self._late}
         if waited:
-            await asyncio.wait(waited, timeout=PATIENCE)
+            await asyncio.wait(waited, timeout=max(0.0, self._begun + PATIENCE - time.monotonic()))
         return {name: self._answer(name, task) for name, task in self._asking.items()}
 
     def _answer(self, name: str, task: asyncio.Task[Said | str]) -> Said | str:

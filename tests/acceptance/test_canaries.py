@@ -41,6 +41,7 @@ OTHER = "other-CANARY6"
 """In a variable that only the daemon has."""
 BASIC = "basic:CANARY7"
 RULE_HEADER = "header-CANARY8"
+STANDBY = "standby-CANARY9"
 PAIR = base64.b64encode(f"asker:{BASIC}".encode()).decode()
 """What is sent for the former, and no spelling of it."""
 
@@ -55,6 +56,13 @@ json     = "v"
 pause    = "> 5"
 resume   = "< 2 for 300ms"
 rollback = "> 50 for 200ms"
+
+[[rule]]
+name    = "by a standby"
+metric  = "replication.lag"
+select  = {{ standby = "away" }}
+pause   = "> 5s"
+no_data = "ignore"
 
 [[rule]]
 name       = "by prometheus"
@@ -146,6 +154,8 @@ def furnish(house: House) -> dict[str, str]:
     secret_file(house.directory / "basic", BASIC)
     house.rules = RULES
     house.more = f"""
+[database.main.standby_dsns]
+away = "postgresql://guard_login:{STANDBY}@127.0.0.1:9/{house.database.name}"
 [prometheus]
 url = "{house.endpoint.url}"
 bearer_token_file = "{bearer}"
@@ -242,7 +252,7 @@ def test_no_secret_is_said_anywhere_while_everything_is_used_and_much_fails(
     assert daemon.wait(10) == -signal.SIGABRT
     assert "Current thread" in daemon.text()  # a traceback, then; and what it holds is searched below
     collect(house, search)
-    search.assert_silent(PASSWORD, WEBHOOK, BEARER, HEADER, QUERY, HOOK, OTHER, BASIC, PAIR, RULE_HEADER)
+    search.assert_silent(PASSWORD, WEBHOOK, BEARER, HEADER, QUERY, HOOK, OTHER, BASIC, PAIR, RULE_HEADER, STANDBY)
     given = (house.directory / "hook-environment").read_text()
     assert HOOK in given
     assert OTHER not in given
