@@ -110,9 +110,7 @@ class Aside:
         if name in self._late or not task.done():
             return self._mute.setdefault(name, f"{name} does not answer within {PATIENCE:g} s")
         answer = task.result()
-        if isinstance(answer, Said):
-            self._mute.pop(name, None)
-        elif name in self._mute:
+        if isinstance(answer, str) and name in self._mute:
             self._mute[name] = answer
         return answer
 

@@ -13,7 +13,7 @@ from guard.demo.embedded import Cluster, Server
 from guard.demo.proxy import Proxy
 from guard.errors import WorldError
 from guard.model import Reading, Sample, Silence
-from guard.poll.aside import Aside
+from guard.poll.aside import Aside, Said
 from guard.poll.replication import ReplicationProbe
 from guard.postgres import Door
 from guard.settings import DatabaseSettings, GuardSettings, Secret, Settings
@@ -176,5 +176,29 @@ def test_a_credential_that_is_missing_and_a_server_that_is_not_there_are_reasons
         words = why({"lag": (await probe.poll()).samples[0]})
         assert words.startswith("replica2: /etc/password cannot be read.; replica3: no connection to PostgreSQL: ")
         await probe.close()
+
+    asyncio.run(main())
+
+
+def test_an_answer_that_comes_after_its_poll_is_too_old_for_the_next(
+    standby: Server, make_proxy: Callable[[int], Proxy]
+) -> None:
+    line = make_proxy(standby.port)
+    door = Door(line.dsn(standby.dsn()), purpose="standby", deadline=5.0)
+    aside = Aside({"replica1": lambda: door})
+
+    async def main() -> None:
+        aside.begin()
+        assert isinstance((await aside.answers())["replica1"], Said)
+        line.freeze()
+        aside.begin()
+        assert await aside.answers() == {"replica1": "replica1 does not answer within 0.5 s"}
+        aside.begin()
+        line.heal()
+        await door.fetch("select 1")  # once the question before has been answered
+        assert await aside.answers() == {"replica1": "replica1 does not answer within 0.5 s"}
+        aside.begin()
+        assert isinstance((await aside.answers())["replica1"], Said)
+        await aside.close()
 
     asyncio.run(main())
