@@ -136,7 +136,6 @@ class Rig:
         settings = {
             "fsync": "on",
             "pg_stat_statements.track_planning": "on",
-            "track_activity_query_size": "32768",  # a session's statement is found again by its whole text
             "log_min_error_statement": "panic",
             **self._settings,
         }

@@ -98,8 +98,13 @@ class Books:
 
 
 def shape(query: str) -> str:
-    """A statement without what pg_stat_statements replaces, to find it again."""
-    return re.sub(r"--[^\n]*|/\*.*?\*/|'[^']*'|\$\d+|\b(?:\d+|epoch|true|false|null)\b|[\s,;]", "", query)
+    """How a statement begins, without what pg_stat_statements replaces, to find it again.
+
+    The beginning alone, since pg_stat_activity shows the first 1023 bytes; its last line may break off within a quote.
+    """
+    if len(query) > 1000:
+        query = query[: query.rfind("\n", 0, 1000)]
+    return re.sub(r"--[^\n]*|/\*.*?\*/|'[^']*'|\$\d+|\b(?:\d+|epoch|true|false|null)\b|[\s,;]", "", query)[:200]
 
 
 def _processor(pid: int) -> float:
