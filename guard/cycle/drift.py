@@ -34,7 +34,6 @@ _OF_APPLICATIONS = ("http:", "prometheus:")
 class Remembered:
     """What a source said of the past: a baseline, or why there is none."""
 
-    of: str
     known: Known
 
 
@@ -66,6 +65,8 @@ class Drift:
         self._over: float | None = None
         """Unix times: since when somebody is at work, and until when somebody was before."""
         self._asked: set[str] = set()
+        self._begun: set[tuple[str, int | None]] = set()
+        """Runs that have begun, and of which nobody has said yet whether they have their baselines."""
         self._unkept, self._kept_at = False, -math.inf
 
     # -- what outlasts a restart ---------------------------------------------------------------------------------------
@@ -198,9 +199,26 @@ class Drift:
             found.append(Inquiry(of, history, since, until, self.gathering.window))
         return found
 
-    def learn(self, remembered: Remembered) -> None:
-        """Take what a source said of the past; it counts until nobody is here any more."""
-        self._told[remembered.of] = remembered.known
+    def learn(self, of: str, remembered: Remembered | None) -> None:
+        """Take what a source said of the past (None: it failed); it counts until nobody is here any more."""
+        self._told[of] = "its source could not be asked for the past" if remembered is None else remembered.known
+
+    def begins(self, key: tuple[str, int | None]) -> None:
+        """A run waits no longer."""
+        self._begun.add(key)
+
+    def unmeasured(self, board: Board, states: Mapping[tuple[str, int | None], State]) -> list[tuple[State, Draft]]:
+        """Runs that have begun and have no baseline, told once, and not while a source is still asked for it."""
+        found = []
+        for key in tuple(self._begun):
+            state = states.get(key)
+            lacking = _without(board, key[0]) if state is not None and _has_begun(state) else {}
+            if (self._asked - self._told.keys()) & lacking.keys():
+                continue
+            self._begun.discard(key)
+            if state is not None and lacking:
+                found.append((state, notices.no_baseline(tuple(lacking.values()))))
+        return found
 
 
 async def inquire(inquiry: Inquiry) -> Remembered:
@@ -208,9 +226,9 @@ async def inquire(inquiry: Inquiry) -> Remembered:
     try:
         samples = await inquiry.history.samples(inquiry.since_wall, inquiry.until_wall)
         known = usable(samples, inquiry.since_wall, inquiry.until_wall)
-        return Remembered(inquiry.of, take(known, inquiry.of, inquiry.window, inquiry.history.source))
+        return Remembered(take(known, inquiry.of, inquiry.window, inquiry.history.source))
     except Refused as refused:
-        return Remembered(inquiry.of, f"{inquiry.history.source}: {refused}")
+        return Remembered(f"{inquiry.history.source}: {refused}")
 
 
 def measured(board: Board, state: State) -> State:
@@ -222,13 +240,14 @@ def measured(board: Board, state: State) -> State:
     return state if state.baselines == tuple(found) else dataclasses.replace(state, baselines=tuple(found))
 
 
-def without(board: Board, migration: str) -> list[str]:
-    """The rules that concern a migration and have no baseline to go by, each with the reason."""
-    found = []
+def _without(board: Board, migration: str) -> dict[str, str]:
+    """Of the rules that concern a migration, the questions without a baseline, each with the reason."""
+    found = {}
     for rule in board.rules:
-        known = board.baselines.get(board.questions.get(rule.name, ""), NONE_YET)
-        if rule.name in board.questions and concerns(rule, migration) and isinstance(known, str):
-            found.append(f"{rule.name}: {words(known, rule.dimension)}")
+        of = board.questions.get(rule.name)
+        known = NONE_YET if of is None else board.baselines.get(of, NONE_YET)
+        if of is not None and concerns(rule, migration) and isinstance(known, str):
+            found[of] = f"{rule.name}: {words(known, rule.dimension)}"
     return found
 
 

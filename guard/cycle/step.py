@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from guard.cycle.acting import Acting, Duty, hook_of
 from guard.cycle.board import Board
-from guard.cycle.drift import Drift, Remembered, inquire, measured, without
+from guard.cycle.drift import Drift, Inquiry, Remembered, inquire, measured
 from guard.cycle.fencing import Fencing, fences_of
 from guard.cycle.flapping import Flapping
 from guard.cycle.lasting import Clocks, shifted
@@ -58,6 +58,7 @@ class Guard:
         self._fencing = Fencing()
         self._tape = Tape()
         self._drift = Drift(options.gathering)
+        self._inquiries: list[Inquiry] = []
         self._taken_up = False
         self._anew: set[Key] = set()
         """Runs that were taken up and for which not every rule has spoken yet since the guard leads here."""
@@ -72,8 +73,8 @@ class Guard:
 
     def done(self, chore: Chore, result: Result | Remembered | None) -> None:
         """Take the result of a chore (None: it failed or has to wait); the next step looks at it."""
-        if isinstance(result, Remembered):
-            self._drift.learn(result)
+        if chore.kind == "history" or isinstance(result, Remembered):
+            self._drift.learn(chore.key[0], result if isinstance(result, Remembered) else None)
             return
         self._acting.done(chore, result)
 
@@ -210,10 +211,14 @@ class Guard:
                 self._remind(key_of(state), finding, now, wall)
             decisions.append(decision)
             due = min((at for at in (due, finding.due) if at is not None), default=None)
+        for state, draft in self._drift.unmeasured(self.board, self.states):
+            self._ledger.tell(draft, state, wall)
         await self.publisher.publish(self._bulletin(now, wall), self._ledger)
         self._say_trouble(now, wall)
         self._save()
-        return Step(due, (*self._inquiries(wall), *self._chores(decisions, now, wall)))
+        # To look back asks nothing of a migration: so may a guard that observes, or that does not lead at the moment.
+        asking = (Chore("history", (inquiry.of, None), inquire(inquiry)) for inquiry in self._inquiries)
+        return Step(due, (*asking, *self._chores(decisions, now, wall)))
 
     def _follow_drift(self, now: float, wall: float) -> None:
         """Before anything is judged: what it is measured against."""
@@ -223,11 +228,7 @@ class Guard:
             self._ledger.announce(draft, wall)
         if kept := self._drift.to_keep(self.board, now):
             self.hands.keep(kept)
-
-    def _inquiries(self, wall: float) -> tuple[Chore, ...]:
-        """To look back asks nothing of a migration: so may one that observes, or that does not lead at the moment."""
-        due = self._drift.inquiries(self.board, self.states.values(), self.hands.histories, wall)
-        return tuple(Chore("history", (EVERYONE, None), inquire(inquiry)) for inquiry in due)
+        self._inquiries = self._drift.inquiries(self.board, self.states.values(), self.hands.histories, wall)
 
     def _chores(self, decisions: Sequence[Decision], now: float, wall: float) -> tuple[Chore, ...]:
         """Start what takes time: only a guard that leads may act, and never one that observes."""
@@ -320,9 +321,8 @@ class Guard:
         elif decision.became_effective:
             self._ledger.record("effective", state)
         self.states[key_of(state)] = state
-        begins = decision.moved_from is Phase.WAITING and state.phase in (Phase.RUNNING, Phase.STRAINED)
-        if begins and (lacking := without(self.board, state.migration)):
-            self._ledger.tell(notices.no_baseline(lacking), state, wall)
+        if decision.moved_from is Phase.WAITING:
+            self._drift.begins(key_of(state))
         if decision.ask_human:
             hook = hook_of(self.hands, state.migration)
             draft = notices.ask_human(state, decision.ask_human, finding.because, hook.command if hook else ())

@@ -353,6 +353,37 @@ def test_a_source_that_has_no_answer_leaves_the_guards_own_readings_and_says_why
     assert value_of(world.known()) == 0.3
 
 
+def test_nobody_is_told_of_a_lacking_baseline_while_a_source_is_still_asked_for_it() -> None:
+    world = Drifting()
+    history = world.histories["p99"] = FakeHistory([(WALL + 100 - n, 0.2) for n in range(60)])
+    world.runs = [dataclasses.replace(a_run(), registered_wall=WALL + 100)]
+    world.now += 1
+    world.look()
+    world.step()
+    world.look()
+    world.step()
+    assert (world.phases, world.told(), history.asked) == ({"m": "running"}, ["started"], [])
+    world.tick(1)
+    assert (value_of(world.known()), world.told()) == (0.2, ["started"])
+
+
+def test_a_source_that_breaks_in_an_unforeseen_way_has_no_answer() -> None:
+    world = Drifting()
+    world.histories["p99"] = FakeHistory()
+    world.starts()
+    world.new_guard()
+    world.runs = [a_run(2)]
+    world.now += 1
+    world.look()
+    world.step()
+    [chore] = world.chores
+    world.drop_chores()
+    world.guard.done(chore, None)
+    world.step()
+    assert world.known() == "1 of 30 readings; its source could not be asked for the past"
+    assert world.told().count("no_baseline") == 2
+
+
 def test_the_past_before_the_end_of_another_run_is_not_asked_for() -> None:
     world = Drifting()
     history = world.histories["p99"] = FakeHistory()
