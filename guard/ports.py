@@ -49,6 +49,23 @@ class History(Protocol):
         """
 
 
+RECENTLY = 600.0
+"""Seconds of which a guard that begins to lead wants to know what was done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Something that a guard has done, by its trail of events."""
+
+    event_id: int
+    kind: str
+    """`cancelled`, `paused` or `warned`."""
+    migration: str
+    age: float
+    """Seconds."""
+    told: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Leadership:
     term: int
@@ -61,6 +78,8 @@ class Leadership:
     """Which server on which timeline it is; another one than before makes all that was read there worthless."""
     place: str = ""
     """The same for people: `db2 (timeline 6)`."""
+    recent: tuple[Done, ...] = ()
+    """What was done of late with migrations that nobody has forgotten since, oldest first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,7 @@ def state_from_dict(record: Mapping[str, object]) -> State:
         reminded=read.whole_or_none("reminded") or 0,
         no_help=read.truth("no_help"),
         unseen=read.texts("unseen"),
+        clearing=read.texts("clearing"),
         rollback_by=read.texts("rollback_by"),
         baselines=tuple(baseline_from_dict(each) for each in read.objects("baselines")),
         epoch=read.whole_or_none("epoch") or 0,

@@ -16,7 +16,7 @@ from guard.act.leading import LeaderLock, check_world, explained
 from guard.act.own_term import OwnTerm
 from guard.errors import Fenced, QueryFailed, Unreachable
 from guard.model import Notice, OperatorOrder, Order, OrderKind, Run, State
-from guard.ports import Leadership, Publication
+from guard.ports import RECENTLY, Done, Leadership, Publication
 from guard.postgres import Door
 from guard.records import event_to_dict, notice_from_dict, operator_order_from_dict, state_from_dict
 from guard.sql import get
@@ -73,7 +73,8 @@ class ControlTable:
         [(epoch, last_event_id, clock)] = await self._door.fetch(get("control_memory"))
         self._clock = (clock, asked)
         states = await self._door.fetch(get("control_states"))
-        return Leadership(term, epoch, _readable(row[0] for row in states), last_event_id, home, place)
+        recent = await self._door.fetch_as(Done, get("control_recent"), {"seconds": RECENTLY})
+        return Leadership(term, epoch, _readable(row[0] for row in states), last_event_id, home, place, tuple(recent))
 
     async def publish(self, publication: Publication) -> int:
         """Write all of *publication* in one transaction; the last event's id, or 0.

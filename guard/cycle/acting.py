@@ -7,7 +7,7 @@ and counted against those migrations only whose sessions were ended.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 
 from guard.cycle.board import Board
@@ -31,7 +31,7 @@ from guard.decide.decision import Decision
 from guard.decide.ladder import FORGIVEN_AFTER
 from guard.decide.machine import ENDINGS, TABLE, Move
 from guard.model import EVERYONE, Phase, State
-from guard.ports import Hands, Hook, HookOutcome
+from guard.ports import Done, Hands, Hook, HookOutcome
 
 AGAIN_AFTER = 1.0
 """Seconds between two beginnings of the same act: one that fails at once must not be tried as fast as it fails."""
@@ -164,6 +164,8 @@ class Acting:
     def _take_cleared(self, result: QueueCleared, board: Board, now: float, wall: float) -> None:
         """Count the cancel for those whose sessions were ended, and tell it even where they have left meanwhile."""
         asked = self._asked.pop(result.rule)
+        for key, state in self._states.items():
+            self._states[key] = dataclasses.replace(state, clearing=_without(state.clearing, result.rule))
         acted = [ended.session.run_id for ended in result.report.ended if ended.how in ("cancelled", "terminated")]
         runs = board.roster.runs if board.roster else ()
         names = {state.migration for state in (*self._states.values(), asked) if state.run_id in acted}
@@ -194,10 +196,28 @@ class Acting:
         """A human has forgotten the migration, and its cancels with it."""
         self._cancelled.pop(migration, None)
 
+    def remember(self, recent: Sequence[Done], now: float) -> None:
+        """Cancels by guards before this one."""
+        for done in recent:
+            if done.kind == "cancelled":
+                self._cancelled[done.migration] = (self.cancels_of(done.migration, now) + 1, now - done.age)
+
+    def count(self, state: State, now: float) -> None:
+        """A run was perhaps cancelled by the guard before."""
+        name, key = state.migration, (state.migration, state.run_id)
+        cancels = 1 + max(state.cancels, self.cancels_of(name, now))
+        self._cancelled[name] = (cancels, now)
+        if key in self._states:
+            self._states[key] = dataclasses.replace(self._states[key], cancels=cancels, ran=0.0)
+
     def cancels_of(self, migration: str, now: float) -> int:
         """How often a migration of this name was cancelled of late."""
         cancels, at = self._cancelled.get(migration, (0, now))
         return cancels if now - at <= FORGIVEN_AFTER else 0
+
+
+def _without(rules: tuple[str, ...], rule: str) -> tuple[str, ...]:
+    return tuple(each for each in rules if each != rule)
 
 
 def hook_of(hands: Hands, migration: str) -> Hook | None:

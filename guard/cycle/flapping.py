@@ -7,12 +7,14 @@ one that matters after it. What lasts is told all the same, only later.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from guard.cycle.values import Key
 from guard.decide.notices import Draft
 from guard.judge.quantities import say_seconds
 from guard.model import State
+from guard.ports import Done
 
 OFTEN, WINDOW = 3, 600.0
 """So many of a kind are told of one migration in this many seconds."""
@@ -49,6 +51,14 @@ class Flapping:
         self._count(migration, held.draft.kind)
         lasting = say_seconds(self._now - held.since)
         return dataclasses.replace(held.draft, fields={**held.draft.fields, "lasting for": lasting})
+
+    def remember(self, recent: Sequence[Done], now: float) -> None:
+        """What guards before this one have told of late."""
+        self._now = now
+        for done in recent:
+            if done.told and done.kind in _DAMPED:
+                known = self._told.get((done.migration, done.kind), [])
+                self._told[done.migration, done.kind] = [*known, now - done.age]
 
     def damped(self, draft: Draft | None, state: State) -> Draft | None:
         """The draft of a change of phase, if it is to be told now."""

@@ -14,6 +14,7 @@ from guard.cycle.board import Board
 from guard.cycle.drift import Drift, Inquiry, Remembered, inquire, measured
 from guard.cycle.fencing import Fencing, fences_of
 from guard.cycle.flapping import Flapping
+from guard.cycle.interrupted import Interrupted
 from guard.cycle.lasting import Clocks, shifted
 from guard.cycle.ledger import Ledger
 from guard.cycle.operators import Operators
@@ -26,11 +27,11 @@ from guard.cycle.values import Chore, Key, Options, Result, Step
 from guard.cycle.words import limits, looking_back, report
 from guard.decide import notices
 from guard.decide.decision import Decision, decide
-from guard.decide.ladder import Circumstances
+from guard.decide.ladder import Circumstances, holds_up
 from guard.errors import NotInstalled, ServerError, WrongServer
 from guard.judge.findings import what_would_resume
 from guard.model import EVERYONE, Baseline, Finding, Phase, State
-from guard.ports import Hands, History, Hook, Observation, Verifier
+from guard.ports import Done, Hands, History, Hook, Observation, Verifier
 
 LEAD_AGAIN_AFTER, LEAD_SELDOM_AFTER, SELDOM_AFTER = 1.0, 5.0, 30.0
 """Seconds between two tries to take the lead: at first, and once it has been in vain for so long."""
@@ -51,6 +52,9 @@ class Guard:
         self._runs = Runs(self._ledger)
         self.states = self._runs.states
         self._acting = Acting(self.states, self._ledger)
+        self._interrupted = Interrupted(self.states, self._ledger)
+        self._recent: tuple[Done, ...] = ()
+        """What guards before this one have done of late, until the next step."""
         self._operators = Operators()
         self._mute, self._blind = Trouble(SIGNAL), Trouble(SIGHT)
         self._clocks = Clocks()
@@ -119,13 +123,16 @@ class Guard:
         for state in self.hands.journal.states():
             self._runs.restore(state, even=not self._taken_up)  # it is written at each step, an event at some
         # Written with its order in the database, perhaps not in the journal: a kill may fall between the two.
-        self.hands.journal.add_missing(await self.hands.signal.notices_since(self.hands.journal.last_event_id()))
+        last_event_id = self.hands.journal.last_event_id()
+        self.hands.journal.add_missing(await self.hands.signal.notices_since(last_event_id))
         self._operators.remember(await self.hands.signal.told_orders())
         self.publisher.led(leadership)
         if moved or not self._taken_up:
             self._anew |= self.states.keys()
         if not self._taken_up:
             self._drift.recall(self.board, self.hands.kept(), self.states.values())
+            self._recent = leadership.recent
+            self._interrupted.take_up(leadership.recent, last_event_id)
         self._taken_up = True
         return leadership.place
 
@@ -191,6 +198,7 @@ class Guard:
             self.hands.journal.add_missing(tuple(self._ledger.notices))
             self._ledger.notices.clear()
             return Step(self._next_lead, ())
+        self._take_up_recent(now)
         self._runs.meet(self.board, self._acting, now, wall)
         self._hear_operators(wall)
         for key, draft in self._flapping.overdue(now):
@@ -200,13 +208,18 @@ class Guard:
         decisions, due = [], None
         for state in tuple(self.states.values()):
             finding = self.board.finding(state.migration)
-            if finding.settled and self.board.heard(state.migration):
+            heard = finding.settled and self.board.heard(state.migration)
+            if heard:
                 self._anew.discard(key_of(state))
             state = measured(self.board, state)  # noqa: PLW2901
             facts = self._circumstances(state, wall)
             decision = decide(state, finding, facts)
             self._adopt(decision, finding, wall)
             self._tape.decided(state, facts, decision, self.states.get(key_of(state), decision.state))
+            if self._interrupted.resolve(decision, wall, heard=heard):
+                self._acting.count(state, now)
+            if self._may_act and holds_up(state, finding, facts):
+                self._interrupted.intend(decision)
             if not facts.overridden:
                 self._remind(key_of(state), finding, now, wall)
             decisions.append(decision)
@@ -220,6 +233,15 @@ class Guard:
         asking = (Chore("history", (inquiry.of, None), inquire(inquiry)) for inquiry in self._inquiries)
         return Step(due, (*asking, *self._chores(decisions, now, wall)))
 
+    @property
+    def _may_act(self) -> bool:
+        return self.publisher.leading and not self.options.observing
+
+    def _take_up_recent(self, now: float) -> None:
+        recent, self._recent = self._recent, ()
+        self._acting.remember(recent, now)
+        self._flapping.remember(recent, now)
+
     def _follow_drift(self, now: float, wall: float) -> None:
         """Before anything is judged: what it is measured against."""
         if not self._taken_up:
@@ -232,7 +254,7 @@ class Guard:
 
     def _chores(self, decisions: Sequence[Decision], now: float, wall: float) -> tuple[Chore, ...]:
         """Start what takes time: only a guard that leads may act, and never one that observes."""
-        if not self.publisher.leading or self.options.observing:
+        if not self._may_act:
             return ()
         duty = Duty(self.options, self.hands, self.board, now, wall)
         return tuple(chore for decision in decisions for chore in self._acting.chores(decision, duty))

@@ -97,10 +97,15 @@ def ran_for(state: State, wall: float) -> float:
     return state.ran + (max(0.0, wall - state.since_wall) if at_work else 0.0)
 
 
+def holds_up(state: State, finding: Finding, facts: Circumstances) -> bool:
+    """Whether the lock queue that was found may be this run's: it is, or nobody can tell whose it is."""
+    blamed = frozenset[int]().union(*(verdict.caused_by for verdict in finding.asking(Ask.CANCEL)))
+    return state.run_id is None or not blamed or facts.pid in blamed
+
+
 def came_back_too_often(state: State, finding: Finding, facts: Circumstances) -> bool:
     """Whether the lock queue that was found is this run's, and one too many."""
-    blamed = frozenset[int]().union(*(verdict.caused_by for verdict in finding.asking(Ask.CANCEL)))
-    if state.run_id is None or (blamed and facts.pid not in blamed):
+    if state.run_id is None or not holds_up(state, finding, facts):
         return False
     return state.cancels >= CANCELS_ALLOWED and ran_for(state, facts.wall) <= FORGIVEN_AFTER
 

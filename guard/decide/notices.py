@@ -165,6 +165,15 @@ def cancel_waits(because: str, what: str) -> Draft:
     return Draft("cancel_waits", Severity.WARNING, f"is not touched while it is in {what}", because, steps)
 
 
+def perhaps_cancelled(state: State) -> Draft:
+    """The guard was about to clear the queue behind it when it was killed, and nobody knows how far it came."""
+    steps = (
+        "The guard was killed meanwhile, and the queue is gone. If it was cancelled, its client has seen "
+        '"canceling statement due to user request" (57014), and may try again. It counts as cancelled.'
+    )
+    return Draft("cancelled", Severity.WARNING, "may have been cancelled", state.because, steps)
+
+
 def moved(place: str) -> Draft:
     """The guard leads on another server than before."""
     steps = "Everything is read anew there. A migration has to connect to it by itself, and begins after a fair start."

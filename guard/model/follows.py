@@ -76,6 +76,8 @@ class State:
     """They were told that this pause did not help."""
     unseen: tuple[str, ...] = ()
     """Rules of which they were told that nobody has seen their signal for long."""
+    clearing: tuple[str, ...] = ()
+    """Rules by which a queue behind it is being cleared."""
     rollback_by: tuple[str, ...] = ()
     """Rules by which its rollback fell due; one of them must still be breached when it begins."""
     baselines: tuple[Baseline, ...] = ()

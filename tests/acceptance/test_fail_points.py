@@ -153,6 +153,11 @@ def test_a_guard_that_dies_at_any_step_of_a_cancel_cancels_the_migration_once_an
         assert "canceling statement due to user request" in str(holder.error)
         took(time.time() - began)
         held = None
+        if len(house.events("cancelled")) < queues:
+            # The next guard cannot know whether it came to that, and says so.
+            after = house.serve()
+            house.wait_event("cancelled", queues)
+            after.kill()
     house.serve()
     # Who is cancelled stands in the trail before he is: what follows may be lost with the daemon, and this cannot.
     reasons = [because for kind, _, because in house.events("paused")]
@@ -162,7 +167,9 @@ def test_a_guard_that_dies_at_any_step_of_a_cancel_cancels_the_migration_once_an
     began = time.time()
     wait_for(lambda: time.time() > began + NOTHING_MORE)
     assert other.running
+    assert len(house.events("cancelled")) == queues
     house.assert_all_told()
+    assert sum("may have been cancelled" in str(request.payload) for request in house.slack.requests) == 2
 
 
 # -- rollback ----------------------------------------------------------------------------------------------------------

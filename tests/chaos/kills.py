@@ -234,7 +234,7 @@ class Killing:
 
     def _after_the_rollback(self) -> None:
         """It came to an end, or was never due; then a human forgets it."""
-        ends = {"rolled_back", "rollback_failed"}
+        ends = {"rolled_back", "rollback_failed", "rollback_withheld"}
 
         def over() -> bool:
             kinds = [row[0] for row in self.place.events() if row[0] in {"rolling_back", *ends}]

@@ -1,6 +1,7 @@
 """Who leads: one guard at a time, in a database that is its own; whoever was passed writes nothing more."""
 
 import asyncio
+import dataclasses
 import os
 import signal
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from guard.act.leading import STANDS_STILL
 from guard.act.own_term import OwnTerm
 from guard.errors import Fenced, HeldByAnother, NotInstalled, Unreachable, WrongServer
 from guard.model import Event, OrderKind, Phase
-from guard.ports import Leadership, Signal
+from guard.ports import Done, Leadership, Signal
 from tests.contract import Contract
 from tests.fix_matrix import Took
 from tests.fix_postgres import Database, MakeCluster, MakeRole
@@ -330,3 +331,24 @@ def test_the_guards_own_role_is_enough(contract: Contract, make_role: MakeRole) 
         assert await new.prune(0) == 0
 
     play(contract.database.dsn(user), contract.database.dsn(user), work=work, guard_ids=("g1", "g1"))
+
+
+def test_what_guards_have_done_of_late_is_known_to_the_next_unless_it_was_forgotten(contract: Contract) -> None:
+    run, forgiven = contract.run(), contract.run("forgiven")
+
+    async def work(first: Signal, second: Signal) -> tuple[Done, ...]:
+        await first.lead()
+        paused = dataclasses.replace(event(run, Phase.PAUSED), payload={"notice": {}})
+        gone = Event("cancelled", "forgiven", forgiven, "", "paused", {})
+        cancelled = [dataclasses.replace(paused, kind="cancelled", run_id=None), dataclasses.replace(gone)]
+        await first.publish(publication(events=(paused, *cancelled, dataclasses.replace(paused, kind="resumed"))))
+        contract.database.execute("insert into migration_guard.forgotten values ('forgiven', %s, 'ada')", [forgiven])
+        await first.close()
+        return (await second.lead()).recent
+
+    recent = play(*2 * (contract.database.dsn(),), work=work)
+    assert [(done.kind, done.migration, done.told) for done in recent] == [
+        ("paused", "m", True),
+        ("cancelled", "m", True),
+    ]
+    assert all(0 <= done.age < 30 for done in recent)

@@ -39,6 +39,7 @@ STATE = State(
     reminded=3,
     no_help=True,
     unseen=("errors",),
+    clearing=("queue",),
     rollback_by=("errors",),
     baselines=(Baseline("lag#1", 1.5, 0.5, 30, 2.5, 3.5, "Prometheus"),),
     epoch=9,
