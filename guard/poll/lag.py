@@ -221,8 +221,8 @@ def best(lags: Sequence[Lag], count: int) -> list[Lag]:
     return [*speaking, Lag("", silent="; ".join([why, *silent]))]
 
 
-def _gravity(lag: Lag) -> tuple[bool, float, int]:
-    return not lag.certain, lag.seconds, lag.bytes
+def _gravity(lag: Lag) -> tuple[bool, float, int, str]:
+    return not lag.certain, lag.seconds, lag.bytes, lag.name  # by name last, so that no order of the rows shows
 
 
 def samples(lags: Sequence[Lag], taken_at: float) -> tuple[Sample, Sample]:
