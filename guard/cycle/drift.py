@@ -1,9 +1,11 @@
 """Which readings make the baselines that rules go by, and for how long each of them holds.
 
-A reading counts while nobody has begun: no migration is at work and none is in its soak. One that waits to begin has
-done nothing yet, so readings go on being gathered while it waits. From the first that begins until the last is over
-the baselines stand still, for every run alike; only one that such a time outlives is taken anew, from readings of that
-time at which every rule was fine. The figure itself is made in guard.judge.baselines; nothing is asked or written here.
+A reading counts while nobody has begun: no migration is at work and none is in its soak. From the first that comes
+until the last is over the baselines stand still, for every run alike: one that waits because a signal is bad must not
+wait until bad is usual. Only where there is none do readings count on while it waits, since it has done nothing yet.
+A baseline that such a time outlives is taken anew, from readings of that time at which every rule was fine.
+
+The figure itself is made in guard.judge.baselines; nothing is asked or written here.
 """
 
 from __future__ import annotations
@@ -72,13 +74,13 @@ class Drift:
     # -- what outlasts a restart ---------------------------------------------------------------------------------------
 
     def recall(self, board: Board, kept: Kept, states: Iterable[State]) -> None:
-        """Take up the readings that were written down, and the baselines that runs under way have begun with."""
+        """Take up the readings that were written down, and the baselines that runs under way are measured against."""
         same = kept.home in {"", board.home}
         for of, samples in kept.readings.items():
             if same or of.startswith(_OF_APPLICATIONS):
                 self._before[of] = list(samples)
         for state in states:
-            if _has_begun(state):
+            if state.phase not in ENDINGS:
                 board.baselines.update({known.of: known for known in state.baselines})
 
     def to_keep(self, board: Board, now: float) -> Kept | None:
@@ -111,13 +113,15 @@ class Drift:
             return ()
         begun = _anybody_has_begun(roster, states, closed)
         self._note(roster, wall, begun=begun)
-        if board.quiet(states):
+        if quiet := board.quiet(states):
             self._asked.clear()
             self._told.clear()
         drafts = []
         for of, rule in board.asking().items():
-            self._gather(of, rule, board, wall - now)
-            if not begun or not isinstance(board.baselines.get(of), Baseline):
+            missing = not isinstance(board.baselines.get(of), Baseline)
+            if begun or quiet or missing:
+                self._gather(of, rule, board, wall - now)
+            if quiet or missing:
                 board.baselines[of] = self._best(of, wall)
             elif draft := self._renewed(of, rule, board, wall):
                 drafts.append(draft)

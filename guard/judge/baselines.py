@@ -105,8 +105,11 @@ def question(rule: Rule) -> str:
 
     It keeps no secret; it only tells apart what a changed file asks from what was asked before.
     """
-    shapes = [(each.name, getattr(rule, each.name)) for each in fields(rule) if each.name not in _NO_QUESTION]
-    return f"{rule.sensor}#{zlib.crc32(repr(shapes).encode()):08x}"
+    shapes = {each.name: getattr(rule, each.name) for each in fields(rule) if each.name not in _NO_QUESTION}
+    # What a rule does not say is left out, so that a later version that knows of more asks the same.
+    usual = {each.name: each.default for each in fields(rule)}
+    told = [(name, value) for name, value in shapes.items() if value != usual[name]]
+    return f"{rule.sensor}#{zlib.crc32(repr(told).encode()):08x}"
 
 
 def usable(samples: Iterable[tuple[float, float]], since_wall: float, until_wall: float) -> list[tuple[float, float]]:

@@ -99,3 +99,7 @@ def test_other_limits_ask_the_same_and_another_query_does_not() -> None:
     assert question(dataclasses.replace(make_rule(pause="> 9s", warn="> 2s"), query="select 1")) == question(rule)
     assert question(dataclasses.replace(rule, query="select 2")) != question(rule)
     assert question(dataclasses.replace(rule, scale=0.001)) != question(rule)
+
+
+def test_a_question_is_known_again_by_a_later_version() -> None:
+    assert question(make_rule()) == "lag sensor#82b7ff9b"

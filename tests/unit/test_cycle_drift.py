@@ -94,7 +94,7 @@ def test_readings_at_rest_make_the_baseline_that_a_run_is_measured_against() -> 
     world.values[SENSOR] = 0.4
     world.tick(3)
     assert world.phases == {"m": "paused"}
-    assert world.state().because.endswith("baseline 200 ms (median of 31 over 30 s, spread 0 s)")
+    assert world.state().because.endswith("baseline 200 ms (median of 30 over 29 s, spread 0 s)")
     world.values[SENSOR] = 0.21
     world.tick(4)
     assert world.phases == {"m": "running"}
@@ -149,7 +149,8 @@ def test_a_run_that_does_not_heed_that_it_is_over_counts_as_work() -> None:
     world = Drifting()
     world.tick(40)
     aborted = State("m", 1, Phase.ABORTED, "by anna", WALL)
-    world.guard.states["m", 1] = aborted
+    world.journal.kept = (aborted,)
+    world.new_guard()
     world.runs = [a_run()]
     world.values[SENSOR] = 9.0
     world.tick(60)
@@ -161,13 +162,28 @@ def test_while_a_run_waits_to_begin_readings_are_gathered_and_it_gets_its_baseli
     world.values[SENSOR] = 0.3
     world.tick(10)
     world.starts()
+    world.new_guard()
     world.tick(10)
     assert world.phases == {"m": "waiting"}
-    assert "no baseline is taken yet (2" in world.state().because or "of 30 readings" in world.state().because
-    world.tick(15)
+    assert "of 30 readings" in world.state().because
+    world.tick(25)
     assert (world.phases, value_of(world.known())) == ({"m": "running"}, 0.3)
     assert world.state().baselines == (world.known(),)
     assert "no_baseline" not in world.told()
+
+
+def test_a_run_that_waits_because_a_signal_is_bad_does_not_wait_until_bad_is_usual() -> None:
+    world = Drifting(make_rule("p99", pause="> 1.5x baseline and > 250ms", resume="< 1.2x baseline for 2s"))
+    world.tick(40)
+    world.values[SENSOR] = 0.4
+    world.starts()
+    world.tick(250)
+    world.new_guard()
+    world.tick(250)
+    assert (world.phases, value_of(world.known())) == ({"m": "waiting"}, 0.2)
+    world.values[SENSOR] = 0.2
+    world.tick(4)
+    assert (world.phases, world.state().baselines) == ({"m": "running"}, (world.known(),))
 
 
 def test_a_run_that_begins_without_a_baseline_is_told_so_and_goes_by_its_floor() -> None:
