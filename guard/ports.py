@@ -250,6 +250,10 @@ class Frame:
     """Something was decided: to be written at once."""
 
 
+RECORDER = "the flight recorder"
+"""Its name among the troubles."""
+
+
 @dataclass(frozen=True, slots=True)
 class Hands:
     """Everything that a guard acts through."""
@@ -263,7 +267,7 @@ class Hands:
     verifiers: Mapping[str, Verifier] = field(default_factory=dict)
     """By migration as `hooks`; not every hook has one."""
     troubles: Callable[[], Mapping[str, str]] = dict
-    """Why people are not reached at the moment, by channel; a channel that works is not in it."""
+    """Why people are not reached at the moment, by channel, or RECORDER not written; what works is not in it."""
     histories: Mapping[str, History] = field(default_factory=dict)
     """By rule: asked once as a run begins, where the guard's own readings are too few for a baseline."""
     keep: Callable[[Kept], None] = lambda _: None

@@ -90,7 +90,7 @@ def build(settings: Settings) -> Household:
             journal=journal.of(database.name),
             hooks=hooks_of(settings, database.name),
             verifiers=verifiers_of(settings, database),
-            troubles=lambda: outbox.troubles,
+            troubles=lambda: {**outbox.troubles, **recorder.troubles},
             keep=journal.of(database.name).keep,
             kept=journal.of(database.name).kept,
             record=recorder.of(database.name),

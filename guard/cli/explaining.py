@@ -11,6 +11,7 @@ import typer
 from guard.cli.seen import OrderSeen, RunSeen, View
 from guard.cli.where import Target, ask
 from guard.cli.words import ago, at
+from guard.cycle.words import ailing
 from guard.judge.quantities import say_seconds
 from guard.model import EVERYONE
 from guard.sql import get
@@ -30,8 +31,8 @@ def channel_troubles(found: View) -> None:
     report = found.guard.report or {}
     if blind := report.get("cannot_see"):
         typer.echo(f"  cannot see who migrates ({_reported_ago(found)}): {blind}")
-    for channel, trouble in report.get("troubles", {}).items():
-        typer.echo(f"  {channel} does not get through ({_reported_ago(found)}): {trouble}")
+    for name, trouble in report.get("troubles", {}).items():
+        typer.echo(f"  {ailing(name)} ({_reported_ago(found)}): {trouble}")
 
 
 def standing_orders(orders: Iterable[OrderSeen], now: float) -> None:

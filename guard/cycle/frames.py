@@ -8,11 +8,13 @@ from __future__ import annotations
 import dataclasses
 import enum
 import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from guard.cycle.board import Memory
 from guard.cycle.values import Options
+from guard.decide.bounds import Bounds
 from guard.decide.ladder import Circumstances
 from guard.judge.baselines import Known
 from guard.judge.verdicts import Streak
@@ -27,18 +29,35 @@ def fingerprint(options: Options) -> str:
     """By which a configuration is known again, as far as it bears on decisions; it gives nothing of it away."""
     return _hashed(
         (
-            *sorted(map(repr, options.rules)),
+            *sorted(map(_canonical, options.rules)),
             options.observing,
             options.auto_rollback,
             sorted(options.soak.items()),
-            options.bounds,
+            _canonical(options.bounds),
         )
     )
 
 
 def rule_print(rule: Rule) -> str:
     """The same of one rule."""
-    return _hashed((repr(rule),))
+    return _hashed((_canonical(rule),))
+
+
+def _canonical(value: Rule | Bounds) -> str:
+    """The same whatever order its fields have, and whatever fields a later version adds that are empty here.
+
+    Only what is empty is left out, and not what is usual: a later version may think something else usual.
+    """
+    return json.dumps(_plainly(value), sort_keys=True)
+
+
+def _plainly(value: object) -> object:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {field.name: _plainly(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return {name: each for name, each in fields.items() if each}
+    if isinstance(value, tuple):
+        return [_plainly(each) for each in cast("tuple[object, ...]", value)]
+    return value.value if isinstance(value, enum.Enum) else value
 
 
 def _hashed(values: tuple[object, ...]) -> str:

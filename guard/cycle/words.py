@@ -9,7 +9,7 @@ from guard.decide import notices
 from guard.decide.machine import ORDERS
 from guard.judge.quantities import say_seconds
 from guard.model import Finding, OperatorOrder, Rule, Session, Severity, State
-from guard.ports import CancelReport
+from guard.ports import RECORDER, CancelReport
 from guard.records import operator_order_to_dict
 
 
@@ -89,6 +89,11 @@ def looking_back(draft: notices.Draft, before: State, wall: float) -> notices.Dr
         return draft
     past = {"paused for": say_seconds(max(0.0, round(wall - before.since_wall, 1))), "paused because": before.because}
     return dataclasses.replace(draft, fields={**draft.fields, **past})
+
+
+def ailing(name: str) -> str:
+    """What is wrong where one of the troubles has this name."""
+    return f"{name} cannot be written" if name == RECORDER else f"{name} does not get through"
 
 
 _SEEN = {

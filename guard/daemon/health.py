@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from guard.cycle.words import ailing
 from guard.daemon import systemd
 from guard.model import EVERYONE, Phase, State
 from guard.settings import Settings
@@ -67,9 +68,9 @@ class Health:
 
     def _status(self, watches: Sequence[Watch]) -> str:
         said = [f"{watch.name}: {_words(watch)}" for watch in watches]
-        # Every guard of a daemon tells through the same channels.
+        # Every guard of a daemon tells through the same channels, and writes on one tape.
         troubles = watches[0].guard.hands.troubles() if watches else {}
-        said += [f"{channel} does not get through: {trouble}" for channel, trouble in troubles.items()]
+        said += [f"{ailing(name)}: {trouble}" for name, trouble in troubles.items()]
         return self._refused + "; ".join(said)
 
 

@@ -16,13 +16,13 @@ import sys
 import time
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from guard.errors import WorldError
-from guard.ports import Frame
+from guard.ports import RECORDER, Frame
 
 T = TypeVar("T")
 
@@ -74,6 +74,11 @@ class Recorder:
         """Where the guard of a database leaves its frames."""
         self._waiting[database] = deque(maxlen=WAITING)
         return lambda frame: self._keep(database, frame)
+
+    @property
+    def troubles(self) -> Mapping[str, str]:
+        """As guards tell of it: its trouble under its name, or nothing."""
+        return {RECORDER: self.trouble} if self.trouble else {}
 
     def close(self) -> None:
         """Write what waits and let the file go."""

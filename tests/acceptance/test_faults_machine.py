@@ -18,6 +18,7 @@ import pytest
 
 from guard.demo.child import Child
 from tests.acceptance.house import NOISE, House, Process
+from tests.command import command
 from tests.fix_matrix import Took
 from tests.tools import tool
 from tests.waiting import wait_for
@@ -72,6 +73,8 @@ def test_with_a_full_disk_it_goes_on_and_says_so_once_and_what_it_knew_outlasts_
     house.assert_all_told()
     house.load(9)
     house.wait_event("paused", 2)
+    ailing = "the flight recorder cannot be written (reported "
+    wait_for(lambda: ailing in command("status", "-c", str(house.file)).out)
     told = house.order()
     daemon.kill()
     house.serve()
