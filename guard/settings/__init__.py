@@ -1,7 +1,8 @@
 """TOML and environment to frozen settings: `load(path)`. The only room that knows pydantic.
 
     reading    a path to TOML tables            lines      on which line a key stands
-    tables     what each key allows by itself   rules      what the keys of a rule mean together
+    tables     which keys there are             kinds      what a value allows by itself
+    selecting  which series a rule means        rules      what the keys of a rule mean together
     problems   every mistake at once            loading    the sections, and what they mean together
     access     how a source is asked by HTTP    standbys   where standbys are asked themselves
     environment, secret                         exposure   who could see the secrets

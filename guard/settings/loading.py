@@ -14,6 +14,7 @@ from guard.model import EVERYONE, Rule
 from guard.settings.access import AccessReader
 from guard.settings.environment import Environment, of_database, strays, variable_of
 from guard.settings.exposure import look_at_exposure
+from guard.settings.kinds import is_name
 from guard.settings.problems import Problems, did_you_mean
 from guard.settings.reading import Document, read
 from guard.settings.rules import Frame, RuleReader, default_rules
@@ -29,7 +30,6 @@ from guard.settings.tables import (
     RollbackTable,
     RuleTable,
     SlackTable,
-    is_name,
 )
 from guard.settings.values import (
     AccessSettings,

@@ -8,10 +8,10 @@ from psycopg.conninfo import conninfo_to_dict
 
 from guard.model import Rule
 from guard.postgres.dsn import flaw_of
+from guard.settings.kinds import is_name
 from guard.settings.lines import Key
 from guard.settings.problems import Problems
 from guard.settings.secret import Secret
-from guard.settings.tables import is_name
 from guard.settings.values import DatabaseSettings, Settings
 
 
