@@ -10,9 +10,11 @@ from guard.check.powers import check_powers
 from guard.check.queries import check_queries
 from guard.check.recognition import check_recognition
 from guard.check.remarks import Remark, fine, problem, warning
+from guard.check.sensors import check_sensors
 from guard.check.standbys import check_standbys
 from guard.errors import ServerError, Unreachable, WorldError, WrongServer
 from guard.poll.families import connections_for
+from guard.poll.samples import Recognition
 from guard.postgres import Door, Hosts
 from guard.settings import DatabaseSettings, Settings
 from guard.sql import get
@@ -59,6 +61,7 @@ async def check_database(settings: Settings, database: DatabaseSettings) -> list
 async def _leading(settings: Settings, database: DatabaseSettings, hosts: Hosts) -> list[Remark]:
     """On the server that the guard would lead on."""
     place = f"database {database.name}"
+    known = Recognition(settings.recognition.roles, settings.recognition.application_names)
     door = hosts.door("check", deadline=8.0, statement_timeout_ms=5000)
     try:
         await door.connect()
@@ -71,6 +74,8 @@ async def _leading(settings: Settings, database: DatabaseSettings, hosts: Hosts)
             remarks += await check_recognition(place, settings.recognition, server.signal or server.superuser, door)
             remarks += await check_standbys(settings, database, door)
             remarks += await check_queries(settings.rules_of(database.name), hosts)
+            if server.installed and (server.monitor or server.superuser):
+                remarks += await check_sensors(settings.rules_of(database.name), hosts, known)
         return remarks
     except WrongServer as wrong:
         pooler = "give the address of the server itself: behind a pooler locks and cancels would hit other sessions"

@@ -16,7 +16,7 @@ from psycopg.sql import SQL, Composed
 from guard import sql
 from guard.errors import ServerError, WrongServer
 from guard.model import Reading, Sample, Silence
-from guard.poll.rates import MINUTE, Counters
+from guard.poll.rates import MINUTE, QUIET, Counters
 from guard.poll.samples import NOT_PERMITTED, Recognition, silences, words
 from guard.poll.vacuums import Vacuums
 from guard.ports import Observation
@@ -160,7 +160,7 @@ def _rollbacks(counters: Counters, now: float) -> Sample:
         return Silence(ROLLBACKS, counters.why, now)
     ended = back[0] + through[0]
     if ended <= 0:
-        return Silence(ROLLBACKS, f"no transaction has ended in {back[1]:.3g} s", now)
+        return Silence(ROLLBACKS, f"{QUIET}no transaction has ended in {back[1]:.3g} s", now)
     return Reading(ROLLBACKS, back[0] / ended, now, f"{back[0]:g} of {ended:g} transactions in {back[1]:.3g} s")
 
 
@@ -172,7 +172,7 @@ def read_latency(counters: Counters, now: float, *, timed: bool) -> Sample:
     if blocks is None or spent is None:
         return Silence(READ_TIME, counters.why, now)
     if blocks[0] <= 0:
-        return Silence(READ_TIME, f"no block was read in {blocks[1]:.3g} s", now)
+        return Silence(READ_TIME, f"{QUIET}no block was read in {blocks[1]:.3g} s", now)
     return Reading(READ_TIME, spent[0] / blocks[0], now, f"{blocks[0]:g} blocks in {blocks[1]:.3g} s")
 
 

@@ -166,4 +166,4 @@ def _idle(sessions: list[dict[str, Any]], now: float) -> Reading:
 
 def _leftovers(names: list[str]) -> str:
     shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-    return f"{shown}: DROP INDEX CONCURRENTLY, and build again" if names else ""
+    return f"{shown}; DROP INDEX CONCURRENTLY takes each away" if names else ""

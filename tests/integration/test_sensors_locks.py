@@ -226,7 +226,7 @@ def test_an_index_is_left_behind_only_once_nobody_is_at_work_on_it(shop: Databas
         left = eye.read(INVALID)
         assert left.value >= 4
         assert "public.late" in left.detail
-        assert left.detail.endswith(": DROP INDEX CONCURRENTLY, and build again")
+        assert left.detail.endswith("; DROP INDEX CONCURRENTLY takes each away")
         assert left.value == invalid()
         dropping = blocked("drop index concurrently second")
         assert eye.read(INVALID).value == left.value == invalid() - 1

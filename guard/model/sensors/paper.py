@@ -18,6 +18,8 @@ or does not show to the guard's role what is asked for; a silence is never a zer
 means.
 A metric with `select` has a series for each standby or the like, and by itself tells the worst of those that count.
 `select = { standby = "replica1" }` in a rule means that one alone; while there is none it is silent.
+`locks.*` and `vacuum.on_migration_table` see the sessions of registered runs and of those that [migrations] tells; not
+those of a run behind a transaction pooler, whose session may serve the application a moment later.
 `rollback` goes only with what does not go down by itself once the migration is paused; `cancel` with
 those that count or time who waits behind the migration.
 
