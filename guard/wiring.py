@@ -28,7 +28,7 @@ from guard.ports import Hands, Probe
 from guard.postgres import WAITING, Door, Hosts
 from guard.rollbacks import hooks_of, verifiers_of
 from guard.settings import ONE_PRIMARY_METRIC, DatabaseSettings, Settings, one_primary
-from guard.sources import application_probe
+from guard.sources import application_probe, histories_of
 from guard.standbys import probe_of_replication
 from guard.tell.log import LogLines
 from guard.tell.outbox import Messenger, Outbox
@@ -91,6 +91,7 @@ def build(settings: Settings) -> Household:
             hooks=hooks_of(settings, database.name),
             verifiers=verifiers_of(settings, database),
             troubles=lambda: {**outbox.troubles, **recorder.troubles},
+            histories=histories_of(settings, settings.rules_of(database.name)),
             keep=journal.of(database.name).keep,
             kept=journal.of(database.name).kept,
             record=recorder.of(database.name),
@@ -143,7 +144,8 @@ def rewire(household: Household, old: Settings, settings: Settings) -> list[tupl
     ]
     steps: list[tuple[Watch, Exchange]] = []
     for watch, options, probes, verifiers in ready:
-        watch.guard.reconfigure(options, hooks_of(settings, watch.name), verifiers)
+        past = histories_of(settings, options.rules)
+        watch.guard.reconfigure(options, hooks_of(settings, watch.name), verifiers, histories=past)
         # Whom the probes no longer take for a migration must not be cancelled as one.
         known = settings.recognition
         canceller = household.cancellers[watch.name]

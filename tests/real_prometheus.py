@@ -124,6 +124,14 @@ class Prometheus:
             return httpx.get(f"{self.url}/-/ready", timeout=1, trust_env=False).status_code == 200
         return False
 
+    def values(self, query: str, seconds: float) -> list[float]:
+        """What one series was in the last so many seconds, at each scrape; [] where it is not there."""
+        now = time.time()
+        asked = {"query": query, "start": f"{now - seconds}", "end": f"{now}", "step": f"{SCRAPE}"}
+        answer = httpx.get(f"{self.url}/api/v1/query_range", params=asked, timeout=5, trust_env=False).json()
+        found = answer["data"]["result"]
+        return [float(text) for _, text in found[0]["values"] if text != "NaN"] if found else []
+
     def kill(self) -> None:
         """End it without a farewell."""
         if self._process is not None:

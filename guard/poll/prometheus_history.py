@@ -21,8 +21,8 @@ WITHIN: Final = 5.0
 it, and whoever waits for a baseline would rather go without than wait longer."""
 SAMPLES: Final = 180
 """Of one window: their median errs by a tenth of the deviation, and more cost Prometheus more and tell little more."""
-SHORTEST_STEP: Final = 1.0
-"""Seconds."""
+SHORTEST_STEP: Final = 0.05
+"""Seconds: the shortest poll."""
 
 
 class PrometheusHistory:

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.acceptance
 
 COUNTED = """
 [[rule]]
-name    = "errors"
+name    = "counted"
 http    = "{url}"
 json    = "v"
 as      = "rate"
@@ -25,7 +25,7 @@ no_data = "pause for 2s"
 """
 SHARE = """
 [[rule]]
-name        = "errors"
+name        = "share"
 prometheus  = "errors"
 traffic     = "requests"
 min_traffic = 5
@@ -73,36 +73,32 @@ class Shop:
         client.sendall(prometheus(stamped))
 
 
-def test_a_counter_pauses_by_its_growth_and_never_because_it_is_high_or_began_anew(play: Play) -> None:
-    play.house.rules, play.house.standbys = COUNTED, "[]"
-    counter = Counter(play.house.endpoint, 1e9)
-    play.begin()
-    play.happens(lambda: counter.grow(200))
-    play.paused(within=0.5 + NOISE, because="errors (http) ")
-    play.happens(lambda: counter.grow(0)).proceeds(within=2)
-    play.happens(counter.begin_anew)
-    play.at(play.now + 1.0).never("aborted")
-    assert len(play.house.events("paused")) == 1
-    play.happens(lambda: counter.grow(200)).paused(within=0.5 + NOISE)
-    play.all_told()
-
-
 @pytest.mark.fault(48)
-def test_with_too_little_traffic_a_rule_neither_pauses_nor_lets_go_and_unknown_traffic_is_unknown(
+def test_a_counter_pauses_by_its_growth_alone_and_too_little_traffic_neither_pauses_nor_lets_go(
     play: Play, make_endpoint: Callable[[], Endpoint]
 ) -> None:
     source = make_endpoint()
-    shop = Shop(source)
-    play.house.rules, play.house.standbys = SHARE, "[]"
+    shop, counter = Shop(source), Counter(play.house.endpoint, 1e9)
+    play.house.rules, play.house.standbys = COUNTED + SHARE, "[]"
     play.house.more = f'[prometheus]\nurl = "{source.url}"\n'
-    play.at(1.0).never("paused")  # half of next to nothing fails, and nobody is kept from beginning by it
 
-    def requests(value: float | None) -> Callable[[], None]:
-        return lambda: setattr(shop, "requests", value)
+    def tells(requests: float | None, errors: float) -> Callable[[], None]:
+        def change() -> None:
+            shop.requests, shop.errors = requests, errors
 
-    play.happens(requests(10.0)).paused(within=0.3, because="errors (prometheus) 50 % > 1%")
-    play.happens(requests(1.0)).holds(within=0.5 + NOISE)
-    shop.errors = 0.0
-    play.happens(requests(10.0)).proceeds(within=1.0)
-    play.happens(requests(None)).paused(within=0.9, because="traffic: the query gives no series")
+        return change
+
+    # The counter is high, and half of next to nothing fails: nobody is kept from beginning by either.
+    play.at(0.7).never("paused")
+    tells(10.0, 0.0)()
+    play.happens(lambda: counter.grow(200)).paused(within=0.5 + NOISE, because="counted (http) ")
+    play.happens(lambda: counter.grow(0)).proceeds(within=2)
+    play.happens(counter.begin_anew)
+    play.at(play.now + 0.7).never("aborted")
+    assert len(play.house.events("paused")) == 1
+
+    play.happens(tells(10.0, 0.5)).paused(within=0.3, because="share (prometheus) 50 % > 1%")
+    play.happens(tells(1.0, 0.0)).holds(within=0.5 + NOISE)
+    play.happens(tells(10.0, 0.0)).proceeds(within=1.0)
+    play.happens(tells(None, 0.0)).paused(within=0.9, because="traffic: the query gives no series")
     play.all_told()

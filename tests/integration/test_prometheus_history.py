@@ -45,9 +45,9 @@ def test_it_is_the_series_as_the_rule_reads_it_without_what_is_not_finite(endpoi
     assert endpoint.requests[0].startswith("GET /api/v1/query_range?query=up&start=100&end=1900&step=10 ")
 
 
-def test_it_asks_for_enough_moments_and_for_no_more_than_one_a_second(endpoint: Endpoint) -> None:
+def test_it_asks_for_as_many_moments_as_a_baseline_needs_however_long_the_time(endpoint: Endpoint) -> None:
     endpoint.reply = matrix([(1, "1")])
-    for seconds, step in ((1800, 1800 / SAMPLES), (60, 1), (0, 1), (7 * 86_400, 3360)):
+    for seconds, step in ((1800, 1800 / SAMPLES), (60, 1 / 3), (0, 0.05), (7 * 86_400, 3360)):
         samples(history(endpoint), 1e9, 1e9 + seconds)
         assert f"&step={step:g} " in endpoint.requests[-1]
 
@@ -101,12 +101,11 @@ def test_what_fits_the_bound_fits_the_answer_too(endpoint: Endpoint) -> None:
 
 @pytest.mark.fault(45)
 def test_it_has_a_deadline_and_leaves_no_thread_behind(endpoint: Endpoint) -> None:
-    for manner in (endpoint.hang, endpoint.drip):
-        endpoint.reply = manner
-        since = time.monotonic()
-        with pytest.raises(Refused, match=f"^no answer within {DEADLINE:g} s$"):
-            samples(history(endpoint), 100, 130)
-        assert time.monotonic() - since < DEADLINE + SLACK
+    endpoint.reply = endpoint.drip
+    since = time.monotonic()
+    with pytest.raises(Refused, match=f"^no answer within {DEADLINE / 2:g} s$"):
+        samples(history(endpoint, within=DEADLINE / 2), 100, 130)
+    assert time.monotonic() - since < DEADLINE / 2 + SLACK
     named = "history:p99"
     wait_for(lambda: named not in {each.name for each in threading.enumerate()}, within=DEADLINE + 5, message=named)
 
