@@ -20,11 +20,13 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import psycopg
+from psycopg import conninfo
 
 from guard.demo.embedded import Binaries, Cluster, Server
 from guard.demo.proxy import Proxy
 from guard.model import Sample
 from guard.model.metric import Labels
+from guard.poll.aside import Aside
 from guard.poll.replication import FURTHER, ReplicationProbe
 from guard.postgres import Door
 from tests.shipped import as_guard
@@ -154,12 +156,23 @@ class World:
 
     # -- probes --------------------------------------------------------------------------------------------------------
 
-    def probe(self, standbys: Standbys) -> ReplicationProbe:
+    def probe(self, standbys: Standbys, aside: Aside | None = None) -> ReplicationProbe:
         door = Door(self.dsn, purpose="replication", deadline=1.0)
-        selected = SELECTED if standbys != 1 else ()
+        selected = SELECTED if standbys != 1 and aside is None else ()
         return ReplicationProbe(
-            door, standbys, metrics=FURTHER, selected=selected, reply_limit=REPLY, idle_reply_limit=IDLE_REPLY
+            door,
+            standbys,
+            metrics=FURTHER,
+            selected=selected,
+            aside=aside,
+            reply_limit=REPLY,
+            idle_reply_limit=IDLE_REPLY,
         )
+
+    def probe_that_asks_itself(self) -> ReplicationProbe:
+        dsn = conninfo.make_conninfo(self.standby.dsn(), user=conninfo.conninfo_to_dict(self.dsn)["user"])
+        aside = Aside({"replica1": lambda: Door(dsn, purpose="standby", deadline=0.8)})
+        return self.probe(("replica1",), aside)
 
     async def look(self, *probes: ReplicationProbe) -> list[Observed]:
         """One poll of each, at once."""
@@ -210,13 +223,14 @@ class World:
 class Watching:
     """A guard at work: in a thread of its own it polls, and beats before each poll while *beats* is true.
 
-    A beat is what a guard writes for the standbys' sake. One probe expects the standby by name, one any standby.
+    A beat is what a guard writes for the standbys' sake. One probe expects the standby by name, one any standby, and
+    one also asks the standby itself.
     """
 
     def __init__(self, world: World) -> None:
         self.beats = True
         self.all: list[list[Observed]] = []
-        """By name and by number, of each poll."""
+        """By name, by number, and asked itself; of each poll."""
         self.world = world
         self._stop = False
         self._failed: BaseException | None = None
@@ -252,7 +266,7 @@ class Watching:
                 self._came.notify_all()
 
     async def _watch(self) -> None:
-        probes = self.world.probe(("replica1",)), self.world.probe(1)
+        probes = self.world.probe(("replica1",)), self.world.probe(1), self.world.probe_that_asks_itself()
         while not self._stop:
             if self.beats:
                 with contextlib.suppress(psycopg.Error):

@@ -87,6 +87,8 @@ class State:
     right: Mapping[str, Right] = field(default_factory=dict)
     counted: Mapping[str, Right] = field(default_factory=dict)
     """The same where any one standby is expected and not replica1, as far as it differs."""
+    asked: Mapping[str, Right] = field(default_factory=dict)
+    """The same where replica1 is asked itself as well, as far as it differs: its word counts where it has no row."""
     of_one: Mapping[str, Right] = field(default_factory=dict)
     """The same for the series of replica1 and of its slot, as far as it differs."""
     beats: bool = True
@@ -94,6 +96,14 @@ class State:
 
 GONE = dict.fromkeys(OF_A_STANDBY, silent("replica1 is not connected"))
 NONE = dict.fromkeys(OF_A_STANDBY, silent("0 of 1 expected standbys"))
+MISSED = dict.fromkeys(OF_A_STANDBY, silent("replica1: "))
+OWN_WORD = {
+    LAG: true_lag(0.5),
+    **dict.fromkeys((BYTES, WRITE, FLUSH), reads(1)),
+    REPLIED: silent("replica1 replies to another server"),
+    STANDBYS: reads(0, 1),
+}
+"""What is measured is true; that it streams it still believes."""
 MUTE = {**dict.fromkeys(OF_A_STANDBY, silent("replica1 has not replied for")), REPLIED: reads(REPLY)}
 SLOT_LEFT = {STANDBYS: reads(0, 0), INACTIVE: SINCE_WHEN}
 SLOT_LOST = {RETAINED: silent("slot late has lost WAL"), SAFE: silent("slot late has lost WAL"), INACTIVE: SINCE_WHEN}
@@ -106,16 +116,16 @@ STATES = {
     "replay stopped, no more WAL": State(states.stopped, STOPPED, beats=False),
     "replay just resumed": State(states.just_resumed, {BYTES: reads(0, 0), LAG: reads(0, 0)}, beats=False),
     "walreceiver frozen": State(states.frozen, MUTE),
-    "walreceiver frozen for too long": State(states.frozen_too_long, {**GONE, **SLOT_LEFT}, NONE),
+    "walreceiver frozen for too long": State(states.frozen_too_long, {**GONE, **SLOT_LEFT}, NONE, OWN_WORD),
     "dead line": State(states.dead_line, MUTE),
     "dead line, no WAL": State(states.dead_line_without_wal, {**MUTE, REPLIED: reads(IDLE_REPLY)}, beats=False),
-    "standby down": State(states.down, {**GONE, **SLOT_LEFT, RETAINED: reads(16 * MB)}, NONE),
+    "standby down": State(states.down, {**GONE, **SLOT_LEFT, RETAINED: reads(16 * MB)}, NONE, MISSED),
     "catching up": State(states.catching_up, {**FAR, STANDBYS: reads(0, 0)}),
     "streaming far behind": State(states.far_behind, FAR),
     "a base backup is taken": State(states.base_backup),
     "an archive receives WAL": State(states.receivewal),
-    "standby down, an archive receives WAL": State(states.down_and_archived, {**GONE, **SLOT_LEFT}, NONE),
-    "standby down, a subscriber follows": State(states.down_and_subscribed, {**GONE, **SLOT_LEFT}, NONE),
+    "standby down, an archive receives WAL": State(states.down_and_archived, {**GONE, **SLOT_LEFT}, NONE, MISSED),
+    "standby down, a subscriber follows": State(states.down_and_subscribed, {**GONE, **SLOT_LEFT}, NONE, MISSED),
     "a slot has lost its WAL": State(
         states.slot_lost, SLOT_LOST, of_one={RETAINED: WELL[RETAINED], INACTIVE: reads(0, 0)}
     ),
@@ -166,13 +176,15 @@ def test_in_each_state_every_sensor_is_right_within_two_polls(name: str, world: 
     watching.beats = True
     world.wait_settled()
     healed = watching.next(2)
-    for named, counted in seen[1:]:
+    for named, counted, asked in seen[1:]:
         assert not wrong(named, {**WELL, **state.right, **of_one({**WELL, **state.right, **state.of_one})})
         assert not wrong(counted, {**WELL, **state.right, **state.counted})
-    named, counted = healed[-1]
+        assert not wrong(asked, {**WELL, **state.right, **state.asked})
+    named, *others = healed[-1]
     assert not wrong(named, {**WELL, **of_one(WELL)})
-    assert not wrong(counted, WELL)
-    for each in (*(each for both in watching.all[before:] for each in both), *anew):
+    for each in others:
+        assert not wrong(each, WELL)
+    for each in (*(each for poll in watching.all[before:] for each in poll), *anew):
         assert not better_than_true(each)
 
 
