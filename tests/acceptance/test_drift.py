@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -62,3 +63,5 @@ def test_drift_from_what_was_read_before_the_run_pauses_and_a_kill_changes_not_w
     house.wait_event("resumed")
     assert (baseline(house), house.events("no_baseline")) == (learnt, [])
     house.assert_kept_to_orders(migrating)
+    replayed = command("replay", "backfill", "-c", str(house.file), "--json")
+    assert json.loads(replayed.out)["differs"] == "", replayed.said
