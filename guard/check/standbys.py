@@ -57,7 +57,8 @@ def _missing(place: str, name: str, seen: Mapping[str, str | None]) -> Remark:
         return problem(place, f"whether standby {name} streams is hidden from the guard's role", todo)
     if name in seen:
         return problem(place, f"standby {name} is not streaming (it is in state {seen[name]})", todo)
-    return problem(place, f"standby {name} is not connected (connected: {', '.join(seen) or 'none'})", todo)
+    what = f"standby {name} is not connected (connected: {', '.join(seen) or 'none'})"
+    return problem(place, what, f"{todo}. If it gets its WAL from another standby, name it in standby_dsns")
 
 
 async def _asked(place: str, database: DatabaseSettings, name: str, primary: Door) -> list[Remark]:

@@ -92,6 +92,7 @@ def test_a_standby_of_a_standby_is_read_on_itself_and_what_is_none_is_named(
         await _lags_as_it_is(cascade, probe)
         await _hangs_and_is_not_waited_for(cascade, probe, line)
         await probe.close()
+        await _cut_off_it_is_as_far_behind_as_it_is(cascade)
         foreign = cascade.probe(replica2=standby.dsn())
         await cascade.until(foreign, lambda found: "replica2 belongs to another cluster" in why(found))
         await foreign.close()
@@ -149,6 +150,20 @@ async def _hangs_and_is_not_waited_for(cascade: Cascade, probe: ReplicationProbe
         assert time.monotonic() - began < 0.4
     line.heal()
     await cascade.until(probe, lambda found: 0 <= lag(found) < 1)
+
+
+async def _cut_off_it_is_as_far_behind_as_it_is(cascade: Cascade) -> None:
+    """No WAL comes any more: its timeline is proved by what it has replayed, and its lag grows."""
+    probe = cascade.probe(replica2=cascade.dsn_of(cascade.second))
+    await cascade.until(probe, lambda found: 0 <= lag(found) < 1)
+    cascade.second.configure({"primary_conninfo": ""})
+    cascade.second.execute("select pg_reload_conf()")
+    found = await cascade.until(probe, lambda found: lag(found) > 0.7)
+    assert getattr(found["lag"], "detail", "") == "slowest standby: replica2, asked itself, no WAL receiver"
+    assert lag(found, "standbys") == 1
+    cascade.second.follow(cascade.first.port, cascade.primary)
+    await cascade.until(probe, lambda found: 0 <= lag(found) < 0.5 and lag(found, "standbys") == 2)
+    await probe.close()
 
 
 async def _promoted(cascade: Cascade) -> None:

@@ -13,6 +13,7 @@ from guard.check.standbys import _missing
         ({"replica1": "catchup"}, "not streaming (it is in state catchup)", "start it"),
         ({"replica1": None}, "hidden from the guard's role", "grant pg_monitor"),
         ({"replica2": "streaming"}, "not connected (connected: replica2)", "correct standbys"),
+        ({}, "not connected (connected: none)", "name it in standby_dsns"),
     ],
 )
 def test_a_state_that_is_hidden_is_not_called_a_standby_that_does_not_stream(

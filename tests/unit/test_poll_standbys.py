@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import pytest
 
@@ -73,6 +74,21 @@ def test_the_age_of_a_reply_that_goes_to_another_server_is_not_known() -> None:
     sample = look(replica2=SAID).worst(REPLY_AGE, ("replica2",))
     assert isinstance(sample, Silence)
     assert sample.why == "replica2 replies to another server than the primary"
+
+
+def test_neither_the_order_of_the_answers_nor_a_well_one_changes_what_a_bad_one_makes_of_all() -> None:
+    told: dict[str, Said | str] = {
+        "a": SAID,
+        "b": dataclasses.replace(SAID, replay_lsn=500),
+        "c": "c is mute",
+        "d": "d is mute",
+    }
+    for count in range(1, 5):
+        for names in itertools.permutations(told, count):
+            sample = look(ROW, **{name: told[name] for name in names}).worst(SECONDS, ("replica1", *names))
+            worst = 5.0 if "b" in names else 4.0 if "a" in names else 0.0
+            assert isinstance(sample, Silence) == bool({"c", "d"} & set(names)), names
+            assert getattr(sample, "at_least", getattr(sample, "value", None)) == worst, names
 
 
 @pytest.mark.parametrize(
