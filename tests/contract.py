@@ -18,9 +18,9 @@ Row = tuple[Any, ...]
 class Contract:
     """A database with the schema, written to as a leading guard would."""
 
-    def __init__(self, database: Database, **options: bool) -> None:
+    def __init__(self, database: Database, *, subscribers_prepared: bool = False) -> None:
         self.database = database
-        install(database.dsn(), **options)
+        install(database.dsn(), subscribers_prepared=subscribers_prepared)
         self._opened = contextlib.ExitStack()
         self.guard = self._open(as_guard(database.dsn()))
         self.lead()

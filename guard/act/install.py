@@ -1,10 +1,14 @@
-"""Makes and removes schema migration_guard, or prints the SQL for a DBA to review.
+"""Makes, upgrades and removes schema migration_guard, or prints the SQL for a DBA to review.
 
+An upgrade is the same script once more, in one transaction: it makes what is not there yet, replaces the functions,
+keeps every row, and locks no table that a guard or a migration uses.
 It grants nothing that only a superuser may grant: those lines are printed. It never touches a table of the application.
 """
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, LiteralString
 
@@ -22,6 +26,9 @@ VERSION = 2
 PROTOCOL = 1
 """Of what guard and migrations say to each other."""
 
+NEWS = ((2, "table fence; functions declare_fence, lift_fence, unfence, is_fenced; procedure fence"),)
+"""What each version has added, for people."""
+
 DBA_LINES = (
     "grant pg_monitor to migration_guard_guard;  -- without it PostgreSQL hides other sessions and all replication lag",
     "grant pg_signal_backend to migration_guard_guard;  -- to cancel a migration that blocks the application",
@@ -31,6 +38,9 @@ DBA_LINES = (
 Connection = psycopg.Connection[tuple[Any, ...]]
 _BODY = ("schema", "functions_client", "functions_fence", "functions_operator", "functions_guard")
 _MARK = "/*unlogged*/"
+_LOCK_TIMEOUT = "set local lock_timeout = '1s'"
+_LOCK_NOT_AVAILABLE = "55P03"
+_AGAIN_AFTER = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +49,8 @@ class Installation:
 
     made: bool
     """False: it was there, and its functions and grants were brought up to date."""
+    upgraded_from: int | None = None
+    """The version that it was of, where that was an earlier one."""
     restamped: bool = False
     granted: bool = True
     """False: the group roles do not exist, so that only the owner may use the schema."""
@@ -52,9 +64,12 @@ def install(
     unlogged: bool = False,
     subscribers_prepared: bool = False,
     restamp: bool = False,
+    patience: float = 0.0,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Installation:
-    """Make the schema, or bring it up to date, in one transaction that waits at most 3 s for a lock.
+    """Make the schema, or bring it up to date, in one transaction that waits at most 1 s for a lock.
 
+    Where it waited in vain it is tried anew for *patience* seconds; *tell* hears each time who is in the way.
     *roles* makes the three group roles (needs CREATEROLE). *unlogged* makes every table UNLOGGED, so that no
     publication carries it; operators' orders and the audit trail then do not survive a crash. *subscribers_prepared*
     says that the subscribers of FOR ALL TABLES publications have the schema too. *restamp* empties a schema that came
@@ -63,39 +78,74 @@ def install(
     Raises WrongServer on a standby or for a copied schema, NotInstalled where a newer version is there, WorldError for
     a publication FOR ALL TABLES, ServerError.
     """
-    with _connect(conninfo) as connection, _wrapped(), connection.transaction():
-        connection.execute("set local lock_timeout = '3s'")
+    made = _Wanted(roles, unlogged, subscribers_prepared, restamp)
+    with _connect(conninfo) as connection, _wrapped():
+        end = time.monotonic() + patience
+        while True:
+            try:
+                return _install(connection, made)
+            except psycopg.errors.LockNotAvailable as busy:
+                words = "; ".join(["it waits for a lock", *_in_the_way(connection)])
+                if time.monotonic() >= end:
+                    raise QueryFailed(f"{busy.diag.message_primary}: {words}", busy.sqlstate) from busy
+                tell(f"{words}; it is tried again")
+                time.sleep(_AGAIN_AFTER)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    roles: bool
+    unlogged: bool
+    subscribers_prepared: bool
+    restamp: bool
+
+
+def _install(connection: Connection, wanted: _Wanted) -> Installation:
+    with connection.transaction():
+        connection.execute(_LOCK_TIMEOUT)
+        connection.execute(get("install_lock"))
         there, publications, roles_there = _look(connection)
-        if publications and not (unlogged or subscribers_prepared):
+        if publications and not (wanted.unlogged or wanted.subscribers_prepared):
             names = ", ".join(publications)
             raise WorldError(
                 f"Publication {names} is FOR ALL TABLES: its subscribers would stop at the first write to a table that "
                 "they do not have. Install with --unlogged, or make the schema on the subscribers first "
                 "(migration-guard install --print) and say --subscribers-prepared."
             )
-        restamped = there and _check_stamp(connection, restamp=restamp)
+        before, restamped = _check_stamp(connection, restamp=wanted.restamp) if there else (None, False)
         for part in _BODY:
-            connection.execute(_tables(script(part), unlogged=unlogged))
-        if roles:
+            connection.execute(_tables(script(part), unlogged=wanted.unlogged))
+        if wanted.roles:
             connection.execute(script("roles"))
-        granted = roles or roles_there
+        granted = wanted.roles or roles_there
         if granted:
             connection.execute(script("grants"))
         if restamped:
             connection.execute(get("install_restamp"))
         connection.execute(get("install_stamp"))
-        return Installation(made=not there, restamped=restamped, granted=granted)
+        earlier = before if before is not None and before < VERSION else None
+        return Installation(made=not there, upgraded_from=earlier, restamped=restamped, granted=granted)
+
+
+def _in_the_way(connection: Connection) -> list[str]:
+    return [words for (words,) in connection.execute(get("install_blockers"))]
 
 
 def install_sql(*, roles: bool = True, unlogged: bool = False) -> str:
-    """The whole of install() as a script for psql, without its look at publications and earlier versions."""
-    parts = [_tables(script(part), unlogged=unlogged) for part in _BODY]
+    """The whole of install() as a script for psql, upgrades too, without its look at publications."""
+    parts = [get("install_lock") + ";\n", script("refusals")]
+    parts += [_tables(script(part), unlogged=unlogged) for part in _BODY]
     if roles:
         parts += [script("roles"), script("grants")]
     parts.append(_commented("install_stamp") + ";\n")
     dba = "".join(f"--   {line}\n" for line in DBA_LINES)
-    head = f"-- migration-guard, schema version {VERSION}.\n-- For a superuser, once the roles are there:\n{dba}"
-    return head + "\nbegin;\nset local lock_timeout = '3s';\n\n" + "\n".join(parts) + "\ncommit;\n"
+    news = "".join(f"--   version {version}: {what}\n" for version, what in NEWS)
+    head = (
+        f"-- migration-guard, schema version {VERSION}: makes it, or upgrades an earlier version to it.\n"
+        "-- An upgrade keeps every row and locks no table that a guard or a migration uses. It adds to version 1:\n"
+        f"{news}-- For a superuser, once the roles are there:\n{dba}"
+    )
+    return head + f"\nbegin;\n{_LOCK_TIMEOUT};\n\n" + "\n".join(parts) + "\ncommit;\n"
 
 
 def uninstall(conninfo: str, *, force: bool = False) -> bool:
@@ -122,11 +172,11 @@ def _look(connection: Connection) -> tuple[bool, list[str], bool]:
     return there, publications, roles
 
 
-def _check_stamp(connection: Connection, *, restamp: bool) -> bool:
-    """Whether the schema is to be taken over from another database."""
+def _check_stamp(connection: Connection, *, restamp: bool) -> tuple[int | None, bool]:
+    """Of which version the schema is, and whether it is to be taken over from another database."""
     row = connection.execute(get("control_installation")).fetchone()
     if row is None:  # an interrupted hand, or an unlogged schema after a crash
-        return False
+        return None, False
     version, protocol, database, ours = row
     if version > VERSION or protocol > PROTOCOL:
         raise NotInstalled(
@@ -137,7 +187,7 @@ def _check_stamp(connection: Connection, *, restamp: bool) -> bool:
             f"Schema migration_guard came here with a copy of database {database}, and its rows speak of that one. "
             "Install with --restamp to empty it and give it to this database."
         )
-    return not ours
+    return version, not ours
 
 
 def _tables(text: LiteralString, *, unlogged: bool) -> LiteralString:

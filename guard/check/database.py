@@ -160,8 +160,10 @@ async def _installation(place: str, server: Server, door: Door) -> list[Remark]:
         what = f"the schema migration_guard came here with a copy of database {name}"
         remarks.append(problem(place, what, "run: migration-guard install --restamp"))
     elif (version, protocol) != (VERSION, PROTOCOL):
-        what = f"the schema migration_guard is of version {version}.{protocol}, not {VERSION}.{PROTOCOL}"
-        todo = "run: migration-guard install" if (version, protocol) < (VERSION, PROTOCOL) else "upgrade this program"
+        older = (version, protocol) < (VERSION, PROTOCOL)
+        age = f"{'older' if older else 'newer'} than this program, which is for {VERSION}.{PROTOCOL}"
+        what = f"the schema migration_guard is of version {version}.{protocol}, {age}"
+        todo = "run: migration-guard install" if older else "upgrade this program"
         remarks.append(problem(place, what, todo))
     else:
         remarks.append(fine(place, f"schema migration_guard is there, version {version}"))

@@ -94,8 +94,12 @@ def install(
         unlogged=unlogged,
         subscribers_prepared=subscribers_prepared,
         restamp=restamp,
+        patience=20.0,
+        tell=lambda words: typer.echo(f"{where.name}: {words}", err=True),
     )
     what = "taken over from the copy, and emptied" if done.restamped else "made" if done.made else "brought up to date"
+    if done.upgraded_from is not None:
+        what = f"upgraded from version {done.upgraded_from}; restart the guard with this program"
     typer.echo(f"{where.name}: schema migration_guard {what}.")
     if not done.granted:
         typer.echo("The group roles are not there, so only the owner may use it; make them, then install again.")
