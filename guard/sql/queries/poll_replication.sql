@@ -10,7 +10,7 @@ select pg_is_in_recovery() as in_recovery,
        coalesce(
          (select jsonb_agg(jsonb_build_object(
                    'pid', s.pid,
-                   'name', s.application_name,
+                   'name', a.application_name,
                    'state', s.state,
                    'logical', exists (select from pg_replication_slots l
                                        where l.active_pid = s.pid and l.slot_type = 'logical'),
@@ -21,7 +21,9 @@ select pg_is_in_recovery() as in_recovery,
                    'replay_lag', extract(epoch from s.replay_lag),
                    'replied_wall', extract(epoch from s.reply_time),
                    'reply_age', extract(epoch from clock_timestamp() - s.reply_time)))
-            from pg_stat_replication s),
+            -- As the view pg_stat_replication does, but that it reads all sessions to find these.
+            from pg_stat_get_wal_senders() s
+           cross join lateral pg_stat_get_activity(s.pid) a),
          '[]') as senders,
        coalesce(
          (select jsonb_agg(jsonb_build_object(

@@ -8,8 +8,9 @@ with run as materialized (
   select r.*, a.pid is not null as here, coalesce(a.state, '') as state, a.application_name as name_now,
          a.backend_start as start_now
     from migration_guard.run r
-    left join pg_stat_activity a
-           on a.pid = r.pid and a.usename = r.usename and r.outcome is null
+    -- The view pg_stat_activity would be built of all sessions to find these.
+    left join lateral (select * from pg_stat_get_activity(r.pid) x where r.outcome is null) a
+           on a.pid = r.pid and pg_get_userbyid(a.usesysid) = r.usename
           and coalesce(a.backend_start = r.backend_start, a.backend_start <= r.registered_at)
    where r.outcome is null
       or r.ended_at > clock_timestamp() - make_interval(secs => %(ended_within)s)
