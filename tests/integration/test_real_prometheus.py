@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from guard.judge.baselines import LEAST, NONE_YET, Known, take
 from guard.judge.verdicts import Streak, judge
-from guard.model import Level, Reading, Rule, Sample, Silence
+from guard.model import Baseline, Level, Reading, Rule, Sample, Silence
 from guard.poll.prometheus import PrometheusProbe
 from guard.settings import Settings, load
 from guard.sources import application_probe, histories_of
@@ -44,7 +45,8 @@ no_data     = "pause for 100ms"
 [[rule]]
 name       = "p99"
 prometheus = 'histogram_quantile(0.99, sum by (le) (rate(http_request_duration_seconds_bucket[{w}s])))'
-pause      = "> 200ms"
+pause      = "> 1.5x baseline and > 200ms"
+resume     = "< 1.2x baseline"
 no_data    = "pause for 100ms"
 
 [[rule]]
@@ -68,11 +70,12 @@ class Eye:
         self._past = histories_of(settings, [rule])[rule.name]
         self._runner = runner
         self._streak = Streak()
+        self.known: Known = NONE_YET
 
     def look(self) -> tuple[Sample, Level]:
         """One poll, and the verdict on it."""
         (sample,) = self._runner.run(self.probe.poll()).samples
-        verdict, self._streak = judge(self.rule, self._streak, sample, time.monotonic())
+        verdict, self._streak = judge(self.rule, self._streak, sample, time.monotonic(), known=self.known)
         return sample, verdict.level
 
     def until(self, level: Level, why: str = "", *, within: float) -> Sample:
@@ -93,6 +96,12 @@ class Eye:
         sample, _ = self.look()
         assert isinstance(sample, Reading), sample
         return sample.value
+
+    def settle(self, seconds: float) -> None:
+        """Take the last so many seconds for what is usual."""
+        now = time.time()
+        past = self._runner.run(self._past.samples(now - seconds, now))
+        self.known = take(past, self.rule.name, seconds, self._past.source)
 
     def history(self, seconds: float) -> list[float]:
         """What it read in the last so many seconds."""
@@ -125,6 +134,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     with ExitStack() as stack:
         shop = Shop(tmp_path_factory.mktemp("prometheus"), stack)
         shop.errors.until(Level.FINE, within=WINDOW)
+        wait_for(lambda: len(shop.p99.history(WINDOW)) > LEAST, within=WINDOW + LATE, message="what p99 was")
+        shop.p99.settle(WINDOW)
         yield shop
 
 
@@ -149,6 +160,8 @@ def test_a_share_of_errors_and_a_slow_p99_breach_their_limits_and_end(shop: Shop
     shop.errors.until(Level.FINE, within=WINDOW)
     shop.p99.until(Level.FINE, within=WINDOW)
     assert 0.1 < max(shop.errors.history(WINDOW + LATE)) < 0.25  # it remembers
+    assert isinstance(shop.p99.known, Baseline)
+    assert 0.04 < shop.p99.known.value <= 0.05  # what is usual stays what it was before
 
 
 @pytest.mark.fault(48)
@@ -169,6 +182,7 @@ def test_a_target_that_stopped_is_unknown_and_never_well_and_comes_back_without_
     assert isinstance(sample, Reading)
     assert sample.value == 0.0
     assert shop.errors.look()[1] is Level.FINE
+    shop.p99.until(Level.FINE, within=WINDOW)
 
 
 @pytest.mark.fault(47)
@@ -202,3 +216,4 @@ def test_a_prometheus_that_was_killed_is_unknown_until_it_has_scraped_again(shop
     sample = shop.errors.until(Level.FINE, within=WINDOW)
     assert isinstance(sample, Reading)
     assert sample.value == 0.0
+    shop.p99.until(Level.FINE, within=WINDOW)
