@@ -174,6 +174,18 @@ def ends() -> World:
     return world
 
 
+def observing() -> World:
+    """A guard that only looks on."""
+    world = running(LAG, QUEUE, observing=True)
+    world.values["replica lag sensor"] = 9.0
+    world.tick(4)
+    world.values["lock queue sensor"] = 3.0
+    world.tick()
+    world.values |= {"lock queue sensor": 0.0, "replica lag sensor": 0.5}
+    world.tick(20)
+    return world
+
+
 def mute() -> World:
     """The guard itself cannot give orders."""
     world = running(LAG)
@@ -209,6 +221,7 @@ SCENES: dict[str, Callable[[], World]] = {
     "A rollback that is not needed any more": withheld,
     "A rollback that a human must decide": question,
     "Migrations that end": ends,
+    "A guard that only observes": observing,
     "A guard that cannot give orders": mute,
     "A guard that cannot see who is here": blind,
 }

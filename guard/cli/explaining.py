@@ -105,7 +105,8 @@ def _reported(found: View, reported: Mapping[str, Any], *, paused: bool = False,
     # An override lets a migration go on that the guard has paused.
     effect = effect if paused and reported.get("phase") == "paused" else ""
     age = _reported_ago(found)
-    typer.echo(f"  the guard's phase: {reported.get('phase')} for {ago(reported.get('since'), now)}{effect} ({age})")
+    phase = "the guard's phase" if found.guard.mode != "observing" else "the guard only observes; else its phase were"
+    typer.echo(f"  {phase}: {reported.get('phase')} for {ago(reported.get('since'), now)}{effect} ({age})")
     if fence := (found.guard.report or {}).get("fences", {}).get(str(reported.get("run_id"))):
         typer.echo(f"  fenced, so it is not cancelled now: {fence}")
     for verdict in reported.get("verdicts", []) if with_rules else ():

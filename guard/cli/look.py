@@ -150,7 +150,7 @@ def _line(found: View, run: RunSeen, now: float) -> tuple[tuple[str, ...], str]:
         run.migration,
         str(run.run_id),
         run.told or "",
-        str(reported.get("phase", "")),
+        _phase(found, reported),
         ago(reported.get("since", run.registered_wall), now),
         str(run.rows_done),
         f"{ago(run.last_seen_wall, now)} ago",
@@ -160,6 +160,12 @@ def _line(found: View, run: RunSeen, now: float) -> tuple[tuple[str, ...], str]:
     present = standing(found, reported)
     then = since + (run.because or str(reported.get("because", "")))
     return columns, "\n  ".join(one_line(each) for each in (then, present) if each)
+
+
+def _phase(found: View, reported: Mapping[str, Any]) -> str:
+    """In brackets where it is only thought of."""
+    phase = str(reported.get("phase", ""))
+    return f"({phase})" if phase and found.guard.mode == "observing" else phase
 
 
 def _other_line(reported: Mapping[str, Any], now: float) -> tuple[tuple[str, ...], str]:

@@ -23,7 +23,7 @@ from guard.cycle.frames import (
     rule_print,
     sample_from_list,
 )
-from guard.cycle.step import imagined
+from guard.cycle.observing import imagined
 from guard.cycle.values import Key, Options
 from guard.decide.decision import decide
 from guard.decide.ladder import breached_before

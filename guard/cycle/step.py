@@ -17,6 +17,7 @@ from guard.cycle.flapping import Flapping
 from guard.cycle.interrupted import Interrupted
 from guard.cycle.lasting import Clocks, shifted
 from guard.cycle.ledger import Ledger
+from guard.cycle.observing import ORDERED, imagine, would_cancel
 from guard.cycle.operators import Operators
 from guard.cycle.publisher import Bulletin, Publisher
 from guard.cycle.reminders import Moment, remind
@@ -35,9 +36,6 @@ from guard.ports import Done, Hands, History, Hook, Observation, Verifier
 
 LEAD_AGAIN_AFTER, LEAD_SELDOM_AFTER, SELDOM_AFTER = 1.0, 5.0, 30.0
 """Seconds between two tries to take the lead: at first, and once it has been in vain for so long."""
-
-_ORDERED = (Phase.ROLLING_BACK, Phase.ABORTED)
-"""Phases that a guard which only observes does not enter."""
 
 
 class Guard:
@@ -162,7 +160,7 @@ class Guard:
             self.tell(notices.moved(place), wall)
             # What was written last on the old primary may not have reached this one.
             for state in self.states.values():
-                if state.phase in _ORDERED:
+                if state.phase in ORDERED:
                     self._ledger.bar(state, state.because)
 
     async def prune(self, keep_seconds: float) -> None:
@@ -218,8 +216,8 @@ class Guard:
             self._tape.decided(state, facts, decision, self.states.get(key_of(state), decision.state))
             if self._interrupted.resolve(decision, wall, heard=heard):
                 self._acting.count(state, now)
-            if self._may_act and holds_up(state, finding, facts):
-                self._interrupted.intend(decision)
+            if holds_up(state, finding, facts):
+                self._intend(decision, finding, wall)
             if not facts.overridden:
                 self._remind(key_of(state), finding, now, wall)
             decisions.append(decision)
@@ -232,6 +230,13 @@ class Guard:
         # To look back asks nothing of a migration: so may a guard that observes, or that does not lead at the moment.
         asking = (Chore("history", (inquiry.of, None), inquire(inquiry)) for inquiry in self._inquiries)
         return Step(due, (*asking, *self._chores(decisions, now, wall)))
+
+    def _intend(self, decision: Decision, finding: Finding, wall: float) -> None:
+        """What is about to be cleared is written down before it is; by who only observes, told."""
+        if self._may_act:
+            self._interrupted.intend(decision)
+        elif self.options.observing and (draft := would_cancel(decision, finding)):
+            self._ledger.tell(draft, decision.state, wall, once=True)
 
     @property
     def _may_act(self) -> bool:
@@ -326,8 +331,8 @@ class Guard:
         state = decision.state
         if decision.moved_from is not None:
             draft = notices.for_decision(decision, what_would_resume(finding), observing=self.options.observing)
-            if self.options.observing and draft is not None and state.phase in _ORDERED:
-                self._only_imagine(decision, draft, wall)
+            if self.options.observing and draft is not None and state.phase in ORDERED:
+                imagine(decision, draft, self.states, self._ledger, wall=wall)
                 return
             kind = draft.kind if draft else state.phase.value
             told = (
@@ -336,7 +341,7 @@ class Guard:
                 else looking_back(draft, self.states[key_of(state)], wall)
             )
             self._ledger.record(kind, state, self._flapping.damped(told, state), wall=wall)
-            if state.phase in _ORDERED:
+            if state.phase in ORDERED:
                 # A rollback goes on without the guard, and an override suspends its orders: neither may let it go on.
                 due = "a rollback is due: " if state.phase is Phase.ROLLING_BACK else ""
                 self._ledger.bar(state, due + state.because)
@@ -348,6 +353,7 @@ class Guard:
         if decision.ask_human:
             hook = hook_of(self.hands, state.migration)
             draft = notices.ask_human(state, decision.ask_human, finding.because, hook.command if hook else ())
+            draft = notices.in_observe_mode(draft) if self.options.observing else draft
             self._ledger.tell(draft, state, wall)
         waits = self._fencing.news(decision, finding.because, self.board)
         if waits is not None and not self.options.observing:
@@ -364,27 +370,9 @@ class Guard:
         for draft in drafts:
             self._ledger.tell(draft, self.states[key], wall)
 
-    def _only_imagine(self, decision: Decision, draft: notices.Draft, wall: float) -> None:
-        """Observing: say once what would have been ordered, and go no further than a pause.
-
-        A run that is only thought to be aborted goes on, and must not be found aborted by a guard that enforces.
-        """
-        kept = imagined(decision, self.states[key_of(decision.state)])
-        self.states[key_of(kept)] = kept
-        self._ledger.tell(draft, kept, wall, once=True)
-
     def _save(self) -> None:
         present = (dict(self.states), self.publisher.last_event_id)
         if self._ledger.notices or self._saved != present:
             self.hands.journal.save(tuple(self.states.values()), tuple(self._ledger.notices), present[1])
             self._ledger.notices.clear()
             self._saved = present
-
-
-def imagined(decision: Decision, before: State) -> State:
-    """How far a guard that only observes goes with a decision."""
-    if decision.moved_from is None or decision.state.phase not in _ORDERED:
-        return decision.state
-    if decision.moved_from in (Phase.RUNNING, Phase.STRAINED):
-        return dataclasses.replace(decision.state, phase=Phase.PAUSED)
-    return before

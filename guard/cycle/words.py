@@ -87,7 +87,9 @@ def looking_back(draft: notices.Draft, before: State, wall: float) -> notices.Dr
     """Who goes on is told with how long it had been paused, and why: the two messages may lie hours apart."""
     if draft.kind != "resumed":
         return draft
-    past = {"paused for": say_seconds(max(0.0, round(wall - before.since_wall, 1))), "paused because": before.because}
+    would = "would have been " * ("observe mode" in draft.headline)
+    lasted = say_seconds(max(0.0, round(wall - before.since_wall, 1)))
+    past = {f"{would}paused for": lasted, f"{would}paused because": before.because}
     return dataclasses.replace(draft, fields={**draft.fields, **past})
 
 

@@ -64,6 +64,17 @@ _AFTER_COLON = ("rollback_due", "operator")
 """Kinds whose headline is no verb of the migration."""
 
 
+_WOULD = {
+    "may start": "would be let begin",
+    "paused": "would be paused",
+    "resumed": "would be let go on",
+    "is being rolled back": "would be rolled back",
+    "aborted": "would be aborted",
+    "a rollback is due: a human must decide": "a rollback would be due: a human would have to decide",
+}
+"""Headlines of what is ordered, as those of a guard that orders nothing."""
+
+
 def for_decision(decision: Decision, resume: str, *, observing: bool) -> Draft | None:
     """Draft the notice of a step, or None where nothing that people must know has changed."""
     if decision.moved_from is None:
@@ -77,10 +88,13 @@ def for_decision(decision: Decision, resume: str, *, observing: bool) -> Draft |
 
 def in_observe_mode(draft: Draft) -> Draft:
     """The same notice of a guard that only looks on: what it would have done."""
+    headline = _WOULD.get(draft.headline, draft.headline)
+    if draft.kind == "stays_paused":
+        headline = f"would have been {draft.headline}"
     return Draft(
         draft.kind,
         Severity.INFO,
-        f"{draft.headline} (observe mode: nothing was ordered)",
+        f"{headline} (observe mode: nothing was ordered)",
         draft.because,
         "",
         (),

@@ -1,5 +1,6 @@
 """What the guard does beside ordering: it releases lock queues, rolls back, and only looks on where told to."""
 
+import re
 import signal
 import stat
 import time
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.house import FRESH_FOR, LOAD, NOISE, QUEUE, House
+from tests.command import command
 from tests.fix_postgres import MakeRole
 from tests.fix_sessions import Background
 from tests.waiting import wait_for
@@ -184,6 +186,11 @@ def test_an_observing_guard_orders_nothing_cancels_nobody_and_stops_nobody_by_it
     wait_for(lambda: time.time() > seen + 2)
     assert background_migration.running
     assert all(reader.running for reader in waiting)
+    shown = command("status", "-c", str(house.file)).out
+    assert re.search(r"backfill +\d+ +proceed +\(paused\)", shown), shown
+    explained = command("explain", "backfill", "-c", str(house.file)).out
+    assert "told to proceed" in explained
+    assert "the guard only observes; else its phase were: paused" in explained
     background_migration.close()
     daemon.kill()
     killed = time.time()
@@ -191,7 +198,9 @@ def test_an_observing_guard_orders_nothing_cancels_nobody_and_stops_nobody_by_it
     migrating.wait_starts()
     assert migrating.lines("waits") == [] or migrating.lines("waits")[-1]["at"] < seen
     texts = [str(request.payload) for request in house.slack.requests]
-    assert any("paused (observe mode: nothing was ordered)" in text for text in texts)
+    for said in ("backfill would be paused", "an unregistered migration would be cancelled"):
+        assert any(f"{said} (observe mode: nothing was ordered)" in text for text in texts), said
+    assert all("observe mode" in text for text in texts)
 
 
 # -- rollback ----------------------------------------------------------------------------------------------------------

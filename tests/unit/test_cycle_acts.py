@@ -549,8 +549,15 @@ def test_a_guard_that_observes_orders_nothing_and_acts_on_nothing() -> None:
     }
     assert not any(publication.barred for publication in world.signal.published)
     assert (world.canceller.cleared, world.canceller.ended, world.signal.claims) == ([], [], [])
-    assert world.told() == ["started", "paused", "rolling_back"]
-    assert all(notice.headline.endswith("(observe mode: nothing was ordered)") for notice in world.journal.notices)
+    assert [
+        notice.headline.removesuffix(" (observe mode: nothing was ordered)") for notice in world.journal.notices
+    ] == [
+        "m would be let begin",
+        "m would be paused",
+        "m would be cancelled",
+        "m would be rolled back",
+    ]
+    assert all(notice.commands == () for notice in world.journal.notices)
 
 
 def test_what_was_only_imagined_is_not_found_by_a_guard_that_enforces() -> None:

@@ -81,7 +81,7 @@ def test_an_aborted_migration_comes_with_the_command_that_forgets_it() -> None:
 def test_a_guard_that_observes_promises_nothing() -> None:
     draft = notices.for_decision(moved(Phase.RUNNING, Phase.PAUSED), "", observing=True)
     assert draft is not None
-    assert draft.headline == "paused (observe mode: nothing was ordered)"
+    assert draft.headline == "would be paused (observe mode: nothing was ordered)"
     assert (draft.severity, draft.next_step, draft.commands) == (Severity.INFO, "", ())
     assert notices.for_decision(moved(Phase.STRAINED, Phase.RUNNING), "", observing=True) is None
 
