@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from guard.check.remarks import Remark, fine, problem, warning
 from guard.errors import ServerError, WorldError, WrongServer
+from guard.model import Rule
 from guard.poll.aside import Said, ask
 from guard.postgres import Door
 from guard.settings import DatabaseSettings, Settings, asked_standbys
@@ -24,7 +25,21 @@ async def check_standbys(settings: Settings, database: DatabaseSettings, primary
         asked[name] = all(remark.grade == "fine" for remark in about)
         remarks += about
     seen: dict[str, str | None] = dict(await primary.fetch(get("cli_check_standbys")))
-    return [*_seen(place, database, seen, asked), *remarks]
+    there = {
+        "standby": sorted({*seen, *asked}),
+        "slot": [name for (name,) in await primary.fetch(get("cli_check_slots"))],
+    }
+    missing = [_unselectable(place, rule, there) for rule in settings.rules_of(database.name)]
+    return [*_seen(place, database, seen, asked), *remarks, *filter(None, missing)]
+
+
+def _unselectable(place: str, rule: Rule, there: Mapping[str, Sequence[str]]) -> Remark | None:
+    """What a rule selects and nobody can measure; *there*: the names that there are, by label."""
+    for label, value in rule.select:
+        if label in there and value not in there[label]:
+            what = f"{place} has no {label} {value} (there is: {', '.join(there[label]) or 'none'})"
+            return problem(f'rule "{rule.name}"', what, "correct select, or make it; until then its value is unknown")
+    return None
 
 
 def _seen(

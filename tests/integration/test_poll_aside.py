@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,9 @@ def test_a_standby_of_a_standby_is_read_on_itself_and_what_is_none_is_named(
         said = await checked(cascade, replica1=cascade.dsn_of(cascade.first), replica2=standby.dsn())
         assert "fine: standby replica1 answers (timeline 1, asked itself)" in said
         assert "problem: standby replica2 belongs to another cluster (system identifier" in said
+        assert said.count("database main has no") == 2
+        assert "problem: database main has no standby replica3 (there is: replica1, replica2)" in said
+        assert "problem: database main has no slot late (there is: none)" in said
         said = await checked(cascade, replica1=cascade.dsn, replica2=nobody)
         assert "problem: standby replica1 is no standby any more: the server of its dsn is a primary" in said
         assert "problem: standby replica2 cannot be asked: no connection to PostgreSQL" in said
@@ -112,7 +116,10 @@ async def checked(cascade: Cascade, **dsns: str) -> str:
     """What `check` says of each standby that is asked itself."""
     secrets = {name: Secret(name, value=dsn) for name, dsn in dsns.items()}
     database = DatabaseSettings("main", Secret("dsn", value=cascade.dsn), EXPECTED, standby_dsns=secrets)
-    rules = (make_rule("replication.lag"),)
+    selecting = replace(make_rule("replication.lag"), select=(("standby", "replica3"),))
+    known = replace(make_rule("replication.lag"), select=(("standby", "replica2"),))
+    slot = replace(make_rule("replication.retained_bytes"), select=(("slot", "late"),))
+    rules = (make_rule("replication.lag"), selecting, known, slot)
     settings = Settings(Path(), GuardSettings("us"), (database,), rules)
     primary = Door(cascade.dsn, purpose="check")
     try:
