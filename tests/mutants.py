@@ -24,7 +24,29 @@ from pathlib import Path
 
 PROJECT = Path(__file__).parents[1]
 ARGUED = Path(__file__).with_name("mutants.md")
-LAYERS = ("decide", "judge")
+LAYERS = {
+    "decide": (
+        "decide_edges", "decision", "fences", "machine", "messages", "notices",
+        "cycle_acts", "cycle_bounds", "cycle_lasting", "cycle_moves", "cycle_news", "cycle_takeover", "cycle_verified",
+    ),
+    "judge": ("abstaining", "baselines", "conditions", "findings", "judgement", "paths", "verdicts"),
+}  # fmt: skip
+"""The tests of each: those of the layer itself, and steps of a guard with neither clock nor chance.
+
+With the whole suite each mutant would take minutes.
+"""
+_SETTINGS = """
+
+[tool.mutmut]
+source_paths = ["guard"]
+only_mutate = ["guard/{layer}/*"]
+also_copy = ["benchmarks", "docs", "examples", "systemd", "README.md", "CHANGELOG.md", "config.example.toml"]
+pytest_add_cli_args = ["-p", "no:cacheprovider", "-W", "default", "--hypothesis-seed=1"]
+pytest_add_cli_args_test_selection = [{tests}]
+track_dependencies = false
+use_git_change_detection = false
+use_setproctitle = false
+"""
 _LEFT_OUT = (".git", ".venv", ".*_cache", ".hypothesis", ".coverage*", "__pycache__", "*.egg-info", "mutants")
 _DEAD = ("killed", "timeout", "caught by type check", "segfault")
 
@@ -59,47 +81,51 @@ def function_of(mutant: str) -> str:
     return f"{module}.{name.removeprefix('xǁ').replace('ǁ', '.')}"
 
 
+def files_of(layer: str) -> list[str]:
+    """The files that a mutant of this layer must get past."""
+    return [f"tests/unit/test_{name}.py" for name in LAYERS[layer]]
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run; the exit code."""
     parser = argparse.ArgumentParser(prog="./dev mutants", description="Which change would no test notice?")
     parser.add_argument("layers", nargs="*", metavar="LAYER", help=f"of {', '.join(LAYERS)}; default: all")
-    parser.add_argument("--keep", action="store_true", help="leave the copy, to look closer with mutmut browse")
+    parser.add_argument("--keep", action="store_true", help="leave the copies, to look closer with mutmut browse")
     asked = parser.parse_args(arguments)
-    layers = asked.layers or LAYERS
+    layers = asked.layers or list(LAYERS)
     if unknown := set(layers) - set(LAYERS):
         parser.error(f"{', '.join(sorted(unknown))}: only {' and '.join(LAYERS)} are mutated")
-    copy = Path(tempfile.mkdtemp(prefix="migration-guard-mutants-")) / "project"
+    copies = Path(tempfile.mkdtemp(prefix="migration-guard-mutants-"))
     try:
-        shutil.copytree(PROJECT, copy, ignore=shutil.ignore_patterns(*_LEFT_OUT))
-        return _run(copy, layers)
+        return max(_run(copies / layer, layer) for layer in layers)
     finally:
         if asked.keep:
-            sys.stdout.write(f"the copy: {copy}\n")
+            sys.stdout.write(f"the copies: {copies}\n")
         else:
-            shutil.rmtree(copy.parent, ignore_errors=True)
+            shutil.rmtree(copies, ignore_errors=True)
 
 
-def _run(copy: Path, layers: Sequence[str]) -> int:
-    wanted = [f"guard.{layer}.*" for layer in layers]
-    # Its word says nothing of survivors; what it found is asked for below.
-    subprocess.run(_mutmut("run", "--max-children", "1", *wanted), cwd=copy, check=False)
+def _run(copy: Path, layer: str) -> int:
+    shutil.copytree(PROJECT, copy, ignore=shutil.ignore_patterns(*_LEFT_OUT))
+    with (copy / "pyproject.toml").open("a", encoding="utf-8") as settings:
+        settings.write(_SETTINGS.format(layer=layer, tests=", ".join(f'"{path}"' for path in files_of(layer))))
+    # Its exit code says nothing of survivors; what it found is asked for below.
+    subprocess.run(_mutmut("run", "--max-children", "1"), cwd=copy, check=False)
     told = subprocess.run(_mutmut("results", "--all", "true"), cwd=copy, check=False, capture_output=True, text=True)
-    found = re.findall(r"^\s*(guard\.\S+): (.+)$", told.stdout, re.MULTILINE)
-    states = {name: state for name, state in found if name.split(".")[1] in layers}
+    states = dict(re.findall(r"^\s*(guard\.\S+): (.+)$", told.stdout, re.MULTILINE))
     if not states or "not checked" in states.values():
         sys.stdout.write("mutmut did not come to its end\n")
         return 3
-    counts = Counter(states.values())
-    sys.stdout.write(f"\n{len(states)} mutants of {' and '.join(layers)}: ")
-    sys.stdout.write(", ".join(f"{count} {state}" for state, count in counts.most_common()) + "\n")
+    counts = ", ".join(f"{count} {state}" for state, count in Counter(states.values()).most_common())
+    sys.stdout.write(f"\n{len(states)} mutants of {layer}: {counts}\n")
     alive = [_change(copy, name) for name, state in states.items() if state not in _DEAD]
     known = argued(ARGUED.read_text(encoding="utf-8"))
     news = [change for change in alive if change not in known]
+    gone = [each for each in known - set(alive) if each.function.startswith(f"guard.{layer}.")]
     sys.stdout.write(f"{len(alive) - len(news)} survivors are argued in {ARGUED.relative_to(PROJECT)}\n")
-    if idle := [each for each in known - set(alive) if each.function.split(".")[1] in layers]:
-        sys.stdout.write(f"{len(idle)} that are argued there did not survive or are gone\n")
-    for change in [*news, *idle]:
-        sys.stdout.write(f"\n{'NOT ARGUED' if change in news else 'gone'}: {change}\n")
+    for title, changes in (("NOT ARGUED", news), ("argued, and no survivor any more", gone)):
+        for change in changes:
+            sys.stdout.write(f"\n{title}: {change}\n")
     return 1 if news else 0
 
 
