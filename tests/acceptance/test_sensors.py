@@ -72,11 +72,13 @@ name   = "waits"
 metric = "activity.waiting"
 select = { wait_event_type = "Lock" }
 pause  = "> 100"
+resume = "< 100 for 200ms"
 
 [[rule]]
 name   = "vacuum"
 metric = "vacuum.on_migration_table"
 pause  = "> 1h"
+resume = "< 1h for 200ms"
 """
 
 
@@ -105,5 +107,5 @@ def test_what_the_migration_waits_for_and_then_holds_is_told_with_who_and_what(
         assert "public.t" in because
         session.restart("commit")
         session.wait()
-        wait_for(lambda: house.order("add-column")["kind"] == "proceed", message=lambda: str(house.events()))
+        wait_for(lambda: house.order("add-column").get("kind") == "proceed", message=lambda: str(house.events()))
     assert house.events("cancelled") == []
