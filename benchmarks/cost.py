@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from rich.table import Table
 
 from benchmarks import exporter
-from benchmarks.light import can_count
+from benchmarks.light import NAMES, can_count
 from benchmarks.rig import Connection, Rig
-from benchmarks.spent import OTHER, Books, Spent
+from benchmarks.spent import Books, Spent
 from benchmarks.table import Bar, Row
 from guard.demo.waiting import wait_for
 from guard.model.seen import Dimension
@@ -48,7 +48,7 @@ RULES = {"no rule in the file": "", "a rule for every sensor": every_sensor()}
 """Without any the guard has its usual ones: lag, standbys, lock queue, connections, retained WAL."""
 
 
-NAMES = {"signal": "beat", exporter.ROLE: "one scrape of postgres_exporter", OTHER: "all else"}
+_NAMES = {**NAMES, exporter.ROLE: "one scrape of postgres_exporter"}
 LEGEND = "ms of planning and execution / ms of processor time per tick, at so many sessions, so many waiting"
 
 
@@ -147,7 +147,7 @@ def tables(costs: list[Cost]) -> list[Table]:
         for who in dict.fromkeys(who for who, _, _ in mine):
             spent = [mine.get((who, *case), Spent()) for case in cases]
             if sum(each.trips for each in spent) > 0.5:
-                table.add_row(NAMES.get(who, f"probe {who}"), *_extent(spent), *map(_cell, spent))
+                table.add_row(_NAMES.get(who, f"probe {who}"), *_extent(spent), *map(_cell, spent))
         made.append(table)
     return made
 

@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-import re
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from itertools import pairwise
 
 from benchmarks.rig import Daemon, Rig, stopping
+from benchmarks.spent import OTHER, Books, Spent, total
 from benchmarks.table import Bar, Row
-from guard import sql
 from guard.demo.waiting import wait_for
 
-EXPORTER_MS = 9.6
-"""Milliseconds in PostgreSQL of one scrape of postgres_exporter (11 queries): the cheapest that was measured on such a
-machine; 5-7 of them are pg_database_size."""
-
-OTHER = "all else"
-_PROBES = {
-    "poll_roster": "probe roster",
-    "poll_replication": "probe replication",
-    "poll_locks_any": "probe locks",
-    "control_publish": "beat",
-}
-_STATEMENTS = """
-select s.query, s.calls, s.total_exec_time, s.total_plan_time
-  from pg_stat_statements s join pg_roles r on r.oid = s.userid where r.rolname = 'watcher'
-"""
+NAMES = {"signal": "beat", "cancel": "canceller", OTHER: "all else"}
+"""Of connections, where they are no probe's."""
 
 
 def start(rig: Rig, runs: int) -> list[Row]:
@@ -48,15 +32,19 @@ def measure(rig: Rig, daemon: Daemon, seconds: float, say: Callable[[str], None]
     with stopping(rig.child("client", "migrator", str(diary))):
         wait_for(lambda: diary.exists() and diary.stat().st_size, within=30, message="the client to begin")
         time.sleep(2)  # the start is not the tick
-        counts = [_counts(rig)] if can_count(rig) else []
+        books = Books(rig.admin, guard="watcher", beside="migrator") if can_count(rig) else None
+        if books is not None:
+            books.learn(3.0)
+            books.turn()
+        turns = []
         before, began = daemon.cpu, time.monotonic()
         say(f"a guarded client works for {seconds:g} s")
         for second in range(1, int(seconds) + 1):
             time.sleep(max(0.0, began + second - time.monotonic()))
-            if counts:
-                counts.append(_counts(rig))
+            if books is not None:
+                turns.append(books.turn())
         after, took = daemon.cpu, time.monotonic() - began
-    rows = [] if not counts else _ticks(counts, took)
+    rows = _ticks(turns, took) if turns else []
     if before is not None and after is not None and daemon.memory is not None:
         what = "of one core, poll 1 s, one working client"
         rows.append(Row(f"daemon: processor time {what}", ((after - before) / took * 100,), "%", Bar(2.0, "max")))
@@ -73,61 +61,26 @@ def can_count(rig: Rig) -> bool:
     return True
 
 
-@dataclass(frozen=True, slots=True)
-class _Count:
-    """Calls and milliseconds until now."""
-
-    calls: float = 0.0
-    executed: float = 0.0
-    planned: float = 0.0
-
-    def plus(self, other: _Count, sign: int = 1) -> _Count:
-        return _Count(
-            self.calls + sign * other.calls,
-            self.executed + sign * other.executed,
-            self.planned + sign * other.planned,
-        )
-
-
-def _counts(rig: Rig) -> dict[str, _Count]:
-    """For each probe, and all else that the guard asks."""
-    known = {_shape(sql.get(name)): words for name, words in _PROBES.items()}
-    counted = dict.fromkeys([*_PROBES.values(), OTHER], _Count())
-    for query, *numbers in rig.admin.execute(_STATEMENTS).fetchall():
-        word = known.get(_shape(query), OTHER)
-        counted[word] = counted[word].plus(_Count(*numbers))
-    return counted
-
-
-def _ticks(counts: list[dict[str, _Count]], seconds: float) -> list[Row]:
-    words = [*counts[0]]
-    each = {word: [after[word].plus(before[word], -1) for before, after in pairwise(counts)] for word in words}
-    ticks = list(zip(*each.values(), strict=True))
-    shares = (f"{word} {statistics.median(count.executed for count in each[word]):.2f}" for word in words)
+def _ticks(turns: list[dict[str, Spent]], seconds: float) -> list[Row]:
+    """Of each second's work: all of it, and the round trips of each connection."""
+    who = dict.fromkeys(name for turn in turns for name in turn if name != "migrator")
+    each = {name: [turn.get(name, Spent()) for turn in turns] for name in who}
+    sums = [total(turn.get(name, Spent()) for name in who) for turn in turns]
+    shares = ", ".join(f"{name} {Spent.typical(seen).executed:.2f}" for name, seen in each.items())
     rows = [
-        Row(
-            "guard's time in PostgreSQL per tick: execution, all probes and the beat",
-            tuple(sum(count.executed for count in tick) for tick in ticks),
-            "ms",
-            Bar(EXPORTER_MS / 5, "median"),
-            f"a fifth of a scrape's; medians: {', '.join(shares)}",
-        ),
-        Row(
-            "guard's time in PostgreSQL per tick: planning",
-            tuple(sum(count.planned for count in tick) for tick in ticks),
-            "ms",
-            None,
-            "probes are planned anew each time; not in the scrape's figure",
-        ),
+        Row(f"guard's time in PostgreSQL per tick: {what}", tuple(getattr(one, key) for one in sums), "ms", None, note)
+        for what, key, note in (
+            ("execution, all probes and the beat", "executed", f"medians: {shares}; what a scrape takes is in `cost`"),
+            ("planning", "planned", "the statements of probes are prepared"),
+            ("processor time, with parsing and the protocol", "processor", ""),
+        )
     ]
     # A tick may fall to either side of the window's ends.
     bar = Bar(round(1 + 2 / seconds, 2), "max")
-    for word in words:
-        calls = (counts[-1][word].calls - counts[0][word].calls) / seconds
-        rows.append(Row(f"round trips per tick: {word}", (calls,), "", None if word == OTHER else bar))
+    for name, seen in each.items():
+        calls = sum(one.trips for one in seen) / seconds
+        if calls > 0:
+            promised = name in {"roster", "replication", "locks", "signal"}
+            what = f"round trips per tick: {NAMES.get(name, f'probe {name}')}"
+            rows.append(Row(what, (calls,), "", bar if promised else None))
     return rows
-
-
-def _shape(query: str) -> str:
-    """A statement without what pg_stat_statements replaces, to find ours again."""
-    return re.sub(r"'[^']*'|%\(\w+\)s|\$\d+|\b\d+\b|\bepoch\b|\s", "", query.replace("%%", "%"))

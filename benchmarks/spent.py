@@ -6,11 +6,12 @@ server process, so that it also holds parsing and the protocol. Whose a statemen
 
 from __future__ import annotations
 
+import functools
 import re
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
@@ -53,6 +54,11 @@ class Spent:
         columns = [statistics.median(column) for column in zip(*map(astuple, seen), strict=True)]
         columns[3] = statistics.mean(one.trips for one in seen)
         return cls(*columns)
+
+
+def total(all_of: Iterable[Spent]) -> Spent:
+    """Their sum."""
+    return functools.reduce(Spent.plus, all_of, Spent())
 
 
 class Books:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
-from tests.mutants import ARGUED, LAYERS, PROJECT, Change, argued, function_of, files_of
+from tests.mutants import ARGUED, LAYERS, PROJECT, Change, argued, files_of, function_of
 
 PAPER = """
 # Anything
