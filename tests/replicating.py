@@ -32,7 +32,7 @@ from guard.postgres import Door
 from tests.shipped import as_guard
 from tests.waiting import wait_for
 
-PERIOD = 0.15
+PERIOD = 0.1
 """Seconds between two polls."""
 REPLY, IDLE_REPLY = 1.0, 2.5
 """Seconds that a standby may owe a reply for WAL, and for nothing (it speaks each second by itself here)."""
@@ -51,6 +51,8 @@ Standbys = tuple[str, ...] | int
 class Observed:
     """One poll, and what was certainly true of the standby as it was made; None where it cannot be asked."""
 
+    at: float
+    """When it was asked, monotonic."""
     found: Mapping[str, Sample]
     lag: float | None
     behind: int | None
@@ -179,7 +181,7 @@ class World:
         asked = time.monotonic()
         seen = await asyncio.gather(*(probe.poll() for probe in probes))
         truth = self.truth(asked)
-        return [Observed({sample.sensor: sample for sample in each.samples}, *truth) for each in seen]
+        return [Observed(asked, {sample.sensor: sample for sample in each.samples}, *truth) for each in seen]
 
     def look_anew(self) -> list[Observed]:
         """What a guard sees that starts only now, in its first two polls."""

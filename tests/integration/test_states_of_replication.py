@@ -7,6 +7,7 @@ after it is a reading better than what is true of the standby; nor of a guard th
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from guard.demo.embedded import Binaries
 from guard.model import Reading, Sample, Silence
 from guard.model.metric import labelled
 from tests import states
-from tests.replicating import IDLE_REPLY, MB, PERIOD, REPLY, SELECTED, Observed, Watching, World
+from tests.replicating import IDLE_REPLY, MB, REPLY, SELECTED, Observed, Watching, World
 
 pytestmark = pytest.mark.integration
 
@@ -26,7 +27,7 @@ WRITE, FLUSH, REPLIED = "replication.write_lag_bytes", "replication.flush_lag_by
 STANDBYS, SYNC, SAFE = "replication.standbys", "replication.sync_waiters", "replication.safe_wal_size"
 INACTIVE = "replication.slot_inactive_for"
 OF_A_STANDBY = (LAG, BYTES, WRITE, FLUSH, REPLIED)
-NOISE = 1.0
+NOISE = 2.0
 """Seconds by which a busy machine may shift what is measured here."""
 
 
@@ -184,8 +185,11 @@ def test_in_each_state_every_sensor_is_right_within_two_polls(name: str, world: 
     assert not wrong(named, {**WELL, **of_one(WELL)})
     for each in others:
         assert not wrong(each, WELL)
-    for each in (*(each for poll in watching.all[before:] for each in poll), *anew):
-        assert not better_than_true(each)
+    polls = watching.all[before:]
+    # What was written between two polls may be taken for as young as the second.
+    slack = max(after[0].at - poll[0].at for poll, after in itertools.pairwise(polls))
+    for each in (*(each for poll in polls for each in poll), *anew):
+        assert not better_than_true(each, slack)
 
 
 def of_one(right: Mapping[str, Right]) -> dict[str, Right]:
@@ -202,9 +206,9 @@ def wrong(seen: Observed, right: Mapping[str, Right]) -> list[str]:
     ]
 
 
-def better_than_true(seen: Observed) -> list[str]:
+def better_than_true(seen: Observed, slack: float) -> list[str]:
     """Readings that show a smaller lag than there was: the one thing that a sensor must never say."""
-    true = {LAG: (seen.lag or 0.0) - PERIOD, BYTES: seen.behind or 0}
+    true = {LAG: (seen.lag or 0.0) - slack, BYTES: seen.behind or 0}
     return [
         f"{sample}, and it was more than {true[metric]}"
         for name, sample in seen.found.items()
