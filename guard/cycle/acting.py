@@ -122,6 +122,7 @@ class Acting:
         if (kind, key) in self._busy or (started is not None and now - started < AGAIN_AFTER):
             return False
         self._busy.add((kind, key))
+        self._started = {about: at for about, at in self._started.items() if now - at < AGAIN_AFTER}
         self._started[kind, key] = now
         return True
 

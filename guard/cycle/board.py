@@ -38,6 +38,8 @@ ROSTER = "roster"
 """The sensor that holds the reason while the roster cannot be read."""
 GONE_AFTER = 3.0
 """Seconds that a registered session must be missing before its migration counts as vanished."""
+MISSING_KEPT = 1000
+"""Of so many that are missing it is remembered since when: most have been let go of long ago."""
 POOLED_GONE_AFTER = 900.0
 """The same behind a pooler, where only the client's own reports can be seen."""
 
@@ -275,6 +277,8 @@ class Board:
             self._missing_since.pop(state.run_id, None)
             return False
         since = self._missing_since.setdefault(state.run_id, roster.taken_at)
+        if len(self._missing_since) > MISSING_KEPT:
+            del self._missing_since[next(iter(self._missing_since))]
         return roster.taken_at - since >= GONE_AFTER
 
 

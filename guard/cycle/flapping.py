@@ -79,6 +79,8 @@ class Flapping:
 
     def _count(self, migration: str, kind: str) -> None:
         self._told[migration, kind] = [*self._of_late(migration, kind), self._now]
+        # What is no longer of late is of no use: a daemon lives for months.
+        self._told = {key: told for key in self._told if (told := self._of_late(*key))}
 
 
 def _with_note(draft: Draft) -> Draft:

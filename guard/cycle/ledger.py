@@ -12,6 +12,9 @@ from guard.records import notice_to_dict, state_to_dict
 EVENTS_KEPT = 1000
 """While the database cannot be written, this many events wait; notices go to the journal all the same."""
 
+ONCE_KEPT = 1000
+"""Of what is told once this much is remembered; who has left since is not told of again anyway."""
+
 
 class Ledger:
     """Events wait here for the next publication, notices for the journal."""
@@ -23,7 +26,7 @@ class Ledger:
         """Runs that may not go on until a human forgets them."""
         self._database = database
         self._new_id = new_id
-        self._told: set[tuple[str, int | None, str]] = set()
+        self._told: dict[tuple[str, int | None, str], None] = {}
 
     def record(self, kind: str, state: State, draft: Draft | None = None, *, wall: float = 0.0) -> None:
         """Write down one event, with a notice where people are to know."""
@@ -43,7 +46,9 @@ class Ledger:
         if once and told in self._told:
             return
         if once:
-            self._told.add(told)
+            self._told[told] = None
+            if len(self._told) > ONCE_KEPT:
+                del self._told[next(iter(self._told))]
         self.record(draft.kind, state, draft, wall=wall)
 
     def notify(self, draft: Draft, wall: float) -> Notice:

@@ -8,9 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from guard.decide import notices
 from guard.decide.machine import ORDERS
 from guard.judge.quantities import say_seconds
-from guard.model import Finding, OperatorOrder, Rule, Session, Severity, State
+from guard.model import Finding, OperatorOrder, OrderKind, Rule, Session, Severity, State
 from guard.ports import RECORDER, CancelReport
 from guard.records import operator_order_to_dict
+
+
+_ORDERED_NOTHING = {"order": OrderKind.PROCEED.word}
 
 
 def report(
@@ -31,7 +34,10 @@ def report(
     return {
         "mode": mode,
         "at": wall,
-        "runs": [_run(state, finding(state.migration), now, wall) for state in states],
+        "runs": [
+            _run(state, finding(state.migration), now, wall) | (_ORDERED_NOTHING if mode == "observing" else {})
+            for state in states
+        ],
         "rules": [_verdicts(finding, now, wall)] if not states else [],
         "troubles": dict(troubles),
         "told_orders": [operator_order_to_dict(order) for order in orders],

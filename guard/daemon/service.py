@@ -13,13 +13,16 @@ import os
 import resource
 import signal
 import time
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from guard.daemon import logs, systemd
 from guard.daemon.health import Health
+from guard.daemon.keeping import kept_up
 from guard.decide import notices
 from guard.errors import ConfigError, GuardError, HeldByAnother, ServerError, WorldError
 from guard.rollbacks import problems_of_hooks
@@ -100,11 +103,14 @@ class _Service:
         for watch in household.watches:
             if not watch.ended.is_set():
                 self._tasks.append(asyncio.create_task(watch.run(), name=f"guard {watch.name}"))
-                self._tasks.append(asyncio.create_task(household.listen(watch), name=f"listen {watch.name}"))
+                self._keep_up(f"listen {watch.name}", partial(household.listen, watch))
                 self._schedule(watch)
         self._scheduler.start()
-        self._tasks.append(asyncio.create_task(self._watch_clock(), name="clock"))
-        self._tasks.append(asyncio.create_task(self._prune(), name="prune"))
+        self._keep_up("clock", self._watch_clock)
+        self._keep_up("prune", self._prune)
+
+    def _keep_up(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        self._tasks.append(asyncio.create_task(kept_up(name, work), name=name))
 
     async def _prune(self) -> None:
         """Cut the trail of events by age, now and then."""

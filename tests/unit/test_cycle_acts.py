@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any, cast
 
 import pytest
 
@@ -558,6 +559,8 @@ def test_a_guard_that_observes_orders_nothing_and_acts_on_nothing() -> None:
         "m would be rolled back",
     ]
     assert all(notice.commands == () for notice in world.journal.notices)
+    report = [publication.report for publication in world.signal.published if publication.report][-1]
+    assert [(run["phase"], run["order"]) for run in cast("Any", report["runs"])] == [("paused", "proceed")]
 
 
 def test_what_was_only_imagined_is_not_found_by_a_guard_that_enforces() -> None:
