@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from urllib.parse import urlsplit
 
 from guard.check.remarks import Remark, fine, problem, warning, whereof
-from guard.errors import TellError, WorldError
-from guard.judge.quantities import say
+from guard.errors import Refused, TellError, WorldError
+from guard.judge.baselines import LEAST, goes_by_baseline, take, words
+from guard.judge.quantities import say, say_seconds
 from guard.model import Reading, Rule
 from guard.settings import Settings, in_clear
-from guard.sources import application_probe
+from guard.sources import application_probe, histories_of
 from guard.tell.slack import SlackWebhook
 
 _KNOCK_WITHIN = 5.0
@@ -30,10 +32,27 @@ async def check_rule(settings: Settings, rule: Rule) -> list[Remark]:
     finally:
         await probe.close()
     if isinstance(sample, Reading):
-        return [fine(place, f"answers {say(sample.value, rule.dimension)}{whereof(rule)}")]
-    if sample.abstains:
-        return [fine(place, f"answers, and abstains for now: {sample.why}")]
-    return [problem(place, f"no number: {sample.why}", todo)]
+        told = f"answers {say(sample.value, rule.dimension)}{whereof(rule)}"
+    elif sample.abstains:
+        told = f"answers, and abstains for now: {sample.why}"
+    else:
+        return [problem(place, f"no number: {sample.why}", todo)]
+    return [fine(place, told), *await _baseline(settings, rule)]
+
+
+async def _baseline(settings: Settings, rule: Rule) -> list[Remark]:
+    """Whether Prometheus remembers enough of a rule that drifts: it is asked for a baseline as a migration comes."""
+    history = histories_of(settings, [rule]).get(rule.name)
+    if history is None or not goes_by_baseline(rule):
+        return []
+    place, window, now = f'rule "{rule.name}"', settings.guard.gathering.window, time.time()
+    try:
+        samples = await history.samples(now - window, now)
+        return [fine(place, words(take(samples, "", window, history.source), rule.dimension))]
+    except Refused as refused:
+        seconds = LEAST * settings.guard.gathering.spacing
+        todo = f"have the guard run for {say_seconds(seconds)} before a migration: then its own readings make one"
+        return [warning(place, f"no baseline from {history.source}: {refused}", todo)]
 
 
 async def check_slack(settings: Settings) -> list[Remark]:

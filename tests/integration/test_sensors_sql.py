@@ -1,14 +1,17 @@
 """Rules with a query of their own: a number is a reading; whatever else it answers, tries or does is a silence."""
 
 import asyncio
+import dataclasses
 import time
 
 import psycopg
 import pytest
 
 from guard.model import Reading, Sample, Silence
+from guard.poll.families import family_probes
 from guard.poll.query import QueryProbe
 from guard.postgres import Door
+from tests.fakes import make_rule
 from tests.fix_matrix import Took
 from tests.fix_postgres import Database, MakeRole
 from tests.shipped import as_guard
@@ -85,6 +88,35 @@ def test_the_answer_comes_in_the_unit_that_the_rule_says(database: Database) -> 
 )
 def test_rubbish_is_a_silence_that_says_what_it_is(database: Database, query: str, reason: str) -> None:
     assert reason in why(database.dsn(), query)
+
+
+def test_a_counter_that_was_read_over_a_new_connection_may_be_another_servers(database: Database) -> None:
+    query = "select pg_backend_pid()"
+    rule = dataclasses.replace(make_rule(), sensor="sql:mine|as=rate", metric="sql", query=query, rate=True)
+
+    async def main() -> list[str]:
+        (probe,) = family_probes(lambda purpose: Door(as_guard(database.dsn()), purpose=purpose), [rule])
+        seen: list[str] = []
+        try:
+            end = time.monotonic() + 10
+            while time.monotonic() < end and not (seen and "connected anew" in seen[-1]):
+                (sample,) = (await probe.poll()).samples
+                assert isinstance(sample, Silence), sample
+                assert sample.sensor == rule.sensor
+                seen.append(sample.why)
+                await asyncio.sleep(0.02)
+                if len(seen) == 1:
+                    database.execute(
+                        "select pg_terminate_backend(pid, 5000) from pg_stat_activity "
+                        "where datname = current_database() and pid <> pg_backend_pid()"
+                    )
+        finally:
+            await probe.close()
+        return seen
+
+    first, *_, last = asyncio.run(main())
+    assert first == "first look, and a rate takes two looks"
+    assert last == "connected anew, perhaps to another server, and a rate takes two looks"
 
 
 @pytest.mark.fault(65)
