@@ -3,11 +3,14 @@
 import signal
 import time
 
+import psycopg
 import pytest
 
+from guard.act.install import uninstall
 from tests.acceptance.house import FRESH_FOR, LEASE, NOISE, House
 from tests.command import command
 from tests.fix_matrix import Took
+from tests.version_one import OldClient, OldGuard, install_version_one
 from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.fault(70)]
@@ -61,3 +64,42 @@ def test_a_schema_that_is_upgraded_under_guard_and_client_holds_both_in_words_un
     daemon.send(signal.SIGTERM)
     assert daemon.wait() == 0
     house.assert_each_row_once(migrating)
+
+
+def test_a_migration_of_the_first_version_goes_on_through_the_upgrade_and_heeds_the_new_daemon(
+    house: House, took: Took
+) -> None:
+    uninstall(house.database.dsn())
+    install_version_one(house.database)
+    before = OldGuard(house.database.dsn("guard_login"))
+    client = OldClient(house.database.dsn("migrator", application_name="migration:backfill"), "backfill")
+    try:
+        before.publish({"backfill": client.run})
+        client.batch()
+        upgraded = command("install", environment={"MIGRATION_GUARD_DSN": house.database.dsn()})
+        assert (upgraded.code, upgraded.err) == (0, "")
+        assert "upgraded from version 1; restart the guard with this program" in upgraded.out
+        before.publish({"backfill": client.run})
+        client.batch()
+        before.close()
+        house.serve()
+        house.wait_event("started")  # until then the earlier guard's lease may still stand
+        wait_for(lambda: client.told() == "proceed")
+        client.batch()
+        house.load(9)
+        house.wait_event("paused")
+        paused = time.time()
+        wait_for(lambda: client.told() == "pause")
+        took(time.time() - paused)
+        with pytest.raises(psycopg.errors.LockNotAvailable, match="backfill must wait"):
+            client.batch()
+        house.wait_event("effective")  # as the earlier client acknowledges
+        house.load(0)
+        house.wait_order("proceed")
+        client.batch()
+        assert client.finish()
+        house.wait_event("soaking")
+        house.assert_all_told()
+    finally:
+        client.close()
+        before.close()

@@ -12,7 +12,7 @@ import pytest
 from guard.cycle import Options
 from guard.cycle.replaying import Played, Replay, Side
 from guard.errors import Unreachable
-from guard.model import Phase, Rule, Silence
+from guard.model import Fence, Phase, Rule, Silence
 from guard.ports import CancelReport, Ended, Frame
 from tests.fakes import FakeHook, World, a_run, a_session, an_order, make_rule
 
@@ -68,6 +68,20 @@ def test_with_its_own_options_a_course_is_decided_again_as_it_was() -> None:
     assert phases(played)[0] == ["waiting", "running", "paused", "running", "done"]
     assert [turn.because for turn in played.other.turns] == [turn.because for turn in played.recorded.turns]
     assert played.ended - played.began == 85
+
+
+def test_what_waited_for_the_end_of_a_fence_waits_again() -> None:
+    queue = make_rule("queue", pause="", cancel="> 2s", resume="< 1s")
+    world = Recorded(queue)
+    world.runs = [a_run()]
+    world.tick(3)
+    world.runs = [a_run(fence=Fence("cut-over", world.wall, world.wall + 5.0))]
+    world.values["queue sensor"] = 3.0
+    world.tick(8)
+    played = world.play()
+    assert played.differs == ""
+    assert course(played.recorded) == course(played.other)
+    assert [wall - played.began for wall, _, _ in played.other.queues][:1] == [7.0]
 
 
 def test_a_tighter_limit_pauses_more_often_and_a_looser_one_never() -> None:
