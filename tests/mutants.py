@@ -26,7 +26,7 @@ PROJECT = Path(__file__).parents[1]
 ARGUED = Path(__file__).with_name("mutants.md")
 LAYERS = {
     "decide": (
-        "decide_edges", "decision", "fences", "machine", "messages", "notices",
+        "decide_edges", "decision", "fences", "machine", "messages", "notice_words", "notices",
         "cycle_acts", "cycle_bounds", "cycle_lasting", "cycle_moves", "cycle_news", "cycle_takeover", "cycle_verified",
     ),
     "judge": ("abstaining", "baselines", "conditions", "findings", "judgement", "paths", "verdicts"),
