@@ -17,7 +17,7 @@ from guard.model.metric import Labels, labelled
 from guard.poll.aside import Aside
 from guard.poll.lag import BYTES, FLUSH, REPLY_AGE, SECONDS, WRITE, LagClock, ReplyClock, Sender
 from guard.poll.samples import NOT_PERMITTED, silences, words
-from guard.poll.slots import INACTIVE, RETAINED, SAFE, Slot, inactive, retained, safe
+from guard.poll.slots import INACTIVE, RETAINED, SAFE, IdleClock, Slot, inactive, retained, safe
 from guard.poll.standbys import OF_A_STANDBY, Standbys, none_expected
 from guard.ports import Observation
 from guard.postgres import Door
@@ -77,6 +77,7 @@ class ReplicationProbe:
         self._now = clock
         self._clock = LagClock()
         self._replies = ReplyClock(reply_limit, idle_reply_limit)
+        self._idle = IdleClock()
         self._limits = (reply_limit, idle_reply_limit)
 
     @property
@@ -97,7 +98,7 @@ class ReplicationProbe:
             return self.silence(NOT_PERMITTED, asked)
         standbys = self._standbys_of(primary, primary.lsn, primary.timeline, asked)
         standbys = replace(standbys, aside=await self._aside.answers())
-        slots = [Slot(**row) for row in primary.slots]
+        slots = self._idle.told([Slot(**row) for row in primary.slots], asked)
         return Observation(
             (
                 *(standbys.worst(metric, self._standbys) for metric in (SECONDS, BYTES)),
@@ -109,7 +110,7 @@ class ReplicationProbe:
 
     def _standbys_of(self, primary: _Primary, lsn: int, timeline: str, now: float) -> Standbys:
         if not self._clock.advance(now, lsn, timeline):
-            self._replies = ReplyClock(*self._limits)
+            self._replies, self._idle = ReplyClock(*self._limits), IdleClock()
         senders = [Sender(**row) for row in primary.senders]
         self._replies.forget_others(sender.pid for sender in senders)
         home = (primary.system or 0, int(timeline, 16))

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from guard.errors import ConfigError
-from guard.model import Dimension, Reading, Silence
-from guard.poll.slots import INACTIVE, RETAINED, SAFE, Slot, inactive, retained, safe
+from guard.model import Dimension, Reading, Sample, Silence
+from guard.poll.slots import INACTIVE, RETAINED, SAFE, IdleClock, Slot, inactive, retained, safe
 from guard.settings import load
 
 STANDBY = Slot("replica1", active=True, wal_status="reserved", kept=100)
@@ -84,4 +84,33 @@ def test_the_slot_that_is_inactive_for_longest_counts_and_an_unknown_time_is_a_s
     for order in itertools.permutations([old, young, STANDBY]):
         assert inactive(order, 7.0) == Reading(INACTIVE, 90.0, 7.0, "longest: slot replica2")
     assert inactive([STANDBY], 7.0) == Reading(INACTIVE, 0.0, 7.0, "no slot is inactive")
-    assert isinstance(inactive([old, GONE], 7.0), Silence)
+    unsure = inactive([old, GONE], 7.0)
+    assert isinstance(unsure, Silence)
+    assert unsure.at_least == 90.0
+
+
+def test_a_server_that_does_not_say_since_when_is_watched_from_the_first_look_on() -> None:
+    clock = IdleClock(soon=30.0)
+
+    def look(now: float, *slots: Slot) -> Sample:
+        return inactive(clock.told(slots, now), now)
+
+    before = look(100.0, GONE)  # since when it has been so before, nobody knows
+    assert isinstance(before, Silence)
+    later = look(110.0, GONE, STANDBY)
+    assert isinstance(later, Silence)
+    assert ("slot replica2 was inactive when first looked at" in later.why, later.at_least) == (True, 10.0)
+    used = dataclasses.replace(GONE, active=True)
+    assert look(120.0, used, STANDBY) == Reading(INACTIVE, 0.0, 120.0, "no slot is inactive")
+    assert look(130.0, GONE, STANDBY) == Reading(INACTIVE, 0.0, 130.0, "longest: slot replica2")
+    assert look(145.0, GONE, UNUSED) == Reading(INACTIVE, 15.0, 145.0, "longest: slot replica2")
+    # After a long time in which nobody looked, what went inactive meanwhile did so at a time unknown.
+    gap = look(245.0, GONE, UNUSED, dataclasses.replace(STANDBY, active=False))
+    assert isinstance(gap, Silence)
+    assert ("slot replica1 was inactive" in gap.why, gap.at_least) == (True, 115.0)
+
+
+def test_what_the_server_says_of_a_slot_counts_more_than_what_was_seen() -> None:
+    told = dataclasses.replace(GONE, inactive_for=500.0)
+    clock = IdleClock()
+    assert clock.told([told], 1.0) == clock.told([told], 2.0) == [told]

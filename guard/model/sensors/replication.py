@@ -120,8 +120,11 @@ REPLICATION: Final = (
         name="replication.slot_inactive_for",
         dimension=Dimension.SECONDS,
         means="how long the slot that is inactive for longest has been so",
-        source="pg_replication_slots (inactive_since, PostgreSQL 17 and newer)",
-        silent="a slot is inactive on PostgreSQL 16 or older",
+        source="pg_replication_slots (inactive_since; before PostgreSQL 17 active, as the guard has seen it)",
+        silent=(
+            "on PostgreSQL 16 or older a slot was inactive when the guard first looked; the time since then still "
+            "proves a breach"
+        ),
         needs=MONITOR,
         cost=MEMORY,
         labels=_SLOT,
