@@ -12,7 +12,6 @@ from guard.model import Finding, OperatorOrder, OrderKind, Rule, Session, Severi
 from guard.ports import RECORDER, CancelReport
 from guard.records import operator_order_to_dict
 
-
 _ORDERED_NOTHING = {"order": OrderKind.PROCEED.word}
 
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
+
+from guard.journal.files import BROKEN, code, opened, transaction
 
 T = TypeVar("T")
 
@@ -37,10 +38,6 @@ CREATE TABLE IF NOT EXISTS outbox (
 CREATE VIEW IF NOT EXISTS waiting AS SELECT * FROM outbox WHERE sent_wall IS NULL AND dead_reason IS NULL;
 CREATE INDEX IF NOT EXISTS outbox_waiting ON outbox (channel, seq) WHERE sent_wall IS NULL AND dead_reason IS NULL;
 CREATE TABLE IF NOT EXISTS kept (database TEXT PRIMARY KEY, record TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS history (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    at_wall REAL NOT NULL, database TEXT NOT NULL, kind TEXT NOT NULL, payload TEXT NOT NULL
-);
 """
 
 # What memory has gathered goes back into the file without losing what the file still holds: it may keep notices from
@@ -60,12 +57,7 @@ INSERT INTO disk.outbox (channel, notice_id, database, migration, run_id, severi
         sent_wall = coalesce(sent_wall, excluded.sent_wall), dead_reason = coalesce(dead_reason, excluded.dead_reason);
 INSERT INTO disk.kept SELECT * FROM main.kept WHERE true
     ON CONFLICT (database) DO UPDATE SET record = excluded.record;
-INSERT INTO disk.history (at_wall, database, kind, payload)
-    SELECT at_wall, database, kind, payload FROM main.history
-    EXCEPT SELECT at_wall, database, kind, payload FROM disk.history;
 """
-
-_BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 class _Unusable(Exception):
@@ -107,7 +99,7 @@ class Ledger:
         self._return_to_file()
         for _ in range(2):
             try:
-                with _transaction(self._db):
+                with transaction(self._db):
                     return work(self._db)
             except sqlite3.Error as error:
                 if self._in_memory:
@@ -128,12 +120,12 @@ class Ledger:
 
     def _open(self) -> sqlite3.Connection:
         try:
-            return _open(self.path)
+            return opened(self.path, _prepare)
         except (sqlite3.DatabaseError, _Unusable) as error:
-            if isinstance(error, sqlite3.DatabaseError) and _code(error) not in _BROKEN:
+            if isinstance(error, sqlite3.DatabaseError) and code(error) not in BROKEN:
                 raise
             self._put_aside(error)
-            return _open(self.path)
+            return opened(self.path, _prepare)
 
     def _put_aside(self, error: Exception) -> None:
         aside = self.path.with_name(self.path.name + ".unreadable")
@@ -149,7 +141,7 @@ class Ledger:
         copy = _copied(self._db)
         self._db.close()
         self._db = copy
-        broken = _code(error) in _BROKEN
+        broken = code(error) in BROKEN
         self._fall_back(error)
         if broken:
             self._return_to_file(now=True)
@@ -182,25 +174,11 @@ class Ledger:
     def _merge(self) -> None:
         self._db.execute("ATTACH ? AS disk", (str(self.path),))
         try:
-            with _transaction(self._db):
+            with transaction(self._db):
                 for statement in _MERGE.split(";"):
                     self._db.execute(statement)
         finally:
             self._db.execute("DETACH disk")
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # Names and reasons of a production database are nobody else's business; SQLite gives -wal and -shm the same mode.
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    # Nobody else writes here; 50 ms is for a person's reader that happens to hold the file.
-    db = sqlite3.connect(path, isolation_level=None, timeout=0.05)
-    try:
-        _prepare(db)
-    except BaseException:
-        db.close()
-        raise
-    return db
 
 
 def _prepare(db: sqlite3.Connection) -> None:
@@ -214,7 +192,7 @@ def _prepare(db: sqlite3.Connection) -> None:
     db.execute("PRAGMA synchronous = FULL")
     db.execute("PRAGMA wal_autocheckpoint = 200")
     db.execute("PRAGMA journal_size_limit = 1000000")
-    with _transaction(db):
+    with transaction(db):
         _create(db)
 
 
@@ -241,21 +219,3 @@ def _copied(db: sqlite3.Connection) -> sqlite3.Connection:
         pass
     copy.close()
     return _memory()
-
-
-@contextlib.contextmanager
-def _transaction(db: sqlite3.Connection) -> Iterator[None]:
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        db.execute("COMMIT")
-    except BaseException:
-        # A full disk may have rolled it back already.
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise
-
-
-def _code(error: Exception) -> int:
-    # The primary code is the low byte; the rest says where it happened.
-    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import logging
 import sqlite3
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -18,24 +15,6 @@ from guard.model import Kept, Notice, State
 from guard.records import kept_from_dict, kept_to_dict, state_from_dict, state_to_dict
 
 T = TypeVar("T")
-
-log = logging.getLogger(__name__)
-
-HISTORY_ROWS = 20_000
-HISTORY_AGE = 30 * 86_400.0
-"""Seconds."""
-_BUFFERED = 50
-"""Readings are not worth an fsync each; so many go together, or with the next change."""
-
-
-@dataclass(frozen=True, slots=True)
-class Happening:
-    """A line of the history: a decision or a reading, at a wall time, as a JSON object."""
-
-    at_wall: float
-    database: str
-    kind: str
-    payload: Mapping[str, object]
 
 
 class Journal:
@@ -49,7 +28,6 @@ class Journal:
         self._ledger = Ledger(path)
         self._channels = tuple(channels)
         self._bound = bound
-        self._happenings: list[tuple[float, str, str, str]] = []
 
     @property
     def trouble(self) -> str | None:
@@ -61,8 +39,7 @@ class Journal:
         return DatabaseJournal(self, database)
 
     def close(self) -> None:
-        """Write what is buffered and let the file go. May be called twice."""
-        self._transact(lambda _: None, None)
+        """Let the file go. May be called twice."""
         self._ledger.close()
 
     # -- the guard's side ----------------------------------------------------------------------------------------------
@@ -86,7 +63,7 @@ class Journal:
             )
             self._queue(db, notices)
 
-        self._transact(work, None)
+        self._ledger.transact(work, None)
 
     def states(self, database: str) -> tuple[State, ...]:
         """The states last saved; one that cannot be read is left out."""
@@ -145,32 +122,6 @@ class Journal:
         """How a channel stands."""
         return self._ledger.transact(lambda db: waiting.backlog(db, channel), Backlog(0, 0, None, None))
 
-    # -- history -------------------------------------------------------------------------------------------------------
-
-    def record(self, database: str, kind: str, payload: Mapping[str, object]) -> None:
-        """Note a decision or a reading, for `replay` and `report`. The last few may be lost in a kill."""
-        try:
-            text = json.dumps(dict(payload), default=str)
-        except (ValueError, TypeError):
-            log.exception("a %s of %s cannot be recorded", kind, database)
-            return
-        self._happenings.append((time.time(), database, kind, text))
-        if len(self._happenings) >= _BUFFERED:
-            self._transact(lambda _: None, None)
-
-    def history(self, database: str, since_wall: float, limit: int = 1000) -> tuple[Happening, ...]:
-        """What was recorded of a database from a wall time on, oldest first."""
-
-        def work(db: sqlite3.Connection) -> tuple[Happening, ...]:
-            rows = db.execute(
-                "SELECT at_wall, database, kind, payload FROM history WHERE database = ? AND at_wall >= ? "
-                "ORDER BY id LIMIT ?",
-                (database, since_wall, limit),
-            )
-            return tuple(Happening(row[0], row[1], row[2], json.loads(row[3])) for row in rows)
-
-        return self._transact(work, ())
-
     # ------------------------------------------------------------------------------------------------------------------
 
     def _queue(self, db: sqlite3.Connection, notices: Sequence[Notice]) -> None:
@@ -182,18 +133,6 @@ class Journal:
     def _settle(self, query: str, entry: Entry, value: float | str) -> None:
         # By id, not by seq: a return from memory to the file may have numbered the rows anew.
         self._ledger.transact(lambda db: db.execute(query, (value, entry.channel, entry.notice.notice_id)), None)
-
-    def _transact(self, work: Callable[[sqlite3.Connection], T], otherwise: T) -> T:
-        # What is buffered goes with the change, and is let go only when it is written.
-        rows = list(self._happenings)
-
-        def both(db: sqlite3.Connection) -> T:
-            _write_history(db, rows)
-            return work(db)
-
-        answer = self._ledger.transact(both, otherwise)
-        del self._happenings[: len(rows)]
-        return answer
 
 
 class DatabaseJournal:
@@ -227,10 +166,6 @@ class DatabaseJournal:
         """See Journal.kept."""
         return self._journal.kept(self._database)
 
-    def record(self, kind: str, payload: Mapping[str, object]) -> None:
-        """See Journal.record."""
-        self._journal.record(self._database, kind, payload)
-
 
 def _states(db: sqlite3.Connection, database: str) -> tuple[State, ...]:
     states = []
@@ -241,13 +176,3 @@ def _states(db: sqlite3.Connection, database: str) -> tuple[State, ...]:
         except ValueError:
             continue
     return tuple(states)
-
-
-def _write_history(db: sqlite3.Connection, rows: Sequence[tuple[float, str, str, str]]) -> None:
-    if not rows:
-        return
-    db.executemany("INSERT INTO history (at_wall, database, kind, payload) VALUES (?, ?, ?, ?)", rows)
-    db.execute(
-        "DELETE FROM history WHERE id <= (SELECT max(id) FROM history) - ? OR at_wall < ?",
-        (HISTORY_ROWS, time.time() - HISTORY_AGE),
-    )

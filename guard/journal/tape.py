@@ -10,18 +10,18 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import os
 import sqlite3
 import sys
 import time
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from guard.errors import WorldError
+from guard.journal.files import BROKEN, code, opened, transaction
 from guard.ports import RECORDER, Frame
 
 T = TypeVar("T")
@@ -54,7 +54,6 @@ _SPAN = """
 SELECT frames FROM tape WHERE database = :database AND id <= :last AND id >= coalesce(
     (SELECT max(id) FROM tape WHERE database = :database AND whole AND id <= :first), 0) ORDER BY id
 """
-_BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 class Recorder:
@@ -118,12 +117,12 @@ class Recorder:
             self.trouble = ""
 
     def _insert(self, database: str, frames: list[Frame]) -> None:
-        db = self._db = self._db or _opened(self.path)
+        db = self._db = self._db or opened(self.path, _prepare)
         text = "\n".join(json.dumps(frame.body, separators=(",", ":")) for frame in frames)
         packed = zlib.compress(text.encode())
         runs = json.dumps(sorted({run for frame in frames for run in frame.runs}, key=str))
         row = (database, frames[0].wall, frames[-1].wall, frames[0].whole, runs, len(packed), packed)
-        with _transaction(db):
+        with transaction(db):
             db.execute(_INSERT, row)
             db.execute("DELETE FROM tape WHERE to_wall < ?", (time.time() - OLDEST,))
             held = int(db.execute("SELECT coalesce(sum(bytes), 0) FROM tape").fetchone()[0])
@@ -135,7 +134,7 @@ class Recorder:
         if self._db is not None:
             self._db.close()
             self._db = None
-        broken = getattr(error, "sqlite_errorcode", 0) & 0xFF in _BROKEN
+        broken = code(error) in BROKEN
         if broken:
             with contextlib.suppress(OSError):
                 for suffix in ("", "-wal", "-shm"):
@@ -146,32 +145,11 @@ class Recorder:
         self.trouble = str(error)
 
 
-def _opened(path: Path) -> sqlite3.Connection:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # Values of a production database are nobody else's business; SQLite gives -wal and -shm the same mode.
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    db = sqlite3.connect(path, isolation_level=None, timeout=0.05)
-    try:
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = NORMAL")
-        db.execute("PRAGMA journal_size_limit = 1000000")
-        db.execute(_SCHEMA)
-    except BaseException:
-        db.close()
-        raise
-    return db
-
-
-@contextlib.contextmanager
-def _transaction(db: sqlite3.Connection) -> Iterator[None]:
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise
+def _prepare(db: sqlite3.Connection) -> None:
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = NORMAL")
+    db.execute("PRAGMA journal_size_limit = 1000000")
+    db.execute(_SCHEMA)
 
 
 # -- reading -----------------------------------------------------------------------------------------------------------

@@ -130,20 +130,6 @@ def test_too_many_waiting_drops_the_oldest_news_and_never_a_pause_or_an_end(path
     journal.close()
 
 
-def test_history_is_kept_and_bounded(path: Path, opened: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("guard.journal.recorder.HISTORY_ROWS", 60)
-    main = opened.of("main")
-    for number in range(100):
-        main.record("reading", {"n": number})
-    main.record("reading", {"path": path})
-    main.record("reading", {"n": 101, ("no", "key"): 1})  # type: ignore[dict-item]
-    opened.of("other").record("reading", {"n": -1})
-    reopened = again(path, opened)
-    kept = [line.payload.get("n") for line in reopened.history("main", 0.0)]
-    assert kept == [*range(42, 100), None]
-    reopened.close()
-
-
 def test_only_the_owner_can_read_the_file(path: Path, opened: Journal) -> None:
     opened.save("main", [a_state()], [], 1)
     modes = {name.name: stat.S_IMODE(name.stat().st_mode) for name in path.parent.iterdir()}
@@ -264,7 +250,6 @@ def test_a_full_file_system_is_said_once_and_nothing_is_lost_when_there_is_room_
     assert len(errors(caplog)) == 1
     assert "full" in (journal.trouble or "")
     journal.mark_sent(journal.pending("slack")[0], 9.0)
-    journal.record("main", "reading", {"n": 1})
     journal.keep("main", Kept("a", {"q": ((1.5, 0.2),)}))
     ledger._retry_at = 0.0
     save_and_check(journal, 151)
@@ -273,7 +258,6 @@ def test_a_full_file_system_is_said_once_and_nothing_is_lost_when_there_is_room_
     reopened = again(path, journal)
     assert ids(reopened) == [f"main:{n}" for n in range(2, 152)]
     assert reopened.backlog("slack").last_sent_wall == 9.0
-    assert [line.payload for line in reopened.history("main", 0.0)] == [{"n": 1}]
     assert reopened.kept("main") == Kept("a", {"q": ((1.5, 0.2),)})
     reopened.close()
 
