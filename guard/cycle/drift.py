@@ -15,7 +15,7 @@ import math
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 
-from guard.cycle.board import Board
+from guard.cycle.board import POOLED_GONE_AFTER, Board
 from guard.decide import notices
 from guard.decide.machine import ENDINGS
 from guard.decide.notices import Draft
@@ -23,7 +23,7 @@ from guard.errors import Refused
 from guard.judge.baselines import NONE_YET, Gathering, Known, take, usable, words
 from guard.judge.findings import concerns
 from guard.judge.quantities import say_seconds
-from guard.model import Ask, Baseline, Kept, Level, Phase, Reading, Roster, Rule, State
+from guard.model import Ask, Baseline, Kept, Level, Phase, Reading, Roster, Rule, Run, State
 from guard.ports import History
 
 KEEP_EVERY = 30.0
@@ -66,6 +66,8 @@ class Drift:
         self._began: float | None = None
         self._over: float | None = None
         """Unix times: since when somebody is at work, and until when somebody was before."""
+        self._quiet = True
+        """Nobody is there, at work or to begin."""
         self._asked: set[str] = set()
         self._begun: set[tuple[str, int | None]] = set()
         """Runs that have begun, and of which nobody has said yet whether they have their baselines."""
@@ -113,7 +115,8 @@ class Drift:
             return ()
         begun = _anybody_has_begun(roster, states, closed)
         self._note(roster, wall, begun=begun)
-        if quiet := board.quiet(states):
+        self._quiet = quiet = not begun and not _here(roster) and all(state.phase in ENDINGS for state in states)
+        if quiet:
             self._asked.clear()
             self._told.clear()
         drafts = []
@@ -184,14 +187,12 @@ class Drift:
 
     # -- sources that know the past ------------------------------------------------------------------------------------
 
-    def inquiries(
-        self, board: Board, states: Iterable[State], histories: Mapping[str, History], wall: float
-    ) -> list[Inquiry]:
+    def inquiries(self, board: Board, histories: Mapping[str, History], wall: float) -> list[Inquiry]:
         """Whom to ask for the past: once as somebody comes, where the guard's own readings are too few."""
         roster = board.roster
-        if roster is None or board.quiet(states):
+        if roster is None or self._quiet:
             return []
-        came = [run.registered_wall for run in roster.runs if run.outcome is None]
+        came = [run.registered_wall for run in _here(roster)]
         until = min([wall if self._began is None else self._began, *came])
         since = max(until - self.gathering.window, self._over or 0.0)
         found = []
@@ -262,9 +263,15 @@ def _has_begun(state: State) -> bool:
 def _anybody_has_begun(roster: Roster, states: tuple[State, ...], closed: Container[int]) -> bool:
     """Whether somebody is at work, or was and is still looked after; also one that does not heed that it is over."""
     over = {state.run_id for state in states if state.phase in ENDINGS}
-    here = (run.run_id for run in roster.runs if run.outcome is None and (run.session is not None or run.pooled))
-    unheeding = any(run_id in over or run_id in closed for run_id in here)
+    unheeding = any(run.run_id in over or run.run_id in closed for run in _here(roster))
     return unheeding or bool(roster.strangers) or any(_has_begun(state) for state in states)
+
+
+def _here(roster: Roster) -> list[Run]:
+    """Runs that are there to be seen: one whose client was killed stands in the list for good."""
+    fresh = roster.server_wall - POOLED_GONE_AFTER
+    ours = (run for run in roster.runs if run.outcome is None)
+    return [run for run in ours if run.session is not None or (run.pooled and run.last_seen_wall > fresh)]
 
 
 def _all_fine(board: Board) -> bool:

@@ -255,7 +255,7 @@ class Guard:
             self._ledger.announce(draft, wall)
         if kept := self._drift.to_keep(self.board, now):
             self.hands.keep(kept)
-        self._inquiries = self._drift.inquiries(self.board, self.states.values(), self.hands.histories, wall)
+        self._inquiries = self._drift.inquiries(self.board, self.hands.histories, wall)
 
     def _chores(self, decisions: Sequence[Decision], now: float, wall: float) -> tuple[Chore, ...]:
         """Start what takes time: only a guard that leads may act, and never one that observes."""

@@ -157,6 +157,18 @@ def test_a_run_that_does_not_heed_that_it_is_over_counts_as_work() -> None:
     assert value_of(world.known()) == 0.2
 
 
+@pytest.mark.parametrize("pooled", [False, True])
+def test_a_run_whose_client_was_killed_is_no_work_though_it_stands_in_the_list_for_good(pooled: bool) -> None:
+    world = Drifting()
+    world.tick(40)
+    world.runs = [a_run(pooled=pooled)]
+    world.tick(5)
+    world.runs = [a_run(here=False, pooled=pooled)]
+    world.values[SENSOR] = 0.24
+    world.tick(1000)
+    assert (world.phases, value_of(world.known())) == ({}, 0.24)
+
+
 def test_while_a_run_waits_to_begin_readings_are_gathered_and_it_gets_its_baseline() -> None:
     world = Drifting()
     world.values[SENSOR] = 0.3
