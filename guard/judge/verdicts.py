@@ -249,7 +249,9 @@ def _answer(condition: Condition | None, value: float, known: Known) -> Answer:
 
 def _signal(rule: Rule) -> str:
     """What is measured, for people: that a number came by HTTP or a query does not tell which one it is."""
-    return f"{rule.name} ({rule.metric})" if rule.metric in {"http", "prometheus", "sql"} else rule.series
+    if rule.metric not in {"http", "prometheus", "sql"}:
+        return rule.series
+    return f"{rule.name} ({rule.metric}, per second)" if rule.rate else f"{rule.name} ({rule.metric})"
 
 
 def _because(rule: Rule, reading: Reading, level: Level, *, since: float | None, now: float) -> str:

@@ -91,7 +91,7 @@ def test_a_counter_pauses_by_its_growth_alone_and_too_little_traffic_neither_pau
     # The counter is high, and half of next to nothing fails: nobody is kept from beginning by either.
     play.at(0.7).never("paused")
     tells(10.0, 0.0)()
-    play.happens(lambda: counter.grow(200)).paused(within=0.5 + NOISE, because="counted (http) ")
+    play.happens(lambda: counter.grow(200)).paused(within=0.5 + NOISE, because="counted (http, per second) ")
     play.happens(lambda: counter.grow(0)).proceeds(within=2)
     play.happens(counter.begin_anew)
     play.at(play.now + 0.7).never("aborted")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass, field
 
@@ -46,6 +47,12 @@ def test_a_breach_pauses_only_after_its_time_and_says_when_that_is() -> None:
     third = lag.again(3.0)
     assert (third.ask, third.level, third.since, third.measured) == (Ask.PAUSE, Level.PAUSE, 0.0, True)
     assert third.because == "lag 7 s > 5s for 3s, now for 3 s (replica1, 3 s old)"
+
+
+def test_a_number_of_the_users_says_from_where_it_came_and_a_growth_that_it_is_one() -> None:
+    for rate, told in ((False, "errors (http) 7 s > 5s"), (True, "errors (http, per second) 7 s > 5s")):
+        rule = dataclasses.replace(make_rule("errors", pause="> 5s"), metric="http", rate=rate)
+        assert Judged(rule).read(7.0, 0).because.startswith(told + " (")
 
 
 def test_a_value_below_the_limit_ends_the_breach() -> None:
