@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from guard.check.remarks import Remark, warning
 from guard.model import Rule, Sample, Silence
 from guard.poll.families import family_probes, is_query
-from guard.poll.rates import QUIET
+from guard.poll.rates import NOTHING
 from guard.poll.samples import Recognition
 from guard.postgres import Hosts
 
@@ -40,7 +40,7 @@ async def _look(rules: Sequence[Rule], hosts: Hosts, recognition: Recognition) -
 
 
 def _silent(sample: Sample | None) -> Silence | None:
-    return sample if isinstance(sample, Silence) and not sample.why.startswith(QUIET) else None
+    return sample if isinstance(sample, Silence) and not sample.why.startswith(NOTHING) else None
 
 
 def _remark(rule: Rule, silence: Silence) -> Remark:

@@ -16,7 +16,7 @@ from psycopg.sql import SQL, Composed
 from guard import sql
 from guard.errors import ServerError, WrongServer
 from guard.model import Reading, Sample, Silence
-from guard.poll.rates import MINUTE, QUIET, Counters
+from guard.poll.rates import MINUTE, NOTHING, Counters
 from guard.poll.samples import NOT_PERMITTED, Recognition, silences, words
 from guard.poll.vacuums import Vacuums
 from guard.ports import Observation
@@ -28,15 +28,34 @@ DEADLOCKS, TEMP = "database.deadlocks_per_minute", "database.temp_bytes_per_seco
 ROLLBACKS = "database.rollback_ratio"
 VACUUMED = "vacuum.on_migration_table"
 READ, READ_TIME = "database.read_bytes_per_second", "database.read_latency"
+SYNC_TIME = "wal.sync_latency"
 _PARTS: Final = {
     "counters": {DEADLOCKS, TEMP, ROLLBACKS, READ, READ_TIME},
     "archive": {ARCHIVE},
     "wraparound": {WRAPAROUND},
     "checkpoints": {CHECKPOINTS},
+    "syncs": {SYNC_TIME},
 }
 _NEW_VIEW: Final = 170000
 """PostgreSQL 17 moved the counters of checkpoints to a view of their own."""
+_SYNCS_MOVED: Final = 180000
+"""PostgreSQL 18 moved those of synced WAL from pg_stat_wal to pg_stat_io."""
 _SEGMENT: Final = re.compile(r"([0-9A-F]{8})([0-9A-F]{8})([0-9A-F]{8})(\.partial|\.[0-9A-F]{8}\.backup)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """What the server counts and, where a setting says so, times."""
+
+    metric: str
+    setting: str
+    act: str
+    nothing: str
+    unit: str
+
+
+READS: Final = Timed(READ_TIME, "track_io_timing", "read", "no block was read", "blocks")
+SYNCS: Final = Timed(SYNC_TIME, "track_wal_io_timing", "sync", "no WAL was synced", "syncs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +67,7 @@ class _Seen:
     archive: dict[str, Any] | None
     oldest: dict[str, Any] | None
     checkpoints: dict[str, Any] | None
+    syncs: dict[str, Any] | None
     vacuum: dict[str, Any] | None
 
 
@@ -73,6 +93,7 @@ class DatabaseProbe:
         self._vacuums = Vacuums()
         self._now = clock
         self._wal, self._counters, self._checkpoints = Counters(), Counters(), Counters()
+        self._reads, self._syncs = Counters(), Counters()
 
     async def poll(self) -> Observation:
         """One round trip."""
@@ -88,21 +109,26 @@ class DatabaseProbe:
         return Observation(tuple(self._sample(name, seen, asked) for name in self._metrics))
 
     def _query(self) -> Composed:
-        part = "poll_checkpoints" if self._door.server_version >= _NEW_VIEW else "poll_checkpoints_16"
+        version = self._door.server_version
+        checkpoints = sql.get("poll_checkpoints" if version >= _NEW_VIEW else "poll_checkpoints_16")
+        syncs = sql.get("poll_wal_syncs" if version >= _SYNCS_MOVED else "poll_wal_syncs_17")
         vacuum = Composed([SQL("null::jsonb")])
         if VACUUMED in self._metrics:
             vacuum = SQL(sql.get("poll_vacuum")).format(migration=SQL(sql.get("poll_migration")))
-        return SQL(sql.get("poll_database")).format(checkpoints=SQL(sql.get(part)), vacuum=vacuum)
+        return SQL(sql.get("poll_database")).format(checkpoints=SQL(checkpoints), syncs=SQL(syncs), vacuum=vacuum)
 
     def _remember(self, seen: _Seen, now: float) -> None:
         self._wal.add(now, {"lsn": float(seen.lsn or 0)}, seen.timeline)
         if seen.counters is not None:
-            names = ("deadlocks", "temp_bytes", "commits", "rollbacks", "blocks_read", "bytes_read", "read_time")
+            names = ("deadlocks", "temp_bytes", "commits", "rollbacks", "bytes_read")
             era = (seen.timeline, seen.counters["reset"])
             self._counters.add(now, {name: float(seen.counters[name]) for name in names}, era)
+            _add_timed(self._reads, seen.counters["reads"], now, era)
         if seen.checkpoints is not None:
             requested = {"requested": float(seen.checkpoints["requested"])}
             self._checkpoints.add(now, requested, (seen.timeline, seen.checkpoints["reset"]))
+        if seen.syncs is not None:
+            _add_timed(self._syncs, seen.syncs, now, (seen.timeline, seen.syncs["reset"]))
 
     def _sample(self, name: str, seen: _Seen, now: float) -> Sample:
         per_second = {
@@ -118,7 +144,9 @@ class DatabaseProbe:
         if name == ROLLBACKS:
             return _rollbacks(self._counters, now)
         if name == READ_TIME:
-            return read_latency(self._counters, now, timed=bool((seen.counters or {}).get("timed")))
+            return mean_time(READS, self._reads, now, on=bool(seen.counters and seen.counters["reads"]["timed"]))
+        if name == SYNC_TIME:
+            return mean_time(SYNCS, self._syncs, now, on=bool(seen.syncs and seen.syncs["timed"]))
         if name == VACUUMED and seen.vacuum is not None:
             return self._vacuumed(seen.vacuum, now)
         if name == WRAPAROUND and seen.oldest is not None:
@@ -160,20 +188,25 @@ def _rollbacks(counters: Counters, now: float) -> Sample:
         return Silence(ROLLBACKS, counters.why, now)
     ended = back[0] + through[0]
     if ended <= 0:
-        return Silence(ROLLBACKS, f"{QUIET}no transaction has ended in {back[1]:.3g} s", now)
+        return Silence(ROLLBACKS, f"{NOTHING}no transaction has ended in {back[1]:.3g} s", now)
     return Reading(ROLLBACKS, back[0] / ended, now, f"{back[0]:g} of {ended:g} transactions in {back[1]:.3g} s")
 
 
-def read_latency(counters: Counters, now: float, *, timed: bool) -> Sample:
-    """Mean time of the blocks that were read; *timed*: the server measures it."""
-    if not timed:
-        return Silence(READ_TIME, "track_io_timing is off, so no read is timed", now)
-    blocks, spent = counters.grown("blocks_read"), counters.grown("read_time")
-    if blocks is None or spent is None:
-        return Silence(READ_TIME, counters.why, now)
-    if blocks[0] <= 0:
-        return Silence(READ_TIME, f"{QUIET}no block was read in {blocks[1]:.3g} s", now)
-    return Reading(READ_TIME, spent[0] / blocks[0], now, f"{blocks[0]:g} blocks in {blocks[1]:.3g} s")
+def _add_timed(counters: Counters, seen: dict[str, Any], now: float, era: object) -> None:
+    counters.add(now, {"count": float(seen["count"]), "time": float(seen["time"])}, era)
+
+
+def mean_time(what: Timed, counters: Counters, now: float, *, on: bool) -> Sample:
+    """Of each that was counted; *on*: the server times it."""
+    if not on:
+        return Silence(what.metric, f"{what.setting} is off, so no {what.act} is timed", now)
+    count, spent = counters.grown("count"), counters.grown("time")
+    if count is None or spent is None:
+        return Silence(what.metric, counters.why, now)
+    if count[0] <= 0:
+        # A database that fits into memory reads nothing, and that is well.
+        return Silence(what.metric, f"{NOTHING}{what.nothing} in {count[1]:.3g} s", now, abstains=True)
+    return Reading(what.metric, spent[0] / count[0], now, f"{count[0]:g} {what.unit} in {count[1]:.3g} s")
 
 
 def backlog(archive: dict[str, Any], now: float) -> Sample:

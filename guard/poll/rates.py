@@ -14,7 +14,7 @@ WINDOW: Final = 10.0
 MINUTE: Final = 60.0
 """What is told by the minute is counted in the last one; also the longest interval that says anything about now."""
 
-QUIET: Final = "nothing to measure: "
+NOTHING: Final = "nothing to measure: "
 """How the reason of a silence begins where the source is well and only nothing has happened."""
 
 

@@ -18,7 +18,7 @@ from guard.judge.quantities import say_seconds
 from guard.model import Reading, Sample, Silence
 from guard.model.metric import Labels, labelled
 from guard.poll.estimate import estimate
-from guard.poll.rates import QUIET, Counters
+from guard.poll.rates import NOTHING, Counters
 from guard.poll.samples import silences, words
 from guard.ports import Observation
 from guard.postgres import Door
@@ -119,7 +119,7 @@ class StatementsProbe:
         if metric == CALLS:
             return Reading(name, calls[0] / calls[1], now, detail)
         if calls[0] <= 0:
-            return Silence(name, f"{QUIET}no statement has ended in {calls[1]:.3g} s", now)
+            return Silence(name, f"{NOTHING}no statement has ended in {calls[1]:.3g} s", now)
         if metric == LATENCY:
             return Reading(name, spent[0] / calls[0], now, detail)
         guess = estimate(calls[0], spent[0], squares[0])

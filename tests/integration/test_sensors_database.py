@@ -60,7 +60,8 @@ def test_the_first_look_has_no_rates_and_the_second_has_all(database: Database) 
         await asyncio.sleep(0.1)
         second = await until(probe, lambda found: isinstance(found["database.rollback_ratio"], Reading))
         silent = {name for name, sample in second.items() if isinstance(sample, Silence)}
-        assert silent == {"wal.archive_backlog", "database.read_latency"}
+        assert silent == {"wal.archive_backlog", "database.read_latency", "wal.sync_latency"}
+        assert "track_wal_io_timing is off" in getattr(second["wal.sync_latency"], "why", "")
         assert "archive_mode is off" in getattr(second["wal.archive_backlog"], "why", "")
         assert "track_io_timing is off" in getattr(second["database.read_latency"], "why", "")
         await probe.close()
@@ -194,12 +195,19 @@ def test_a_vacuum_of_the_migrations_table_is_timed_from_its_beginning_to_its_end
     asyncio.run(main())
 
 
-def test_requested_checkpoints_and_an_archive_that_falls_behind(make_cluster: MakeCluster) -> None:
-    server = make_cluster(0, settings={"archive_mode": "on", "archive_command": "true"}).primary
+def test_requested_checkpoints_synced_wal_and_an_archive_that_falls_behind(make_cluster: MakeCluster) -> None:
+    settings = {"archive_mode": "on", "archive_command": "true", "fsync": "on", "track_wal_io_timing": "on"}
+    server = make_cluster(0, settings=settings).primary
 
     async def main() -> None:
-        probe = probe_of(server.dsn(), "checkpoints.requested_per_minute", "wal.archive_backlog")
+        probe = probe_of(server.dsn(), "checkpoints.requested_per_minute", "wal.archive_backlog", "wal.sync_latency")
         await look(probe)
+        with server.connect() as writer:
+            writer.execute("select pg_logical_emit_message(true, 'x', 'x')")  # a commit that waits for its WAL
+            writer.execute("select pg_stat_force_next_flush()")
+            found = await until(probe, lambda found: isinstance(found["wal.sync_latency"], Reading))
+        assert 0 < value(found, "wal.sync_latency") < 2
+        assert " syncs in " in getattr(found["wal.sync_latency"], "detail", "")
         server.execute("checkpoint")
         server.execute("checkpoint")
         await until(probe, lambda found: value(found, "checkpoints.requested_per_minute") == 2)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guard.model import Reading, Silence
-from guard.poll.database import backlog, read_latency
+from guard.poll.database import READS, backlog, mean_time
 from guard.poll.rates import Counters
 
 
@@ -63,12 +63,12 @@ def test_what_is_summed_up_from_rounded_figures_may_go_back_by_a_trifle() -> Non
 def reads(*samples: tuple[float, float, float]) -> Counters:
     found = Counters()
     for now, blocks, seconds in samples:
-        found.add(now, {"blocks_read": blocks, "read_time": seconds})
+        found.add(now, {"count": blocks, "time": seconds})
     return found
 
 
 def test_the_time_of_a_read_is_the_mean_of_those_that_were_timed() -> None:
-    found = read_latency(reads((0, 10, 1.0), (2, 14, 1.5)), 2.0, timed=True)
+    found = mean_time(READS, reads((0, 10, 1.0), (2, 14, 1.5)), 2.0, on=True)
     assert found == Reading("database.read_latency", 0.125, 2.0, "4 blocks in 2 s")
 
 
@@ -83,9 +83,10 @@ def test_the_time_of_a_read_is_the_mean_of_those_that_were_timed() -> None:
 def test_reads_that_were_not_timed_or_not_made_have_no_time(
     samples: list[tuple[float, float, float]], timed: bool, words: str
 ) -> None:
-    found = read_latency(reads(*samples), 2.0, timed=timed)
+    found = mean_time(READS, reads(*samples), 2.0, on=timed)
     assert isinstance(found, Silence)
     assert words in found.why
+    assert found.abstains is ("no block" in words)  # what fits into memory need not be read, and that is well
 
 
 def archive(**given: object) -> dict[str, object]:

@@ -84,6 +84,16 @@ LOAD: Final = (
         cost=MEMORY,
     ),
     Metric(
+        name="wal.sync_latency",
+        dimension=Dimension.SECONDS,
+        means="mean time of bringing WAL to disk once, over the last 10 s, for which each commit waits; while none is "
+        "brought there the rule abstains",
+        source="pg_stat_io (fsyncs, fsync_time of wal), up to 17 pg_stat_wal (wal_sync, wal_sync_time); own samples",
+        silent=f"track_wal_io_timing is off, {RESET}",
+        needs=ANYBODY,
+        cost=MEMORY,
+    ),
+    Metric(
         name="wal.archive_backlog",
         dimension=Dimension.COUNT,
         means="whole WAL segments behind the newest that the archive has",
@@ -152,9 +162,10 @@ LOAD: Final = (
     Metric(
         name="database.read_latency",
         dimension=Dimension.SECONDS,
-        means="mean time of reading one block that was not in shared buffers, over the last 10 s",
+        means="mean time of reading one block that was not in shared buffers, over the last 10 s; while none is read "
+        "the rule abstains",
         source="pg_stat_database (blk_read_time, blks_read), own samples",
-        silent=f"track_io_timing is off, nothing was read, {RESET}",
+        silent=f"track_io_timing is off, {RESET}",
         needs=ANYBODY,
         cost=MEMORY,
     ),
