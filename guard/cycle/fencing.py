@@ -38,7 +38,10 @@ class Fencing:
         """What is told of that which waits for the end of a fence; None where nothing does, or it was told of this."""
         key = (decision.state.migration, decision.state.run_id)
         fence = board.fence(decision.state.run_id)
-        if not decision.held or fence is None or self._told.get(key) == fence:
+        if fence is None:
+            self._told.pop(key, None)
+            return None
+        if not decision.held or self._told.get(key) == fence:
             return None
         self._told[key] = fence
         return cancel_waits(f"{because}; fenced: {fence_words(fence, board.server_wall)}", fence.what)

@@ -16,6 +16,10 @@ FORGIVEN_AFTER = 600.0
 """Seconds of running without a cancel after which earlier ones no longer count."""
 
 
+_CLOCK_SLIPS = 1.0
+"""Seconds by which a server's clock may be put right without anybody having set it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Circumstances:
     """What must be known beside the rules before one step of one run is decided."""
@@ -122,5 +126,8 @@ def held_by_fence(finding: Finding, facts: Circumstances, *, may_roll_back: bool
 
 
 def fence_left(fence: Fence, server_wall: float) -> float:
-    """Seconds for which a fence still holds, by the server's clock; 0 for one that has run out, which is none."""
-    return max(0.0, fence.until_wall - server_wall)
+    """Seconds for which a fence still holds, by the server's clock; 0 for one that has run out, which is none.
+
+    Nor is one that begins in the future: the clock was set back, and it would hold for as long as that.
+    """
+    return max(0.0, fence.until_wall - server_wall) if server_wall > fence.since_wall - _CLOCK_SLIPS else 0.0

@@ -2,11 +2,13 @@
 -- It ends with its section, its run, its session or its time, which this server's clock tells. It is granted only to a
 -- run that may proceed, and so what is due meanwhile waits for one fence at most.
 
--- Whether a session is in such a section now. The guard asks in the very statement that would cancel it.
+-- Whether a session is in such a section now. The guard asks in the very statement that would cancel it. A fence that
+-- begins in the future is none: the clock was set back, and it would hold for as long as that.
 create or replace function migration_guard.is_fenced(pid integer, backend_start timestamptz) returns boolean
 language sql volatile
     as $$ select exists (select from migration_guard.fence f join migration_guard.run r using (run_id)
                          where r.pid = is_fenced.pid and r.ended_at is null and f.until > pg_catalog.clock_timestamp()
+                           and f.since < pg_catalog.clock_timestamp() + interval '1 s'
                            and coalesce(r.backend_start = is_fenced.backend_start,
                                         is_fenced.backend_start <= r.registered_at)) $$;
 

@@ -10,6 +10,7 @@ import pytest
 
 from tests.acceptance.house import NOISE, QUEUE, House
 from tests.acceptance.test_faults_locks import WAITED, Stage, shop  # noqa: F401 -- shop is a fixture
+from tests.command import command
 from tests.fix_matrix import Took
 from tests.fix_sessions import Background
 from tests.waiting import wait_for
@@ -44,6 +45,8 @@ def test_a_queue_behind_a_fenced_migration_is_borne_until_its_section_or_its_tim
         assert "fenced: cut-over, " in waits[2]
         assert waits[2].endswith(" of 20 s left")
         assert house.wait_order("pause", "swap")
+        explained = command("explain", "swap", "-c", str(house.file))
+        assert "fenced, so it is not cancelled now: cut-over, " in explained.out
         wait_for(lambda: time.time() > waits[1] + WAITED + 0.5)
         session.execute("commit")
         assert session.execute("select migration_guard.unfence('swap')").fetchall() == [(True,)]

@@ -144,6 +144,11 @@ def test_a_fence_ends_with_its_session_and_does_not_pass_to_a_later_one(contract
     assert contract.database.execute(query) == [(0,)]
     declare(contract, run)
     assert contract.database.execute(query) == [(1,)]
+    # Nor does a clock that is set back make one hold for hours.
+    later = "update migration_guard.fence set since = since + %s::interval, until = until + %s::interval"
+    contract.database.execute(later, ["1 h", "1 h"])
+    assert contract.database.execute(query) == [(0,)]
+    contract.database.execute(later, ["-1 h", "-1 h"])
     # The process id may come again; the start of a session does not.
     same_pid = "select migration_guard.is_fenced(%s, clock_timestamp())"
     assert contract.database.execute(same_pid, [contract.client.info.backend_pid]) == [(False,)]

@@ -78,7 +78,9 @@ select m.pid, m.backend_start, m.query_start, m.usename::text as usename, m.appl
   from spoken m join victim v on v.root = m.pid
   left join lateral (
     -- Declared by its session; one that has run out is shown too, since people are to know why it did not help.
-    select x.what, extract(epoch from x.until - clock_timestamp())::float8 as remaining,
+    select x.what,
+           case when migration_guard.is_fenced(m.pid, m.backend_start)
+                then extract(epoch from x.until - clock_timestamp())::float8 else 0 end as remaining,
            extract(epoch from x.until - x.since)::float8 as whole
       from migration_guard.fence x join migration_guard.run r using (run_id)
      where r.pid = m.pid and r.ended_at is null
