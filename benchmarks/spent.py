@@ -110,7 +110,7 @@ def shape(query: str) -> str:
     """
     if len(query) > 1000:
         query = query[: query.rfind("\n", 0, 1000)]
-    return re.sub(r"--[^\n]*|/\*.*?\*/|'[^']*'|\$\d+|\b(?:\d+|epoch|true|false|null)\b|[\s,;]", "", query)[:200]
+    return re.sub(r"--[^\n]*|/\*.*?\*/|'[^']*'|\$\d+|\b(?:\d[\w.]*|epoch|true|false|null)\b|[\s,;]", "", query)[:200]
 
 
 def _processor(pid: int) -> float:
