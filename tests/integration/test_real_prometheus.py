@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from guard.cli.past import Past, ask
 from guard.judge.baselines import LEAST, NONE_YET, Known, take
 from guard.judge.verdicts import Streak, judge
 from guard.model import Baseline, Level, Reading, Rule, Sample, Silence
@@ -69,8 +70,13 @@ class Eye:
         self.probe, self.rule = probe, rule
         self._past = histories_of(settings, [rule])[rule.name]
         self._runner = runner
+        self._settings = settings
         self._streak = Streak()
         self.known: Known = NONE_YET
+
+    def remembered(self, seconds: float) -> Past:
+        """What limits would be suggested from."""
+        return ask(self._settings, [self.rule], seconds)[self.rule.name]
 
     def look(self) -> tuple[Sample, Level]:
         """One poll, and the verdict on it."""
@@ -204,6 +210,15 @@ def test_an_error_at_night_is_no_breach_where_traffic_is_asked_for(shop: Shop) -
 @pytest.mark.fault(47)
 def test_a_metric_that_nobody_exports_is_unknown_not_zero(shop: Shop) -> None:
     shop.typo.until(Level.UNKNOWN, "the query gives no series", within=0.1)
+    assert shop.typo.remembered(7 * 86_400).missing == "the query gives no series"
+
+
+def test_what_limits_are_suggested_from_is_what_was_read(shop: Shop) -> None:
+    shop.application.errors = 0.2
+    shop.errors.until(Level.PAUSE, within=2 * SCRAPE)
+    values = [point.value for point in shop.errors.remembered(60).points]
+    assert values[-1] == pytest.approx(shop.errors.value(), abs=0.1)
+    assert min(values) == 0.0
 
 
 @pytest.mark.fault(44)
