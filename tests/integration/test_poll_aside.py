@@ -155,6 +155,8 @@ async def _hangs_and_is_not_waited_for(cascade: Cascade, probe: ReplicationProbe
         began = time.monotonic()
         assert "replica2" in why({"lag": (await probe.poll()).samples[0]})
         assert time.monotonic() - began < 0.4
+    line.cut()  # and now it is known what is wrong
+    await cascade.until(probe, lambda found: "connection" in why(found))
     line.heal()
     await cascade.until(probe, lambda found: 0 <= lag(found) < 1)
 
@@ -191,12 +193,17 @@ def test_a_credential_that_is_missing_and_a_server_that_is_not_there_are_reasons
     def missing() -> Door:
         raise WorldError("/etc/password cannot be read.")
 
+    def broken() -> Door:
+        raise KeyError("password")
+
     async def main() -> None:
-        aside = Aside({"replica2": missing, "replica3": lambda: Door("host=127.0.0.1 port=9", purpose="standby")})
-        expected = ("replica1", "replica2", "replica3")
+        closed = Door("host=127.0.0.1 port=9", purpose="standby")
+        aside = Aside({"replica2": missing, "replica3": lambda: closed, "replica4": broken})
+        expected = ("replica1", "replica2", "replica3", "replica4")
         probe = ReplicationProbe(Door(as_guard(primary.dsn()), purpose="replication"), expected, aside=aside)
         words = why({"lag": (await probe.poll()).samples[0]})
         assert words.startswith("replica2: /etc/password cannot be read.; replica3: no connection to PostgreSQL: ")
+        assert words.endswith("; replica4: it failed: KeyError")
         await probe.close()
 
     asyncio.run(main())

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from guard.check.standbys import _missing
+from guard.check.standbys import _missing, _room, _seen
+from guard.settings import DatabaseSettings, Secret
 
 
 @pytest.mark.parametrize(
@@ -22,3 +23,21 @@ def test_a_state_that_is_hidden_is_not_called_a_standby_that_does_not_stream(
     remark = _missing("database main", "replica1", seen)
     assert what in remark.what
     assert todo in remark.todo
+
+
+@pytest.mark.parametrize(
+    ("asked", "grade"),
+    [({"replica2": True}, "fine"), ({"replica2": False}, "problem"), ({"replica1": True}, "problem"), ({}, "problem")],
+)
+def test_a_standby_that_answers_for_itself_counts_where_a_number_is_expected(
+    asked: dict[str, bool], grade: str
+) -> None:
+    database = DatabaseSettings("main", Secret("dsn", value="host=db1"), 2)
+    (remark,) = _seen("database main", database, {"replica1": "streaming"}, asked)
+    assert remark.grade == grade
+
+
+def test_a_standby_that_has_no_connection_to_spare_is_warned_of() -> None:
+    assert _room("database main", "replica2", 1) == []
+    (remark,) = _room("database main", "replica2", 0)
+    assert remark.what == "the guard keeps one connection to standby replica2, and none there is free for it"
