@@ -6,8 +6,12 @@ runs.py      the runs under guard: met, taken up again, let go
 lasting.py   what outlasts a restart and a wall clock that is set
 ledger.py    events and notices that wait to be written
 publisher.py orders and beat in one write
+adopting.py  a decision made the guard's own: state, events, notices
+observing.py what a guard that only observes makes of it
 acting.py    what a decision has the guard do, and what came of it
 chores.py    acts that take their time: clearing a queue, rolling a run back
+rereading.py the reason of a rollback, read again before it begins
+interrupted.py cancels that a killed guard may have made
 flapping.py  what comes and goes, so that people are told a few times only
 trouble.py   whether orders can be given at all, as news
 operators.py what humans ordered, as news

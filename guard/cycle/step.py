@@ -7,32 +7,29 @@ published has happened for a migration; so acts that cannot be taken back start 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from guard.cycle.acting import Acting, Duty, hook_of
+from guard.cycle.adopting import Adopting
 from guard.cycle.board import Board
 from guard.cycle.drift import Drift, Inquiry, Remembered, inquire, measured
-from guard.cycle.fencing import Fencing, fences_of
-from guard.cycle.flapping import Flapping
-from guard.cycle.interrupted import Interrupted
+from guard.cycle.fencing import fences_of
 from guard.cycle.lasting import Clocks, shifted
 from guard.cycle.ledger import Ledger
-from guard.cycle.observing import ORDERED, imagine, would_cancel
+from guard.cycle.observing import ORDERED
 from guard.cycle.operators import Operators
 from guard.cycle.publisher import Bulletin, Publisher
-from guard.cycle.reminders import Moment, remind
 from guard.cycle.runs import Runs, key_of, unheard
 from guard.cycle.tape import Tape
 from guard.cycle.trouble import ASLEEP, SIGHT, SIGNAL, Trouble
 from guard.cycle.values import Chore, Key, Options, Result, Step
-from guard.cycle.words import limits, looking_back, report
+from guard.cycle.words import limits, report
 from guard.decide import notices
 from guard.decide.decision import Decision, decide
 from guard.decide.ladder import Circumstances, holds_up
 from guard.errors import NotInstalled, ServerError, WrongServer
-from guard.judge.findings import what_would_resume
-from guard.model import EVERYONE, Baseline, Finding, Phase, State
-from guard.ports import Done, Hands, History, Hook, Observation, Verifier
+from guard.model import EVERYONE, Baseline, Phase, State
+from guard.ports import Hands, History, Hook, Observation, Verifier
 
 LEAD_AGAIN_AFTER, LEAD_SELDOM_AFTER, SELDOM_AFTER = 1.0, 5.0, 30.0
 """Seconds between two tries to take the lead: at first, and once it has been in vain for so long."""
@@ -50,16 +47,12 @@ class Guard:
         self._runs = Runs(self._ledger)
         self.states = self._runs.states
         self._acting = Acting(self.states, self._ledger)
-        self._interrupted = Interrupted(self.states, self._ledger)
-        self._recent: tuple[Done, ...] = ()
-        """What guards before this one have done of late, until the next step."""
         self._operators = Operators()
         self._mute, self._blind = Trouble(SIGNAL), Trouble(SIGHT)
         self._clocks = Clocks()
-        self._flapping = Flapping()
-        self._fencing = Fencing()
         self._tape = Tape()
         self._drift = Drift(options.gathering)
+        self._adopting = Adopting(self._ledger, self._runs, self._acting, self._drift)
         self._inquiries: list[Inquiry] = []
         self._taken_up = False
         self._anew: set[Key] = set()
@@ -129,8 +122,7 @@ class Guard:
             self._anew |= self.states.keys()
         if not self._taken_up:
             self._drift.recall(self.board, self.hands.kept(), self.states.values())
-            self._recent = leadership.recent
-            self._interrupted.take_up(leadership.recent, last_event_id)
+            self._adopting.take_up(leadership.recent, last_event_id)
         self._taken_up = True
         return leadership.place
 
@@ -196,32 +188,12 @@ class Guard:
             self.hands.journal.add_missing(tuple(self._ledger.notices))
             self._ledger.notices.clear()
             return Step(self._next_lead, ())
-        self._take_up_recent(now)
+        self._adopting.begin(now, wall)
         self._runs.meet(self.board, self._acting, now, wall)
         self._hear_operators(wall)
-        for key, draft in self._flapping.overdue(now):
-            if key in self.states:
-                self._ledger.record("lasts", self.states[key], draft, wall=wall)
         self._tape.deciding()
-        decisions, due = [], None
-        for state in tuple(self.states.values()):
-            finding = self.board.finding(state.migration)
-            heard = finding.settled and self.board.heard(state.migration)
-            if heard:
-                self._anew.discard(key_of(state))
-            state = measured(self.board, state)  # noqa: PLW2901
-            facts = self._circumstances(state, wall)
-            decision = decide(state, finding, facts)
-            self._adopt(decision, finding, wall)
-            self._tape.decided(state, facts, decision, self.states.get(key_of(state), decision.state))
-            if self._interrupted.resolve(decision, wall, heard=heard):
-                self._acting.count(state, now)
-            if holds_up(state, finding, facts):
-                self._intend(decision, finding, wall)
-            if not facts.overridden:
-                self._remind(key_of(state), finding, now, wall)
-            decisions.append(decision)
-            due = min((at for at in (due, finding.due) if at is not None), default=None)
+        duty = Duty(self.options, self.hands, self.board, now, wall)
+        decisions, due = self._decide(duty)
         for state, draft in self._drift.unmeasured(self.board, self.states):
             self._ledger.tell(draft, state, wall)
         await self.publisher.publish(self._bulletin(now, wall), self._ledger)
@@ -229,23 +201,35 @@ class Guard:
         self._save()
         # To look back asks nothing of a migration: so may a guard that observes, or that does not lead at the moment.
         asking = (Chore("history", (inquiry.of, None), inquire(inquiry)) for inquiry in self._inquiries)
-        return Step(due, (*asking, *self._chores(decisions, now, wall)))
+        # Only a guard that leads may act, and never one that observes.
+        acts = (chore for decision in decisions * self._may_act for chore in self._acting.chores(decision, duty))
+        return Step(due, (*asking, *acts))
 
-    def _intend(self, decision: Decision, finding: Finding, wall: float) -> None:
-        """What is about to be cleared is written down before it is; by who only observes, told."""
-        if self._may_act:
-            self._interrupted.intend(decision)
-        elif self.options.observing and (draft := would_cancel(decision, finding)):
-            self._ledger.tell(draft, decision.state, wall, once=True)
+    def _decide(self, duty: Duty) -> tuple[list[Decision], float | None]:
+        """Decide for each run; also when the next of them may come out otherwise by itself."""
+        decisions, due = list[Decision](), None
+        for state in tuple(self.states.values()):
+            finding = self.board.finding(state.migration)
+            heard = finding.settled and self.board.heard(state.migration)
+            if heard:
+                self._anew.discard(key_of(state))
+            state = measured(self.board, state)  # noqa: PLW2901
+            facts = self._circumstances(state, duty.wall)
+            decision = decide(state, finding, facts)
+            self._adopting.adopt(decision, finding, duty)
+            self._tape.decided(state, facts, decision, self.states.get(key_of(state), decision.state))
+            self._adopting.settle(decision, duty, heard=heard)
+            if holds_up(state, finding, facts):
+                self._adopting.intend(decision, finding, duty, may_act=self._may_act)
+            if not facts.overridden:
+                self._adopting.remind(decision, finding, duty)
+            decisions.append(decision)
+            due = min((at for at in (due, finding.due) if at is not None), default=None)
+        return decisions, due
 
     @property
     def _may_act(self) -> bool:
         return self.publisher.leading and not self.options.observing
-
-    def _take_up_recent(self, now: float) -> None:
-        recent, self._recent = self._recent, ()
-        self._acting.remember(recent, now)
-        self._flapping.remember(recent, now)
 
     def _follow_drift(self, now: float, wall: float) -> None:
         """Before anything is judged: what it is measured against."""
@@ -256,13 +240,6 @@ class Guard:
         if kept := self._drift.to_keep(self.board, now):
             self.hands.keep(kept)
         self._inquiries = self._drift.inquiries(self.board, self.hands.histories, wall)
-
-    def _chores(self, decisions: Sequence[Decision], now: float, wall: float) -> tuple[Chore, ...]:
-        """Start what takes time: only a guard that leads may act, and never one that observes."""
-        if not self._may_act:
-            return ()
-        duty = Duty(self.options, self.hands, self.board, now, wall)
-        return tuple(chore for decision in decisions for chore in self._acting.chores(decision, duty))
 
     def _say_trouble(self, now: float, wall: float) -> None:
         awake, trouble = not self.dormant, self.publisher.trouble
@@ -323,52 +300,6 @@ class Guard:
             troubles=troubles,
             learnt=frozenset(of for of, known in self.board.baselines.items() if isinstance(known, Baseline)),
         )
-
-    # -- what follows --------------------------------------------------------------------------------------------------
-
-    def _adopt(self, decision: Decision, finding: Finding, wall: float) -> None:
-        """Make a decision our own: state, events, notices."""
-        state = decision.state
-        if decision.moved_from is not None:
-            draft = notices.for_decision(decision, what_would_resume(finding), observing=self.options.observing)
-            if self.options.observing and draft is not None and state.phase in ORDERED:
-                imagine(decision, draft, self.states, self._ledger, wall=wall)
-                return
-            kind = draft.kind if draft else state.phase.value
-            told = (
-                None
-                if draft is None or self._acting.needless(state)
-                else looking_back(draft, self.states[key_of(state)], wall)
-            )
-            self._ledger.record(kind, state, self._flapping.damped(told, state), wall=wall)
-            if state.phase in ORDERED:
-                # A rollback goes on without the guard, and an override suspends its orders: neither may let it go on.
-                due = "a rollback is due: " if state.phase is Phase.ROLLING_BACK else ""
-                self._ledger.bar(state, due + state.because)
-        elif decision.became_effective:
-            self._ledger.record("effective", state)
-        self.states[key_of(state)] = state
-        if decision.moved_from is Phase.WAITING:
-            self._drift.begins(key_of(state))
-        if decision.ask_human:
-            hook = hook_of(self.hands, state.migration)
-            draft = notices.ask_human(state, decision.ask_human, finding.because, hook.command if hook else ())
-            draft = notices.in_observe_mode(draft) if self.options.observing else draft
-            self._ledger.tell(draft, state, wall)
-        waits = self._fencing.news(decision, finding.because, self.board)
-        if waits is not None and not self.options.observing:
-            self._ledger.tell(waits, state, wall)
-        if state.phase is Phase.DONE:
-            self._runs.forget(state)
-
-    def _remind(self, key: Key, finding: Finding, now: float, wall: float) -> None:
-        """Tell again what lasts too long; who only observes holds nobody up."""
-        if self.options.observing or key not in self.states:
-            return
-        moment = Moment(now, wall, self.options.bounds, self.options.loads)
-        self.states[key], drafts = remind(self.states[key], finding, moment, what_would_resume(finding))
-        for draft in drafts:
-            self._ledger.tell(draft, self.states[key], wall)
 
     def _save(self) -> None:
         present = (dict(self.states), self.publisher.last_event_id)

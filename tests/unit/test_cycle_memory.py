@@ -28,7 +28,7 @@ def sizes(world: World) -> dict[str, int]:
     guard = world.guard
     return {
         "told": len(guard._ledger._told),
-        "flapping": len(guard._flapping._told),
+        "flapping": len(guard._adopting._flapping._told),
         "started": len(guard._acting._started),
         "missing": len(guard.board._missing_since),
     }
