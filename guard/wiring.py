@@ -234,9 +234,10 @@ def _probes(settings: Settings, hosts: dict[str, Hosts], database: DatabaseSetti
     if locks:
         metrics = {rule.metric for rule in locks}
         probes.append(LocksProbe(door("locks"), known, [rule.waited for rule in locks], metrics=metrics))
-    probes += family_probes(door, rules, known)
+    rest = settings.guard.idle_interval
+    probes += family_probes(door, rules, known, rest=rest)
     for rule in rules:
         if rule.metric in ("prometheus", "http"):
             probe = application_probe(settings, rule)
-            probes.append(RatedProbe(probe, rule) if rule.rate else probe)
+            probes.append(RatedProbe(probe, rule, rest=rest) if rule.rate else probe)
     return probes

@@ -41,11 +41,12 @@ def family_of(rule: Rule) -> str:
 
 
 def family_probes(
-    door: Callable[[str], Door], rules: Iterable[Rule], recognition: Recognition | None = None
+    door: Callable[[str], Door], rules: Iterable[Rule], recognition: Recognition | None = None, *, rest: float = 0.0
 ) -> list[Probe]:
     """Ready probes, each with a *door* of its own by its purpose; nothing is connected yet.
 
-    *recognition* tells a migration's sessions that never registered.
+    *recognition* tells a migration's sessions that never registered. *rest*: seconds between two looks while nobody
+    migrates.
     """
     known, used = tuple(rules), dict[str, set[tuple[str, Labels]]]()
     for rule in known:
@@ -57,7 +58,7 @@ def family_probes(
         probes.append(DatabaseProbe(door("database"), _whole(series), recognition=recognition))
     if series := used.get("statements"):
         probes.append(StatementsProbe(door("statements"), _whole(series), selected=_selected(series)))
-    return [*probes, *(_as_told(door, rule) for rule in known if is_query(rule))]
+    return [*probes, *(_as_told(door, rule, rest) for rule in known if is_query(rule))]
 
 
 def _whole(series: Iterable[tuple[str, Labels]]) -> set[str]:
@@ -73,8 +74,8 @@ def query_probe(door: Callable[[str], Door], rule: Rule) -> QueryProbe:
     return QueryProbe(door("sql"), rule.name, rule.query, scale=rule.scale)
 
 
-def _as_told(door: Callable[[str], Door], rule: Rule) -> Probe:
+def _as_told(door: Callable[[str], Door], rule: Rule, rest: float) -> Probe:
     mine = door("sql")
     probe = query_probe(lambda _: mine, rule)
     # After a failover the same query reads another server's counter.
-    return RatedProbe(probe, rule, era=lambda: mine.generation) if rule.rate else probe
+    return RatedProbe(probe, rule, rest=rest, era=lambda: mine.generation) if rule.rate else probe

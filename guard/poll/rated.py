@@ -44,8 +44,9 @@ class _Look:
 class RatedProbe:
     """Reads a rule's sensor as the growth per second of the one counter that *probe* reads.
 
-    Two looks make a rate; they lie LEAST seconds apart at least, and `stale_after` of the rule at most. *era* is asked
-    with each look, and another one than before means another server, whose counter is another one.
+    Two looks make a rate; they lie LEAST seconds apart at least, and `stale_after` of the rule at most; while
+    nobody migrates *rest* seconds lie between them, and a baseline may be made of those. *era* is asked with each look,
+    and another one than before means another server, whose counter is another one.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class RatedProbe:
         probe: Probe,
         rule: Rule,
         *,
+        rest: float = 0.0,
         era: Callable[[], object] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -60,6 +62,7 @@ class RatedProbe:
         self.cheap = probe.cheap
         self._probe = probe
         self._rule = rule
+        self._longest = max(rule.stale_after, 1.5 * rest)
         self._era = era
         self._now = clock
         self._looks: list[_Look] = []
@@ -96,7 +99,7 @@ class RatedProbe:
         return Silence(sensor, "answers take too long to say when they counted", look.asked)
 
     def _fits(self, then: _Look, now: _Look) -> bool:
-        return now.asked - then.asked <= self._rule.stale_after
+        return now.asked - then.asked <= self._longest
 
     def _began_anew(self, look: _Look) -> str:
         last = self._looks[-1] if self._looks else None

@@ -45,9 +45,9 @@ class Counter:
 class Eye:
     """Polls at times of the test's own."""
 
-    def __init__(self) -> None:
-        self.counter = Counter()
-        self.probe = RatedProbe(self.counter, RULE, era=lambda: self.counter.era, clock=lambda: self.counter.now)
+    def __init__(self, *, rest: float = 0.0) -> None:
+        self.counter = counter = Counter()
+        self.probe = RatedProbe(counter, RULE, rest=rest, era=lambda: counter.era, clock=lambda: counter.now)
 
     def look(self, at: float, value: float | None, *, way: float = 0.0) -> Sample:
         self.counter.now, self.counter.value, self.counter.way = at, value, way
@@ -99,6 +99,13 @@ def test_after_a_silence_the_rate_goes_on_over_the_gap_and_after_a_long_one_anew
     assert eye.rate(4, 140) == 10.0
     assert eye.why(9.5, 200) == "not looked at for 5.5 s, and a rate takes two looks"
     assert eye.rate(10.5, 201) == 1.0
+
+
+def test_the_looks_of_rest_make_a_rate_too_of_which_a_baseline_can_be_made() -> None:
+    eye = Eye(rest=10.0)
+    eye.look(0, 100)
+    assert eye.rate(10.2, 202) == pytest.approx(10.0)
+    assert "not looked at for 16 s" in eye.why(26.2, 300)
 
 
 def test_looks_that_lie_close_together_reach_further_back_for_the_other_one() -> None:
