@@ -19,9 +19,8 @@ def test_there_is_a_rule_for_every_metric_that_a_guard_takes(tmp_path: Path) -> 
 
 
 def test_a_statement_is_found_again_as_pg_stat_statements_shows_it() -> None:
-    end = " -- the reader's\n from t where z = $1"
-    sent = "select x, extract(epoch from t), f('a', true, 17, 1e3), y in ('b', 'c')" + end
-    shown = "select x, extract($2 from t), f($3, $4, $5, $6), y in ($7 /*, ... */)" + end
+    sent = "select x, extract(epoch from t), f('a', true, 17, 1e3), y in ('b', 'c') -- a reader's\n from t where z = $1"
+    shown = "select x, extract($2 from t), f($3, $4, $5, $6), y in ($7 /*, ... */) -- a reader's\n from t where z = $1"
     assert shape(sent) == shape(shown)
     assert shape(sent) != shape(sent.replace("where z", "where w"))
 
