@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 
 from guard.model import Reading, Sample, Silence
 
+GUESSED = 5.0
+"""Seconds of a lag that may rest on nothing but where the primary was in between two looks at it."""
 SECONDS, BYTES = "replication.lag", "replication.lag_bytes"
 WRITE, FLUSH = "replication.write_lag_bytes", "replication.flush_lag_bytes"
 REPLY_AGE = "replication.reply_age"
@@ -95,7 +97,8 @@ class LagClock:
         WAL first seen after *replayed* has been waiting since that sample at least; WAL that was there at the sample
         before it has been replayed. Between the two the position is interpolated, and *reported* (the primary's own
         replay_lag, which can be stale both ways) counts as far as it lies in these bounds. Older than the first
-        sample, only a part of the lag is known.
+        sample, only a part of the lag is known; and so where little is proven and much is guessed: after a rest a
+        commit of this moment must not pass for one as old as the rest.
         """
         after = bisect.bisect_right(self._lsns, replayed)
         if after == len(self._lsns):
@@ -106,7 +109,8 @@ class LagClock:
         before = after - 1
         share = (replayed - self._lsns[before]) / (self._lsns[after] - self._lsns[before])
         estimate = now - (self._times[before] + share * (self._times[after] - self._times[before]))
-        return min(max(estimate, reported or 0.0), now - self._times[before]), True
+        lag = min(max(estimate, reported or 0.0), now - self._times[before])
+        return (least, False) if lag - least > GUESSED > least else (lag, True)
 
 
 @dataclass(slots=True)

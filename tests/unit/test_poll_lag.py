@@ -76,6 +76,22 @@ def test_another_timeline_or_a_shorter_history_forgets_all_before() -> None:
         assert clock.lag(400, None, 4.0) == (3.0, False)
 
 
+def test_what_was_written_since_a_look_long_ago_is_not_taken_for_as_old_as_that_look() -> None:
+    """While nobody migrates the primary is looked at seldom, and who comes writes that he is there."""
+    clock = clock_of((0.0, 100), (30.0, 200))
+    assert clock.lag(100, None, 30.0) == (0.0, False)
+    clock.advance(31.0, 300, "00000001")
+    assert clock.lag(200, None, 31.0) == (1.0, True)
+    assert clock.lag(100, None, 31.0) == (1.0, False)  # but who stays there has waited so long at least
+    clock.advance(36.0, 300, "00000001")
+    assert clock.lag(100, None, 36.0) == (36.0, True)
+
+
+def test_a_standby_that_keeps_up_with_much_wal_is_measured_between_looks_that_lie_far_apart() -> None:
+    clock = clock_of((0.0, 0), (10.0, 100_000))
+    assert clock.lag(99_900, None, 10.0) == (pytest.approx(0.01), True)
+
+
 def test_a_long_lag_is_told_though_old_samples_are_thinned() -> None:
     clock = LagClock(capacity=64)
     for second in range(2000):

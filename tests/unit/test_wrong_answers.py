@@ -60,7 +60,7 @@ WORSE = st.sampled_from(
 def seen(rows: list[Sender], expected: Expected, metric: str) -> Sample:
     """What is told of these rows by a guard that has watched the primary for 20 s."""
     clock = LagClock()
-    for now, lsn in ((0.0, 1000), (10.0, 1500), (20.0, 2000)):
+    for now, lsn in ((0.0, 1000), (16.0, 1500), (20.0, 2000)):
         clock.advance(now, lsn, "00000001")
     return Standbys(rows, 2000, 20.0, (clock, ReplyClock(5.0, 15.0))).worst(metric, expected)
 
