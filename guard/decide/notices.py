@@ -90,7 +90,7 @@ def in_observe_mode(draft: Draft) -> Draft:
     """The same notice of a guard that only looks on: what it would have done."""
     headline = _WOULD.get(draft.headline, draft.headline)
     if draft.kind == "stays_paused":
-        headline = f"would have been {draft.headline}"
+        headline = f"would have been {draft.headline.removesuffix(', and stays so')}, and would stay so"
     return Draft(
         draft.kind,
         Severity.INFO,

@@ -84,6 +84,13 @@ def test_a_guard_that_observes_promises_nothing() -> None:
     assert draft.headline == "would be paused (observe mode: nothing was ordered)"
     assert (draft.severity, draft.next_step, draft.commands) == (Severity.INFO, "", ())
     assert notices.for_decision(moved(Phase.STRAINED, Phase.RUNNING), "", observing=True) is None
+    state = State("m", 1, Phase.PAUSED, "", 0.0, stays="paused 6 times in 30 min")
+    stays = notices.for_decision(Decision(state, Phase.RUNNING), "", observing=True)
+    assert stays is not None
+    assert (
+        stays.headline
+        == "would have been paused 6 times in 30 min, and would stay so (observe mode: nothing was ordered)"
+    )
 
 
 def test_a_question_to_a_human_says_why_and_gives_the_hooks_command() -> None:
