@@ -17,6 +17,7 @@ import pytest
 from guard.demo.embedded import Binaries
 from guard.model import Reading, Sample, Silence
 from guard.model.metric import labelled
+from guard.model.sensors import METRICS
 from tests import states
 from tests.replicating import IDLE_REPLY, MB, REPLY, SELECTED, Observed, Watching, World
 
@@ -190,6 +191,10 @@ def test_in_each_state_every_sensor_is_right_within_two_polls(name: str, world: 
     slack = max(after[0].at - poll[0].at for poll, after in itertools.pairwise(polls))
     for each in (*(each for poll in polls for each in poll), *anew):
         assert not better_than_true(each, slack)
+
+
+def test_the_table_says_what_is_right_for_every_metric_of_replication() -> None:
+    assert WELL.keys() == {name for name in METRICS if name.startswith("replication.")}
 
 
 def of_one(right: Mapping[str, Right]) -> dict[str, Right]:
