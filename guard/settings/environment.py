@@ -19,7 +19,8 @@ SLACK: Final = "MIGRATION_GUARD_SLACK_WEBHOOK_URL"
 PROMETHEUS_PASSWORD: Final = "MIGRATION_GUARD_PROMETHEUS_PASSWORD"  # noqa: S105  its name
 PROMETHEUS_BEARER: Final = "MIGRATION_GUARD_PROMETHEUS_BEARER_TOKEN"
 CREDENTIAL: Final = "slack-webhook"
-"""Name of the systemd credential: LoadCredential=slack-webhook:/etc/migration-guard/slack-webhook."""
+"""Name of the systemd credential: LoadCredential=slack-webhook:/etc/migration-guard/slack-webhook. Of one of several
+daemons it bears the instance's name, as its file does: shop.slack-webhook."""
 _PREFIX: Final = "MIGRATION_GUARD_DATABASE_"
 
 
@@ -50,13 +51,14 @@ class Environment(BaseSettings):
         """The webhook that systemd provides, where it does."""
         if self.credentials_directory is None:
             return None
-        path = Path(self.credentials_directory) / CREDENTIAL
+        directory = Path(self.credentials_directory)
+        path = directory / CREDENTIAL
         try:
-            there = path.exists()
+            found = [path] if path.exists() else sorted(directory.glob(f"*.{CREDENTIAL}"))
         except OSError:
             # Commands beside the daemon (ExecReload=) may not look into its credentials; who needs it will be told.
-            there = True
-        return Secret(str(path), path=path) if there else None
+            found = [path]
+        return Secret(str(found[0]), path=found[0]) if found else None
 
     def state(self) -> Path:
         """$STATE_DIRECTORY (of several, the first), or the user's own state folder."""

@@ -71,7 +71,7 @@ def test_a_template_differs_from_its_unit_in_names_alone() -> None:
         )
         made = [
             line.replace("/etc/migration-guard/config.toml", "/etc/migration-guard/%i.toml")
-            .replace("/etc/migration-guard/slack", "/etc/migration-guard/%i.slack")
+            .replace("=slack-webhook:/etc/migration-guard/slack", "=%i.slack-webhook:/etc/migration-guard/%i.slack")
             .replace("Description=migration-guard:", "Description=migration-guard (%i):")
             for line in one
         ]

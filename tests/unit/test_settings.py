@@ -257,15 +257,16 @@ def test_a_variable_of_no_database_is_pointed_out(
     assert 'did you mean "MIGRATION_GUARD_DATABASE_MAIN_DSN"?' in warning.message
 
 
-def test_the_webhook_comes_from_a_file_or_from_systemd(
-    settings: Callable[[str], Settings], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize("credential", ["slack-webhook", "shop.slack-webhook"])
+def test_the_webhook_comes_from_a_file_or_from_systemd_whatever_the_instance_is_called(
+    settings: Callable[[str], Settings], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, credential: str
 ) -> None:
     assert settings(DATABASE).slack is None
     nowhere = settings(f"{DATABASE}[slack]").slack
     assert nowhere is not None
     with pytest.raises(WorldError, match="no webhook_url_file"):
         nowhere.webhook.reveal()
-    (tmp_path / "slack-webhook").write_text("https://hooks.example/from-systemd\n")
+    (tmp_path / credential).write_text("https://hooks.example/from-systemd\n")
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
     found = settings(DATABASE).slack
     assert found is not None
