@@ -106,6 +106,14 @@ def test_a_human_is_asked_once_a_breach_and_anew_after_it_ran_again() -> None:
     assert decided(again.state, due).ask_human == "no rollback hook is configured"
 
 
+def test_only_a_rollback_that_begins_remembers_by_which_rules() -> None:
+    due = asking(Ask.ROLLBACK)
+    begun = decided(ELIGIBLE, due, hook=True).state
+    assert (begun.phase, begun.rollback_by) == (Phase.ROLLING_BACK, ("rule 0",))
+    fenced = decided(ELIGIBLE, due, hook=True, fenced="cut-over").state
+    assert (fenced.phase, fenced.rollback_by) == (Phase.PAUSED, ())
+
+
 # -- the end -----------------------------------------------------------------------------------------------------------
 
 
