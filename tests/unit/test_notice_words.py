@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -162,7 +163,21 @@ def drafted(before: Phase, state: State, *queues: str) -> Draft | None:
     return notices.for_decision(Decision(state, before, queues), "lag < 2s for 10s", observing=False)
 
 
-def test_the_end_of_a_soak_is_given_by_the_clock_on_the_wall() -> None:
+def test_where_no_hook_is_configured_none_is_offered() -> None:
+    assert notices.rollback_withheld(ABORTED, "errors 0.1 %", ()).commands == FORGET
+
+
+@pytest.fixture
+def far_from_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """This process lives in another time zone for a while."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+def test_the_end_of_a_soak_is_told_in_utc_wherever_the_guard_lives(far_from_utc: None) -> None:
     soaking = State("m", 1, Phase.SOAKING, "the migration ended: done", 0.0, soak_until_wall=86_400.0)
     assert drafted(Phase.RUNNING, soaking) == Draft(
         "soaking",
