@@ -41,7 +41,9 @@ _SETTINGS = """
 source_paths = ["guard"]
 only_mutate = ["guard/{layer}/*"]
 also_copy = ["benchmarks", "docs", "examples", "systemd", "README.md", "CHANGELOG.md", "config.example.toml"]
-pytest_add_cli_args = ["-p", "no:cacheprovider", "-W", "default", "--timeout=0", "--hypothesis-seed=1", "-k", "not hundred_thousand"]
+pytest_add_cli_args = [
+  "-p", "no:cacheprovider", "-W", "default", "--timeout=0", "--hypothesis-seed=1", "-k", "not hundred_thousand",
+]
 pytest_add_cli_args_test_selection = [{tests}]
 track_dependencies = false
 use_git_change_detection = false
