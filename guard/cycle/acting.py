@@ -141,7 +141,7 @@ class Acting:
                 self._take_cleared(result, board, now, wall)
             elif isinstance(result, WayFree):
                 if result.key in self._states:
-                    self._proofs[result.key] = Proof(dict(board.samples), result.behind)
+                    self._proofs[result.key] = Proof(now, result.behind)
             elif state := self._states.get(result.key):
                 self._take_rolled_back(result, state, wall)
 

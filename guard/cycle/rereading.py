@@ -7,18 +7,18 @@ guard. What was measured by then may be over, or may have been the load of those
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from guard.cycle.board import Board
-from guard.model import EVERYONE, Reading, Rule, Sample, State, Verdict
+from guard.model import EVERYONE, Reading, Rule, State, Verdict
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """The sessions of a run are gone, and what had been heard by then."""
+    """The sessions of a run are gone."""
 
-    samples: Mapping[str, Sample]
+    at: float
+    """By when, in monotonic seconds: an answer that comes later to a question of before may speak of them still."""
     behind: tuple[str, ...] = ()
     """What their statements left behind, in words."""
 
@@ -33,7 +33,7 @@ class Reread:
 
 
 def reread(state: State, rules: tuple[Rule, ...], board: Board, proof: Proof) -> Reread:
-    """Whether a limit by which the rollback is due is still breached, by a reading that was heard after *proof*."""
+    """Whether a limit by which the rollback is due is still breached, by a reading that was asked for after *proof*."""
     if any(order.migration in (EVERYONE, state.migration) for order in board.orders("override")):
         return Reread(withheld="an operator's override is in force")
     # Of a state that an earlier version wrote down, any rule that can roll back may be the one.
@@ -52,7 +52,7 @@ def reread(state: State, rules: tuple[Rule, ...], board: Board, proof: Proof) ->
 def _still_harms(verdict: Verdict, rule: Rule, board: Board, proof: Proof) -> bool | None:
     """By its newest reading; None where that is no new one, or none at all."""
     sample = board.samples.get(rule.sensor)
-    if not isinstance(sample, Reading) or sample is proof.samples.get(rule.sensor):
+    if not isinstance(sample, Reading) or sample.taken_at <= proof.at:
         return None
     if verdict.taken_at != sample.taken_at:  # it came since the last judgement, or is too old for one
         return None

@@ -8,8 +8,8 @@ import math
 import pytest
 
 from guard.errors import Unreachable
-from guard.model import Phase, Silence
-from guard.ports import CancelReport, Ended
+from guard.model import Phase, Reading, Silence
+from guard.ports import CancelReport, Ended, Observation
 from tests.fakes import FakeHook, World, a_run, a_session, an_order, make_rule
 
 ERRORS = make_rule("errors", pause="> 1s", rollback="> 5s for 2s", resume="< 1s for 5s")
@@ -82,6 +82,33 @@ def test_a_new_reading_that_has_grown_old_before_it_was_judged_is_none() -> None
     world.now += ERRORS.stale_after
     world.step()
     assert (world.chores, world.phases) == ([], {"m": "rolling back"})
+
+
+def test_an_answer_that_was_asked_for_while_the_sessions_were_there_is_no_new_reading() -> None:
+    world = World(ERRORS, hook=FakeHook())
+    world.runs = [a_run()]
+    world.tick()
+    world.runs = [a_run(rows_done=10)]
+    world.tick()
+    world.values["errors sensor"] = 6.0
+    world.tick(2)
+    world.now += 1
+    world.look()
+    world.step()
+    assert world.phases == {"m": "rolling back"}
+    asked = world.now + 0.5
+    world.now += 1
+    world.work()  # the sessions are gone
+    world.step()
+    world.guard.put(Observation((Reading("errors sensor", 6.0, asked),)))
+    world.now += 0.5
+    world.step()
+    assert world.chores == []
+    world.guard.put(Observation((Reading("errors sensor", 4.0, world.now),)))
+    world.step()
+    world.work()
+    world.step()
+    assert (claims_and_hooks(world), world.told()[-1]) == ((0, 0), "rollback_withheld")
 
 
 @pytest.mark.parametrize("trouble", ["a session is back", "no answer"])
