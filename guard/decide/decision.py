@@ -144,8 +144,9 @@ def _rollback_by(state: State, finding: Finding, facts: Circumstances) -> tuple[
 
 
 def _known_well(finding: Finding) -> tuple[str, ...]:
-    """Rules that a fresh reading shows to be well; a silence that is ignored shows nothing."""
-    return tuple(v.rule for v in finding.verdicts if v.level is Level.FINE and v.ask is Ask.PROCEED)
+    """Rules that a fresh reading shows to be well; a silence that is ignored shows nothing, nor one that abstains."""
+    fine = (v for v in finding.verdicts if v.level is Level.FINE and v.ask is Ask.PROCEED)
+    return tuple(v.rule for v in fine if v.harms is False)
 
 
 def because_of(move: Move, state: State, finding: Finding, facts: Circumstances) -> str:

@@ -9,7 +9,7 @@ import pytest
 from guard.cycle.frames import sample_from_list, sample_to_list
 from guard.judge.verdicts import QUIET, Streak, judge
 from guard.model import Ask, Level, Reading, Rule, Sample, Silence, Verdict
-from tests.fakes import World, a_run, make_rule
+from tests.fakes import FakeHook, World, a_run, make_rule
 
 FULL = {"rollback": "> 50s for 3s", "resume": "< 2s for 10s"}
 WHY = "traffic 0.2 < 1"
@@ -150,6 +150,23 @@ def test_a_run_starts_beside_a_rule_that_abstains_and_after_a_rest_waits_for_a_f
     world.values["lag sensor"] = Silence("lag sensor", WHY, 111.0, abstains=True)
     world.tick()
     assert world.word() == "proceed"
+
+
+def test_a_rule_that_abstained_as_a_run_began_rolls_nothing_back() -> None:
+    hook = FakeHook()
+    world = World(make_rule(pause="", rollback="> 50s for 2s", resume="< 2s for 1s"), hook=hook)
+    world.values["lag sensor"] = Silence("lag sensor", WHY, 101.0, abstains=True)
+    world.runs = [a_run()]
+    world.tick(2)
+    assert world.phases == {"m": "running"}
+    world.values["lag sensor"] = 0.0
+    world.runs = [a_run(rows_done=5)]
+    world.tick(2)
+    world.values["lag sensor"] = 99.0
+    world.tick(5)
+    assert (world.phases, hook.runs) == ({"m": "paused"}, [])
+    [asked] = [notice for notice in world.journal.notices if notice.kind == "rollback_due"]
+    assert "lag was not known to be well before the run began" in repr(asked)
 
 
 @pytest.mark.parametrize(

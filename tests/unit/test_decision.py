@@ -63,6 +63,8 @@ def test_the_first_start_remembers_which_rules_a_reading_showed_to_be_well() -> 
             verdict(Ask.PROCEED, "lag"),
             verdict(Ask.WARN, "slow"),
             dataclasses.replace(verdict(Ask.PROCEED, "ignored"), level=Level.UNKNOWN),
+            verdict(Ask.PROCEED, "abstains", harms=None),
+            verdict(Ask.PROCEED, "harms already", harms=True),
         ]
     )
     after = decided(state(Phase.WAITING), finding).state
