@@ -23,7 +23,7 @@ from guard.judge.streaks import (
     reached,
     without_destructive,
 )
-from guard.model import Ask, Condition, Level, NoData, Reading, Rule, Sample, Silence, Verdict
+from guard.model import Ask, Baseline, Condition, Level, NoData, Reading, Rule, Sample, Silence, Verdict
 
 __all__ = ["QUIET", "Streak", "judge"]
 
@@ -109,9 +109,16 @@ def _may_resume(rule: Rule, answers: list[Answer], value: float, known: Known) -
 
     Else a migration that was paused would wait for ever for a baseline that can only be taken before it begins.
     """
-    answer = _answer(rule.resume, value, known)
+    none = isinstance(known, str) or _of_nothing(rule, known)
+    answer = _answer(rule.resume, value, NONE_YET if none else known)
     kept = all(each is Answer.NO for each in answers[1:])
-    return answer is Answer.YES or (answer is Answer.UNKNOWN and kept and isinstance(known, str))
+    return answer is Answer.YES or (answer is Answer.UNKNOWN and kept and none)
+
+
+def _of_nothing(rule: Rule, known: Baseline) -> bool:
+    """Whether `resume` asks for less than a multiple of nothing: what is usually 0, such as errors, is never below."""
+    factors = any(term.limit.kind == "factor" for term in rule.resume.terms)
+    return known.value <= 0 and factors and not rule.resume.any_of
 
 
 def _judge_in_part(
@@ -287,4 +294,5 @@ def _resume_words(rule: Rule, well_since: float | None, now: float, known: Known
 def _against(known: Known, rule: Rule) -> str:
     if isinstance(known, str):
         return " (without a baseline: within each limit)"
-    return f" (baseline {say(known.value, rule.dimension)})"
+    alike = ", of which a multiple says nothing: within each limit" if _of_nothing(rule, known) else ""
+    return f" (baseline {say(known.value, rule.dimension)}{alike})"

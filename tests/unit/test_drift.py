@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 
 import pytest
@@ -84,6 +85,42 @@ def test_with_a_baseline_the_resume_limit_is_not_eased() -> None:
     slow.read(0.4, 0)
     slow.read(0.245, 1)
     assert slow.read(0.245, 9).ask is Ask.HOLD
+
+
+@pytest.mark.parametrize(
+    ("baseline", "pause", "resume", "bad", "good"),
+    [
+        (0.0, "> 3x baseline and > 10ms", "< 2x baseline for 2s", 0.02, 0.0),
+        (0.0, "> 3x baseline and > 10ms", "< 2x baseline for 2s", 0.02, 0.001),
+        (0.0, "< 0.5x baseline", "> 0.8x baseline for 2s", -1.0, 0.0),
+        (-0.1, "> 3x baseline and > 10ms", "< 2x baseline for 2s", 0.02, -0.1),
+    ],
+)
+def test_what_is_usually_nothing_is_well_again_within_each_limit(
+    baseline: float, pause: str, resume: str, bad: float, good: float
+) -> None:
+    errors = Judged(make_rule(pause=pause, resume=resume), dataclasses.replace(USUAL, value=baseline))
+    paused = errors.read(bad, 0)
+    assert paused.ask is Ask.PAUSE
+    assert paused.resume.endswith(", of which a multiple says nothing: within each limit)")
+    assert errors.read(good, 1).ask is Ask.HOLD
+    back = errors.read(good, 3)
+    assert (back.ask, back.well) == (Ask.PROCEED, True)
+
+
+@pytest.mark.parametrize("resume", ["< 2x baseline and < 5ms", "< 5ms", "< baseline + 5ms"])
+def test_beside_a_baseline_of_nothing_other_limits_of_the_way_back_hold(resume: str) -> None:
+    errors = Judged(make_rule(pause="> 3x baseline and > 10ms", resume=resume), dataclasses.replace(USUAL, value=0.0))
+    errors.read(0.02, 0)
+    assert errors.read(0.007, 1).ask is Ask.HOLD
+    assert errors.read(0.004, 2).ask is Ask.PROCEED
+
+
+def test_the_usual_way_back_to_nothing_is_not_eased() -> None:
+    errors = Judged(make_rule(pause="> 3x baseline and > 10ms"), dataclasses.replace(USUAL, value=0.0))
+    errors.read(0.02, 0)
+    assert [errors.read(0.008, at).ask for at in (4, 8, 12)][-1] is Ask.HOLD
+    assert [errors.read(0.006, at).ask for at in (14, 18, 22, 24)][-1] is Ask.PROCEED
 
 
 def test_a_warning_that_cannot_be_judged_silences_no_other_limit() -> None:
