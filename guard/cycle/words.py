@@ -114,7 +114,8 @@ def queue_cleared(outcome: CancelReport, because: str) -> notices.Draft | None:
     if not outcome.ended and "could not be done" in outcome.nothing_because:
         words = f"could not be cancelled: {outcome.nothing_because}"
         return notices.cancelled("cancel_failed", words, because, {}, next_step="The guard tries again at each look.")
-    if not outcome.ended:
+    # Who had moved on, or was fenced by then, was not touched.
+    if all(ended.how == "already gone" for ended in outcome.ended):
         return _left_to_finish(outcome, because) if outcome.spared else None
     fields = {"queued behind it": str(outcome.queued)}
     if outcome.root:

@@ -245,6 +245,17 @@ def test_a_queue_that_was_gone_when_looked_at_again_is_no_news() -> None:
     assert world.told() == ["started", "paused"]
 
 
+def test_who_has_moved_on_or_begun_a_fence_before_the_cancel_is_not_told_as_cancelled() -> None:
+    world = queued()
+    world.canceller.reports = [CancelReport((ended(how="already gone"),), queued=3)]
+    world.tick()
+    assert "cancelled" not in (*world.told(), *world.events())
+    assert world.guard.states["m", 1].cancels == 0
+    world.canceller.reports = [CancelReport((ended(how="already gone"), ended(2)), queued=3)]
+    world.tick()
+    assert world.told()[-1] == "cancelled"
+
+
 def test_a_cancel_is_told_although_its_migration_left_meanwhile() -> None:
     world = queued()
     world.canceller.reports = [CancelReport((ended(),))]
