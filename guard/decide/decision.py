@@ -58,7 +58,7 @@ def decide(state: State, finding: Finding, facts: Circumstances) -> Decision:
     # Whatever becomes of the run: an aborted one in a lock queue does not read its order, and nothing overrides this.
     queues = () if phase is Phase.DONE or facts.fenced else tuple(v.rule for v in finding.asking(Ask.CANCEL))
     may_roll_back = not refusal and state.phase not in _CANNOT_ROLL_BACK
-    held = () if phase is Phase.DONE else held_by_fence(finding, facts, may_roll_back=may_roll_back)
+    held = () if phase is Phase.DONE else held_by_fence(state, finding, facts, may_roll_back=may_roll_back)
     if phase is state.phase:
         effective = phase is Phase.PAUSED and not state.effective and facts.acknowledged
         after = dataclasses.replace(

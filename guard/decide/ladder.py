@@ -114,14 +114,16 @@ def came_back_too_often(state: State, finding: Finding, facts: Circumstances) ->
     return state.cancels >= CANCELS_ALLOWED and ran_for(state, facts.wall) <= FORGIVEN_AFTER
 
 
-def held_by_fence(finding: Finding, facts: Circumstances, *, may_roll_back: bool) -> tuple[str, ...]:
+def held_by_fence(state: State, finding: Finding, facts: Circumstances, *, may_roll_back: bool) -> tuple[str, ...]:
     """Rules whose cancel or rollback is due and waits, since the run is in a section in which it must not be cancelled.
 
     A pause does not wait: it disturbs no section, and is kept to after it.
     """
     if not facts.fenced:
         return ()
-    asks = (Ask.CANCEL, Ask.ROLLBACK) if may_roll_back else (Ask.CANCEL,)
+    # Of a queue that is another run's, nothing is due for this one.
+    cancel = (Ask.CANCEL,) if holds_up(state, finding, facts) else ()
+    asks = (*cancel, Ask.ROLLBACK) if may_roll_back else cancel
     return tuple(verdict.rule for ask in asks for verdict in finding.asking(ask))
 
 

@@ -45,6 +45,12 @@ def test_a_queue_pauses_a_fenced_run_and_is_not_cleared() -> None:
     assert (decision.state.phase, decision.clear_queue, decision.held) == (Phase.PAUSED, (), ("queue",))
 
 
+def test_a_cancel_that_is_due_for_another_run_is_not_told_of_a_fenced_one() -> None:
+    others = find([verdict(Ask.CANCEL, "queue", caused_by=frozenset({8}))])
+    assert decided(state(), others, fenced="cut-over", pid=7).held == ()
+    assert decided(state(), others, fenced="cut-over", pid=8).held == ("queue",)
+
+
 def test_a_rollback_that_may_fire_waits_as_a_pause_and_one_that_may_not_is_asked_of_a_human_all_the_same() -> None:
     waits = decided(ELIGIBLE, DUE, hook=True, fenced="cut-over")
     assert (waits.state.phase, waits.held, waits.ask_human) == (Phase.PAUSED, ("errors",), "")
