@@ -258,6 +258,10 @@ class Board:
         orders = self.roster.operator_orders if self.roster else ()
         return tuple(order for order in orders if order.kind == kind)
 
+    def freed(self, run: Run) -> bool:
+        """Whether an operator's override lets a run go on, whatever the guard has ordered."""
+        return bool(self._orders("override", run.migration))
+
     def _orders(self, kind: str, migration: str) -> tuple[OperatorOrder, ...]:
         return tuple(order for order in self.orders(kind) if order.migration in (EVERYONE, migration))
 

@@ -103,17 +103,17 @@ class Drift:
     # -- at each step --------------------------------------------------------------------------------------------------
 
     def follow(
-        self, board: Board, states: Iterable[State], closed: Container[int], *, now: float, wall: float
+        self, board: Board, states: Iterable[State], closed: Container[int], *, now: float, wall: float, held: bool
     ) -> tuple[Draft, ...]:
         """Count the readings that count and renew the board's baselines, before it judges; what people are told.
 
-        *closed*: runs that were let go.
+        *closed*: runs that were let go. *held*: whether who waits to begin is told to wait; nobody is who is observed.
         """
         roster, states = board.roster, tuple(states)
         if roster is None or board.blind:
             self._still_since = None
             return ()
-        begun = _anybody_has_begun(roster, states, closed)
+        begun = _anybody_has_begun(roster, states, closed) or any(not held or board.freed(run) for run in _here(roster))
         self._note(roster, wall, begun=begun)
         self._quiet = quiet = not begun and not _here(roster) and all(state.phase in ENDINGS for state in states)
         if quiet:
@@ -257,7 +257,9 @@ def _without(board: Board, migration: str) -> dict[str, str]:
 
 
 def _has_begun(state: State) -> bool:
-    return state.phase is not Phase.WAITING and state.phase not in ENDINGS
+    # Of who waits something may have been seen to be done: under an override that has ended, say.
+    waits = state.phase is Phase.WAITING and state.applied_since_wall is None
+    return not waits and state.phase not in ENDINGS
 
 
 def _anybody_has_begun(roster: Roster, states: tuple[State, ...], closed: Container[int]) -> bool:

@@ -235,7 +235,8 @@ class Guard:
         """Before anything is judged: what it is measured against."""
         if not self._taken_up:
             return  # runs under way have baselines of their own, and nobody knows of them yet
-        for draft in self._drift.follow(self.board, self.states.values(), self._runs.closed, now=now, wall=wall):
+        states, held = self.states.values(), not self.options.observing
+        for draft in self._drift.follow(self.board, states, self._runs.closed, now=now, wall=wall, held=held):
             self._ledger.announce(draft, wall)
         if kept := self._drift.to_keep(self.board, now):
             self.hands.keep(kept)

@@ -14,7 +14,7 @@ from guard.cli.courses import remarks
 from guard.cycle.replaying import Replay
 from guard.errors import Refused
 from guard.judge.baselines import Gathering
-from guard.model import Baseline, Kept, Phase, Rule, Silence, State
+from guard.model import Baseline, Kept, OperatorOrder, Phase, Rule, Silence, State
 from guard.ports import Frame, History
 from guard.records import state_from_dict, state_to_dict
 from tests.fakes import WALL, World, a_run, a_session, make_rule
@@ -182,6 +182,21 @@ def test_while_a_run_waits_to_begin_readings_are_gathered_and_it_gets_its_baseli
     assert (world.phases, value_of(world.known())) == ({"m": "running"}, 0.3)
     assert world.state().baselines == (world.known(),)
     assert "no_baseline" not in world.told()
+
+
+@pytest.mark.parametrize("free", ["observed", "overridden", "has begun"])
+def test_who_is_told_to_wait_and_works_all_the_same_makes_no_baseline_of_its_own_load(free: str) -> None:
+    world = Drifting(observing=free == "observed")
+    world.tick(5)
+    world.values[SENSOR] = 0.4
+    world.orders = [OperatorOrder(1, "override", "m", "anna", "", WALL, None)] if free == "overridden" else []
+    world.runs = [a_run(rows_done=5 if free == "has begun" else 0)]
+    world.tick(60)
+    assert (world.phases, type(world.known())) == ({"m": "waiting"}, str)
+    world.orders, world.runs = [], []
+    world.values[SENSOR] = 0.2
+    world.tick(40)
+    assert (world.phases, value_of(world.known()), world.differs()) == ({}, 0.2, "")
 
 
 def test_a_run_that_waits_because_a_signal_is_bad_does_not_wait_until_bad_is_usual() -> None:
