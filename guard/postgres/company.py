@@ -62,6 +62,7 @@ class Company:
         if door is leader:
             self._servers[door] = server
             for other in [each for each, known in self._servers.items() if known != server]:
+                del self._servers[other]
                 other.let_go()
             return
         if leader is not None and leader.connected and self._servers.get(leader) != server:
@@ -72,6 +73,11 @@ class Company:
             self._move(leader)
             raise Unreachable(f"{door.purpose}: {_MOVED}.")
         self._servers[door] = server
+
+    def check(self, door: Member) -> None:
+        """Before its connection is used. Raises Unreachable where the leader has moved since the door met it."""
+        if door not in self._servers:
+            raise Unreachable(f"{door.purpose}: {_MOVED}.")
 
     def _move(self, leader: Member) -> None:
         """Have the leader look where its name leads, after a last word to the server that it leaves."""

@@ -300,3 +300,5 @@ class Door:
             await self.company.meet(self, connection)
         if self.on_connect is not None:
             await self.on_connect(connection)
+        if self.company is not None:
+            self.company.check(self)

@@ -8,7 +8,7 @@ import pytest
 from guard.demo.embedded import Server
 from guard.demo.proxy import Proxy
 from guard.errors import ServerError
-from guard.postgres import Door, Hosts
+from guard.postgres import Connection, Door, Hosts
 from tests.fix_postgres import MakeCluster
 
 pytestmark = pytest.mark.integration
@@ -73,6 +73,36 @@ def test_doors_of_one_name_follow_the_one_that_leads_and_bring_it_along_where_th
         await until(leading, old.port)
         await until(probe, old.port)
         assert len(said) == 1
+        await asyncio.gather(leading.close(), probe.close(), hosts.close())
+
+    asyncio.run(work())
+
+
+@pytest.mark.fault(19)
+def test_a_door_that_was_connecting_while_the_leader_moved_does_not_stay_behind(
+    make_cluster: MakeCluster, make_proxy: Callable[[int], Proxy]
+) -> None:
+    cluster = make_cluster(1)
+    old, new = cluster.primary, cluster.standby
+    name = make_proxy(old.port)
+
+    async def work() -> None:
+        hosts = Hosts(name.dsn(old.dsn()))
+        leading, probe = hosts.door("signal", leads=True), hosts.door("probe")
+        connected, moved = asyncio.Event(), asyncio.Event()
+
+        async def prepare(_: Connection) -> None:
+            connected.set()
+            await moved.wait()
+
+        probe.on_connect = prepare
+        asked = asyncio.create_task(port(probe))
+        await connected.wait()
+        name.target = new.port
+        assert await port(leading) == new.port
+        moved.set()
+        assert "leads to another server" in str(await asked)
+        await until(probe, new.port)
         await asyncio.gather(leading.close(), probe.close(), hosts.close())
 
     asyncio.run(work())
