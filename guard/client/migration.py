@@ -156,11 +156,13 @@ class Migration:
         Raises what `checkpoint` does, FenceRefused, and NotInstalled where the schema is of an earlier version.
         """
         self.checkpoint()
+        asked = time.monotonic()
         while (left := fencing.declare(self._line, self.run_id, what, at_most)) is None:
             time.sleep(self._poll)
             self._good_until = 0.0
             self.checkpoint()
-        self._fenced_until = time.monotonic() + left
+            asked = time.monotonic()
+        self._fenced_until = asked + left
         try:
             yield
         finally:

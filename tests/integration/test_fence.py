@@ -200,6 +200,31 @@ def test_a_section_of_the_client_is_fenced_asks_for_nothing_and_is_paused_after_
             pytest.fail("an aborted migration was let into a section")
 
 
+class Slow(psycopg.Connection[Row]):
+    """Its process stands still for a while after each answer."""
+
+    stands_still = 0.0
+
+    def wait(self, *args: Any, **more: Any) -> Any:
+        answer = super().wait(*args, **more)
+        time.sleep(self.stands_still)
+        return answer
+
+
+def test_a_client_that_stood_still_does_not_take_its_fence_for_longer_than_it_is(guard: Beating) -> None:
+    dsn = as_client(guard.contract.database.dsn(application_name="migration:m"))
+    with Slow.connect(dsn, autocommit=True) as connection, Migration(connection, "m", poll=0.02) as migration:
+        migration.checkpoint()
+        connection.stands_still = 0.6
+        with migration.fence("cut-over", 0.5):
+            connection.stands_still = 0.0
+            guard.say("pause")
+            with in_thread(migration.checkpoint) as waiting:
+                waiting.join(0.2)
+                assert waiting.is_alive()
+                guard.say("proceed")
+
+
 def test_a_section_that_fails_or_leaves_its_transaction_open_is_over_with_its_run(
     guard: Beating, connection: Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
