@@ -20,7 +20,7 @@ from guard.decide.ladder import (
     why_no_rollback,
 )
 from guard.decide.machine import TABLE, Move, move_for
-from guard.model import Ask, Finding, Level, Phase, State
+from guard.model import Ask, Finding, Level, Phase, State, Verdict
 
 _CANNOT_ROLL_BACK = (Phase.WAITING, Phase.ROLLING_BACK, Phase.ABORTED, Phase.DONE)
 """Phases in which a run has not begun, is being rolled back, or is over: a due rollback is no question there."""
@@ -145,8 +145,13 @@ def _rollback_by(state: State, finding: Finding, facts: Circumstances) -> tuple[
 
 def _known_well(finding: Finding) -> tuple[str, ...]:
     """Rules that a fresh reading shows to be well; a silence that is ignored shows nothing, nor one that abstains."""
-    fine = (v for v in finding.verdicts if v.level is Level.FINE and v.ask is Ask.PROCEED)
-    return tuple(v.rule for v in fine if v.harms is False)
+    calm = (v for v in finding.verdicts if v.ask is Ask.PROCEED and v.harms is False)
+    return tuple(v.rule for v in calm if v.level is Level.FINE or _lacks_a_warning(v))
+
+
+def _lacks_a_warning(verdict: Verdict) -> bool:
+    """Whether a reading keeps to each limit but a warning that cannot be judged; of all else unknown it is told how long."""
+    return verdict.level is Level.UNKNOWN and verdict.taken_at is not None and verdict.since is None
 
 
 def because_of(move: Move, state: State, finding: Finding, facts: Circumstances) -> str:

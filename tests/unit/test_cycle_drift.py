@@ -17,7 +17,7 @@ from guard.judge.baselines import Gathering
 from guard.model import Baseline, Kept, OperatorOrder, Phase, Rule, Silence, State
 from guard.ports import Frame, History
 from guard.records import state_from_dict, state_to_dict
-from tests.fakes import WALL, World, a_run, a_session, make_rule
+from tests.fakes import WALL, FakeHook, World, a_run, a_session, make_rule
 
 RULE = make_rule("p99", pause="> 1.5x baseline and > 250ms for 2s", resume="< 1.2x baseline for 2s")
 LAG = make_rule("lag", pause="> 5s", resume="< 2s for 1s")
@@ -229,6 +229,24 @@ def test_a_run_that_begins_without_a_baseline_is_told_so_and_goes_by_its_floor()
     world.tick(4)
     assert world.phases == {"m": "running"}
     assert world.differs() == ""
+
+
+@pytest.mark.parametrize(
+    ("limits", "ends"),
+    [({"warn": "> 1.5x baseline", "pause": "> 1s"}, "aborted"), ({"pause": "> 1.5x baseline"}, "paused")],
+)
+def test_a_warning_without_a_baseline_silences_no_rollback_and_a_pause_without_one_does(
+    limits: dict[str, str], ends: str
+) -> None:
+    rule = make_rule("p99", rollback="> 2s for 2s", resume="< 1s for 1s", no_data="ignore", **limits)
+    world = Drifting(rule, hook=FakeHook())
+    world.starts()
+    world.runs = [a_run(rows_done=5)]
+    world.tick(2)
+    world.values[SENSOR] = 9.0
+    world.tick(5)
+    assert world.phases == {"m": ends}
+    assert ("rolled_back" in world.told()) is (ends == "aborted")
 
 
 def test_two_runs_at_once_are_measured_against_the_same() -> None:

@@ -64,11 +64,13 @@ def test_the_first_start_remembers_which_rules_a_reading_showed_to_be_well() -> 
             verdict(Ask.WARN, "slow"),
             dataclasses.replace(verdict(Ask.PROCEED, "ignored"), level=Level.UNKNOWN),
             verdict(Ask.PROCEED, "abstains", harms=None),
+            verdict(Ask.PROCEED, "no warning", level=Level.UNKNOWN, taken_at=NOW),
+            verdict(Ask.PROCEED, "no pause", level=Level.UNKNOWN, taken_at=NOW, since=NOW - 9.0),
             verdict(Ask.PROCEED, "harms already", harms=True),
         ]
     )
     after = decided(state(Phase.WAITING), finding).state
-    assert (after.phase, after.admitted, after.well_before) == (Phase.STRAINED, True, ("lag",))
+    assert (after.phase, after.admitted, after.well_before) == (Phase.STRAINED, True, ("lag", "no warning"))
     assert (after.since_wall, after.epoch) == (AT, 7)
 
 
