@@ -29,7 +29,9 @@ LAYERS = {
         "decide_edges", "decision", "fences", "machine", "messages", "notice_words", "notices",
         "cycle_acts", "cycle_bounds", "cycle_lasting", "cycle_moves", "cycle_news", "cycle_takeover", "cycle_verified",
     ),
-    "judge": ("abstaining", "baselines", "conditions", "drift", "findings", "judgement", "paths", "verdicts"),
+    "judge": (
+        "abstaining", "baselines", "conditions", "drift", "findings", "judgement", "paths", "quantities", "verdicts",
+    ),
 }  # fmt: skip
 """The tests of each: those of the layer itself, and steps of a guard with neither clock nor chance.
 

@@ -24,7 +24,7 @@ from guard.judge.quantities import QuantityError, parse_duration, parse_quantity
 from guard.model import Condition, Dimension, Limit, Term
 
 __all__ = [
-    "Answer", "ConditionError", "Truth", "both_can_hold", "complement", "dimension_of", "holds_for", "parse_condition",
+    "Answer", "ConditionError", "Truth", "both_can_hold", "complement", "dimension_of", "parse_condition",
     "parse_duration", "say", "say_seconds", "truth",
 ]  # fmt: skip
 
@@ -159,10 +159,11 @@ def _check_possible(terms: tuple[Term, ...]) -> None:
 def complement(condition: Condition) -> Condition:
     """The resume condition of a rule that gives none: back at 70 % of the limit for 10 s.
 
-    `and` becomes `or`, `>` becomes `<=`. A lower limit is divided by 0.7; a percentage that this would take past
-    100 % closes 30 % of its gap to 100 % instead, or it could never be reached. Nor is a lower limit of a count moved,
-    or `> 1`: of two standbys there are never 2.86, and one primary is never less. Of `1.5x baseline` it is the excess
-    over the baseline that shrinks (to 1.35x): 70 % of the whole would lie at 1.05x, within the noise.
+    `and` becomes `or`, `>` becomes `<=`. A lower limit is divided by 0.7; a percentage that this would take to 100 % or
+    past it closes 30 % of its gap to 100 % instead, or it could hardly be reached. Nor is a lower limit of a count
+    moved, or `> 1`: of two standbys there are never 2.86, and one primary is never less. Of `1.5x baseline` it is the
+    excess over the baseline that shrinks (to 1.35x): 70 % of the whole would lie at 1.05x, within the noise. What is
+    `1x baseline` stays so.
     """
     terms = tuple(Term(op=_OPPOSITE[term.op], limit=_eased(term)) for term in condition.terms)
     body = " or ".join(f"{term.op} {term.limit.text}" for term in terms)
@@ -178,7 +179,7 @@ def _eased(term: Term) -> Limit:
     upper, limit = term.op.startswith(">"), term.limit
     dimension = _dimension(limit)
     if dimension is None:
-        away = limit.value >= 1 if upper else limit.value < 1
+        away = limit.value >= 1 if upper else limit.value <= 1
         value = 1 + (limit.value - 1) * RESUME_AT if away else _scaled(limit.value, upper=upper)
         return Limit(text=f"{write(value, Dimension.COUNT)}x baseline", value=value, kind=limit.kind)
     if dimension is Dimension.COUNT and limit.kind == "absolute" and (not upper or (term.op, limit.value) == (">", 1)):
@@ -214,9 +215,8 @@ def _meet(a: Term, b: Term) -> bool:
     if a.op[0] == b.op[0]:
         return True
     lower, upper = (a, b) if a.op[0] == ">" else (b, a)
-    if lower.limit.value == upper.limit.value:
-        return lower.op == ">=" and upper.op == "<="
-    return lower.limit.value < upper.limit.value
+    least, most = lower.limit.value, upper.limit.value
+    return least <= most if (lower.op, upper.op) == (">=", "<=") else least < most
 
 
 # -- judging -----------------------------------------------------------------------------------------------------------
@@ -277,9 +277,7 @@ def _judge(term: Term, seen: tuple[float | None, float | None, float | None], di
 
 
 def _said_limit(written: Limit, limit: float, value: float, dimension: Dimension) -> str:
-    # 5.004 s beside a limit of 5 s must not be told as "5 s > 5 s".
-    digits = next((n for n in (3, 6, 9) if say(limit, dimension, n) != say(value, dimension, n)), 3)
-    said = say(limit, dimension, digits)
+    said = say(limit, dimension, _digits(value, [limit], dimension))
     return said if written.kind == "absolute" else f"{written.text} ({said})"
 
 
@@ -288,17 +286,13 @@ def _subject(answer: Answer, seen: tuple[float | None, float | None], limits: li
     known = value if value is not None else at_least
     if known is None:
         return ""
-    near = [limit for limit in limits if limit != known and say(limit, dimension) == say(known, dimension)]
-    said = say(known, dimension, 6 if near else 3)
+    said = say(known, dimension, _digits(known, limits, dimension))
     prefix = "" if value is not None else "at least "
     return f"{prefix}{said}" + (" " if answer is Answer.YES else ", ")
 
 
-def holds_for(condition: Condition, so_far: float | None = None) -> str:
-    """`for 3 s`, or `for 1.2 s of 3 s` while it is not yet through; empty where the condition holds at once."""
-    if condition.duration == 0:
-        return ""
-    whole = say(condition.duration, Dimension.SECONDS)
-    if so_far is None or so_far >= condition.duration:
-        return f"for {say(max(so_far or 0.0, condition.duration), Dimension.SECONDS)}"
-    return f"for {say(so_far, Dimension.SECONDS)} of {whole}"
+def _digits(value: float, limits: list[float], dimension: Dimension) -> int:
+    """So many that no limit looks like a value that it is not: 5.004 s > 5 s must not be told as "5 s > 5 s"."""
+    others = [limit for limit in limits if limit != value]
+    told_apart = (n for n in (3, 6) if all(say(limit, dimension, n) != say(value, dimension, n) for limit in others))
+    return next(told_apart, 9)

@@ -96,12 +96,12 @@ def write(value: float, dimension: Dimension) -> str:
 
 
 def _say_seconds(value: float, digits: int) -> str:
-    if value == 0 or 1 <= value < 120:
-        return f"{_number(value, digits)} s"
-    if value < 1:
+    if 0 < value < 1:
         return f"{_number(value * 1000, digits)} ms"
+    if value < 120:
+        return f"{_number(value, digits)} s"
     whole = round(value)
-    larger, smaller, size, part = next(step for step in _STEPS if whole >= 2 * step[2] or step is _STEPS[-1])
+    larger, smaller, size, part = next(step for step in _STEPS if whole >= 2 * step[2])
     rest = whole % size // part
     return f"{whole // size} {larger}" + (f" {rest} {smaller}" if rest else "")
 

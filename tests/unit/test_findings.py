@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guard.judge.findings import concerns, find, what_would_resume
-from guard.model import EVERYONE, Ask, Level, Verdict
+from guard.model import EVERYONE, Ask, Finding, Level, Verdict
 from tests.fakes import make_rule
 
 VERDICTS = st.lists(
@@ -77,9 +77,23 @@ def test_what_would_resume_names_only_what_is_missing() -> None:
             verdict("a", Ask.HOLD, "", well=False, resume="lag < 2s"),
             verdict("b", Ask.PROCEED, "", resume="errors < 1%"),
             verdict("c", Ask.HOLD, "", well=False),
+            verdict("d", Ask.HOLD, "", well=False, resume="queue <= 0"),
         ]
     )
-    assert what_would_resume(finding) == "lag < 2s"
+    assert what_would_resume(finding) == "lag < 2s; queue <= 0"
+
+
+def test_a_finding_is_well_and_settled_where_each_verdict_is_and_due_when_the_first_is() -> None:
+    calm, late = verdict("b", Ask.PROCEED, "lag 1 s"), verdict("a", Ask.PROCEED, "queue 0")
+    late = dataclasses.replace(late, due=7.0)
+    assert find([calm, late]) == Finding(
+        Ask.PROCEED, "all is well: queue 0; lag 1 s", (late, calm), well=True, settled=True, due=7.0
+    )
+    sooner, unsettled = dataclasses.replace(calm, due=5.0, well=False), dataclasses.replace(late, settled=False)
+    assert find([sooner, unsettled]) == Finding(
+        Ask.PROCEED, "all is well: queue 0; lag 1 s", (unsettled, sooner), well=False, settled=False, due=5.0
+    )
+    assert find([]) == Finding(Ask.PROCEED, "no rule concerns it", (), well=True, settled=True, due=None)
 
 
 def test_a_rule_concerns_all_migrations_or_those_it_names() -> None:
