@@ -150,7 +150,7 @@ def _known_well(finding: Finding) -> tuple[str, ...]:
 
 
 def _lacks_a_warning(verdict: Verdict) -> bool:
-    """Whether a reading keeps to each limit but a warning that cannot be judged; of all else unknown it is told how long."""
+    """Whether a reading keeps to each limit but a warning that cannot be judged. All else unknown has a beginning."""
     return verdict.level is Level.UNKNOWN and verdict.taken_at is not None and verdict.since is None
 
 
