@@ -76,6 +76,11 @@ class Line:
             row = self._cursor().execute(get(query), params or None, prepare=False).fetchone()
         return row if row is not None else ()
 
+    def run_apart(self, query: str, *params: object) -> tuple[Any, ...]:
+        """As run(), inside the caller's open transaction, from which a failure takes nothing away."""
+        with self._connection.transaction():
+            return self.run(query, *params)
+
     def _cursor(self) -> psycopg.Cursor[tuple[Any, ...]]:
         return psycopg.Cursor(self._connection, row_factory=tuple_row)  # not the caller's own kind of cursor or row
 

@@ -46,9 +46,10 @@ def declare(line: Line, run_id: int, what: str, at_most: float | str) -> float |
 def lift(line: Line, run_id: int, what: str) -> None:
     """The section is over. Never raises: it ends with its time all the same, and others tell what broke the line."""
     usable = line.status in (pq.TransactionStatus.IDLE, pq.TransactionStatus.INTRANS)
+    query, run = ("client_unfence", line.run) if line.idle else ("client_unfence_here", line.run_apart)
     try:
         # In a transaction that the caller has yet to commit it ends with that.
-        held = usable and line.run("client_unfence" if line.idle else "client_unfence_here", run_id)[0]
+        held = usable and run(query, run_id)[0]
     except psycopg.Error as error:
         log.warning("fence %s stays until its time is over: %s", what, error)
         return

@@ -250,6 +250,20 @@ def test_a_section_that_fails_or_leaves_its_transaction_open_is_over_with_its_ru
     assert not is_fenced(database, connection)
 
 
+def test_a_fence_that_cannot_be_lifted_takes_nothing_away_from_the_transaction_around_it(
+    guard: Beating, connection: Connection, make_role: Callable[..., str]
+) -> None:
+    make_role("stranger")
+    guard.contract.database.execute(f"grant stranger to {connection.info.user}".encode())
+    with Migration(connection, "m", poll=0.02) as migration:
+        with migration.fence("cut-over"):
+            connection.execute("begin")
+            connection.execute("create table cut_over ()")
+            connection.execute("set local role stranger")  # who may not use the schema
+        connection.execute("commit")
+    assert guard.contract.database.execute("select to_regclass('cut_over') is not null") == [(True,)]
+
+
 def test_a_schema_of_an_earlier_version_guards_as_before_and_a_fence_says_what_to_do(
     guard: Beating, connection: Connection
 ) -> None:
