@@ -84,6 +84,11 @@ class Drift:
         for state in states:
             if state.phase not in ENDINGS:
                 board.baselines.update({known.of: known for known in state.baselines})
+            if _has_begun(state):
+                # What a source is asked for lies before that, as far as it is known: a phase may not be the first one.
+                self._began = min(
+                    at for at in (self._began, state.since_wall, state.applied_since_wall) if at is not None
+                )
 
     def to_keep(self, board: Board, now: float) -> Kept | None:
         """What is to be written down now; None where it is not yet time, or nothing is new."""

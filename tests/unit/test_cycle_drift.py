@@ -460,6 +460,22 @@ def test_the_past_before_the_end_of_another_run_is_not_asked_for() -> None:
     assert history.asked[1][0] >= over - 10
 
 
+@pytest.mark.parametrize("phase", [Phase.RUNNING, Phase.SOAKING])
+def test_a_guard_that_is_started_in_the_middle_asks_for_the_past_before_the_work_and_not_for_that_of_it(
+    phase: Phase,
+) -> None:
+    world = Drifting()
+    history = world.histories["p99"] = FakeHistory()
+    soaking = phase is Phase.SOAKING
+    known = State("m", 1, phase, "ended", WALL + 60, soak_until_wall=WALL + 900, applied_since_wall=WALL + 20)
+    unnamed = State("*", None, phase, "seen at work", WALL + 20)
+    world.journal.kept = (known,) if soaking else (unnamed,)
+    world.strangers = [] if soaking else [a_session(7)]
+    world.new_guard()
+    world.tick(3)
+    assert history.asked == [(WALL + 20 - 180, WALL + 20)]
+
+
 def test_a_rule_whose_baseline_was_not_recorded_is_named_in_a_replay() -> None:
     world = Drifting(make_rule("p99", pause="> 9s"))
     world.starts()
