@@ -146,6 +146,11 @@ def _rounded(value: float, unit: Dimension) -> float:
     """Upwards to two digits, in the unit that it is written in."""
     if unit is Dimension.COUNT:
         return float(math.ceil(value))
+    if unit is Dimension.RATIO and 0.9 < value < 1:
+        # Of what is left to 100 %, or nearly all would become 100 %, which no share of something is above.
+        left = 1 - value
+        step = 10.0 ** (math.floor(math.log10(left)) - 1)
+        return float(f"{1 - math.floor(round(left / step, 6)) * step:.12g}")
     scale = 1.0
     if unit is Dimension.BYTES:
         scale = 1024.0 ** min(4, int(math.log(max(value, 1.0), 1024)))

@@ -43,6 +43,7 @@ def test_nearly_all_zero_has_a_least_limit_and_shares_stay_below_100_percent() -
     assert suggested(*[0.0] * 200).keys["pause"] == "> 100ms for 3s"
     share = dataclasses.replace(RULE, dimension=Dimension.RATIO, pause=parse_condition("> 90%", Dimension.RATIO))
     assert suggested(*[0.8] * 200, rule=share).keys["pause"] == "> 90%"
+    assert suggested(*[0.985] * 200, rule=share).keys["pause"] == "> 99.25%"
     assert suggested(*[0.012] * 200, rule=share).keys["pause"] == "> 2.4%"
     size = dataclasses.replace(RULE, dimension=Dimension.BYTES, pause=parse_condition("> 1GB", Dimension.BYTES))
     assert suggested(*[100 * 1024.0**2] * 200, rule=size).keys["pause"] == "> 200MB"
