@@ -41,14 +41,16 @@ class Interrupted:
     def resolve(self, decision: Decision, wall: float, *, heard: bool) -> bool:
         """Whether a run was perhaps cancelled by the guard before; told once its rules have spoken, or it is over.
 
-        Not where the queue is still there: then it is cleared anew, and that is told.
+        Not where the queue is still there: then it is cleared anew, and that is told, whoever is still unheard.
         """
         key = (decision.state.migration, decision.state.run_id)
-        over = decision.state.phase in ENDINGS
-        if key not in self._doubts or not (heard or over):
+        before = self._doubts.get(key)
+        if before is None:
             return False
-        before = self._doubts.pop(key)
-        if set(decision.clear_queue) & set(before.clearing):
+        anew = bool(set(decision.clear_queue) & set(before.clearing))
+        if not (anew or heard or decision.state.phase in ENDINGS):
             return False
-        self._ledger.tell(notices.perhaps_cancelled(before), decision.state, wall)
-        return True
+        del self._doubts[key]
+        if not anew:
+            self._ledger.tell(notices.perhaps_cancelled(before), decision.state, wall)
+        return not anew

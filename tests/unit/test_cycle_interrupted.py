@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from guard.cycle.flapping import OFTEN
-from guard.model import Reading
+from guard.model import Reading, Rule
 from guard.ports import CancelReport, Done, Ended, Leadership, Observation
 from tests.fakes import World, a_run, a_session, make_rule
 
@@ -15,9 +15,9 @@ QUEUE = make_rule("queue", pause="", cancel="> 3s", resume="<= 0s for 5s")
 LAG = make_rule("lag", pause="> 5s", resume="< 2s")
 
 
-def killed(**options: object) -> World:
+def killed(*more: Rule, **options: object) -> World:
     """A guard that was killed while it cleared the queue behind a run, whether or not it came to that."""
-    world = World(QUEUE, **options)  # type: ignore[arg-type]
+    world = World(QUEUE, *more, **options)  # type: ignore[arg-type]
     world.runs = [a_run(), a_run(2, "bystander")]
     world.tick()
     world.values["queue sensor"] = None
@@ -66,6 +66,18 @@ def test_a_queue_that_is_there_still_is_cleared_anew_and_told_once() -> None:
     world.tick(5)
     headlines = [notice.headline for notice in world.journal.notices if notice.kind == "cancelled"]
     assert headlines == ["m cancelled, the queue behind it is released"]
+    assert world.guard.states["m", 1].cancels == 1
+
+
+def test_a_queue_that_is_cleared_anew_before_every_rule_was_heard_is_told_and_counted_once_too() -> None:
+    world = killed(LAG)
+    world.values |= {"queue sensor": 4.0, "lag sensor": None}
+    world.canceller.reports = [CancelReport((Ended(a_session(1001, 1), "cancelled", gone=True),))]
+    world.tick()
+    assert world.told().count("cancelled") == 1
+    world.values |= {"queue sensor": 0.0, "lag sensor": 0.0}
+    world.tick(5)
+    assert world.told().count("cancelled") == 1
     assert world.guard.states["m", 1].cancels == 1
 
 
