@@ -125,7 +125,7 @@ class PlainRule:
             begun = self._soft_since(limit)
             ask = "PAUSE" if begun is not None and last.now >= begun + limit.duration else ask
         settled = deaf or rule.no_data is NoData.HOLD or served
-        return Said(ask, deaf, settled, None if rule.rollback else False, known=False)
+        return Said(ask, deaf and ask != "PAUSE", settled, None if rule.rollback else False, known=False)
 
 
 def _holds(condition: Condition, value: float) -> bool:
@@ -162,7 +162,8 @@ class PlainRun:
         if before is not self.phase:
             self.kept = self.phase is Phase.PAUSED and self._too_often(facts)
         if before is Phase.WAITING and self.phase in {Phase.RUNNING, Phase.STRAINED}:
-            self.good_before = frozenset(name for name, each in said.items() if each.known and each.ask == "PROCEED")
+            good = (name for name, each in said.items() if each.known and each.ask == "PROCEED" and not each.harms)
+            self.good_before = frozenset(good)
         if before is not Phase.PAUSED and self.phase is Phase.PAUSED and self.at_work > 600:
             self.cancels = 0
         if before is not self.phase and self.phase is Phase.SOAKING:

@@ -22,7 +22,8 @@ class Streak:
     """Since when each rung of the ladder is breached: warn, pause, cancel, rollback."""
     silent_since: float | None = None
     heard_at: float | None = None
-    """When the newest reading so far was taken, or the newest word that there is too little for one."""
+    """When the newest reading so far was taken, or the newest word that there is too little for one. None after a
+    silence, which leaves nothing that a gap could end."""
     well_since: float | None = None
     quiet_since: float | None = None
     """Since when nothing was heard but that all is well or that there is too little to go by."""

@@ -97,7 +97,7 @@ def _judge_reading(rule: Rule, streak: Streak, reading: Reading, now: float, *, 
         measured=level is not Level.FINE,
         harms=breached[LADDER.index(Level.ROLLBACK)] is not None,
         taken_at=reading.taken_at,
-        resume=_resume_words(rule, well_since, now, known),
+        resume=_resume_words(rule, known, well_for=None if well_since is None else now - well_since),
         caused_by=reading.caused_by,
         baseline=_baseline(rule, known),
     )
@@ -148,9 +148,9 @@ def _judge_in_part(
         since=breach_since if certain else since,
         due=earliest(due, breach_due, reading.taken_at + rule.stale_after),
         measured=certain,
-        harms=None if answers[-1] is Answer.UNKNOWN else breaches[-1] is not None,
+        harms=None if answers[-1] is Answer.UNKNOWN else answers[-1] is Answer.YES,
         taken_at=reading.taken_at,
-        resume=_resume_words(rule, None, now, known),
+        resume=_resume_words(rule, known),
         caused_by=reading.caused_by,
         baseline=_baseline(rule, known),
     )
@@ -174,19 +174,18 @@ def _judge_silence(rule: Rule, streak: Streak, silence: Silence, now: float, *, 
     because = f"{_signal(rule)} is unknown for {say_seconds(now - since)}: {silence.why}"
     if level is Level.PAUSE:
         ask, because = Ask.PAUSE, f"{because}; at least {say(silence.at_least or 0.0, rule.dimension)} is certain"
-    well = not rule.stops or rule.no_data is NoData.IGNORE
-    after = Streak(kept, since, streak.heard_at, tripped=streak.tripped or ask is Ask.PAUSE)
+    after = Streak(kept, since, tripped=streak.tripped or ask is Ask.PAUSE)
     verdict = Verdict(
         rule=rule.name,
         level=Level.UNKNOWN,
         ask=ask,
         because=because,
-        well=well,
+        well=ask is Ask.PROCEED,
         settled=settled,
         since=breach_since if level is Level.PAUSE else since,
         due=earliest(due, breach_due),
         harms=False if rule.rollback is None else None,
-        resume=f"{_signal(rule)} must be known again and {_resume_words(rule, None, now, known)}",
+        resume=f"{_signal(rule)} must be known again and {_resume_words(rule, known)}",
         baseline=_baseline(rule, known),
     )
     return verdict, after
@@ -225,7 +224,7 @@ def _judge_abstention(
         due=earliest(well_due, silence.taken_at + rule.stale_after),
         harms=False if rule.rollback is None else None,
         taken_at=silence.taken_at,
-        resume=f"{_resume_words(rule, None, now, known)}, or {lasting} without a bad value",
+        resume=f"{_resume_words(rule, known)}, or {lasting} without a bad value",
         baseline=_baseline(rule, known),
     )
     return verdict, Streak(heard_at=silence.taken_at, quiet_since=quiet_since, tripped=tripped)
@@ -265,14 +264,13 @@ def _because(rule: Rule, reading: Reading, level: Level, *, since: float | None,
     value = say(reading.value, rule.dimension)
     about = [part for part in (reading.detail, f"{say_seconds(round(now - reading.taken_at, 3))} old") if part]
     tail = f" ({', '.join(about)})"
-    if level is Level.FINE or since is None:
+    condition = None if level is Level.FINE else conditions(rule)[LADDER.index(level)]
+    if condition is None or since is None:
         return f"{_signal(rule)} {value}{tail}"
-    condition = conditions(rule)[LADDER.index(level)]
-    limit = condition.text if condition else ""
     # Where no time is asked for, the first second of a breach is no news of its own.
-    lasting = now - since >= 1 or (condition is not None and condition.duration > 0)
+    lasting = now - since >= 1 or condition.duration > 0
     lasts = f", now for {say_seconds(round(now - since, 2))}" if lasting else ""
-    return f"{_signal(rule)} {value} {limit}{lasts}{tail}"
+    return f"{_signal(rule)} {value} {condition.text}{lasts}{tail}"
 
 
 def _baseline(rule: Rule, known: Known) -> str:
@@ -284,11 +282,11 @@ def _beside(rule: Rule, known: Known) -> str:
     return f", {_baseline(rule, known)}" if goes_by_baseline(rule) else ""
 
 
-def _resume_words(rule: Rule, well_since: float | None, now: float, known: Known) -> str:
+def _resume_words(rule: Rule, known: Known, *, well_for: float | None = None) -> str:
     limit = f"{_signal(rule)} {rule.resume.text}"
     if is_relative(rule.resume):
         limit += _against(known, rule)
-    return limit if well_since is None else f"{limit}: well for {say_seconds(now - well_since)}"
+    return limit if well_for is None else f"{limit}: well for {say_seconds(well_for)}"
 
 
 def _against(known: Known, rule: Rule) -> str:

@@ -79,6 +79,11 @@ def test_too_few_samples_and_samples_of_one_moment_are_refused_in_words(count: i
     assert words(why, Dimension.SECONDS) == f"no baseline is taken yet ({why})"
 
 
+def test_samples_that_just_span_their_share_of_the_window_are_a_baseline_with_its_question_and_its_source() -> None:
+    known = take(samples([1.0] * 31, 6.0), "q", 1800.0, "Prometheus")
+    assert known == Baseline("q", 1.0, 0.0, 31, WALL, WALL + 180, "Prometheus")
+
+
 def test_a_window_is_read_as_often_as_the_source_is_asked_at_rest_and_no_more_than_needed() -> None:
     usual = Gathering()
     assert (usual.most, usual.spacing) == (MOST, 9.0)
@@ -92,6 +97,7 @@ def test_a_window_is_read_as_often_as_the_source_is_asked_at_rest_and_no_more_th
 def test_only_what_was_measured_within_the_time_counts() -> None:
     mixed = [(1.0, 5.0), (2.0, math.nan), (2.0, math.inf), (3.0, 6.0), (4.0, 7.0)]
     assert usable(mixed, 1.5, 3.5) == [(3.0, 6.0)]
+    assert usable(mixed, 1.0, 3.0) == [(1.0, 5.0), (3.0, 6.0)]
 
 
 def test_other_limits_ask_the_same_and_another_query_does_not() -> None:
