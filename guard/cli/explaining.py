@@ -108,7 +108,7 @@ def _reported(found: View, reported: Mapping[str, Any], *, paused: bool = False,
     phase = "the guard's phase" if found.guard.mode != "observing" else "the guard only observes; else its phase were"
     typer.echo(f"  {phase}: {reported.get('phase')} for {ago(reported.get('since'), now)}{effect} ({age})")
     if fence := (found.guard.report or {}).get("fences", {}).get(str(reported.get("run_id"))):
-        typer.echo(f"  fenced, so it is not cancelled now: {fence}")
+        typer.echo(f"  fenced, so it was not to be cancelled ({age}): {fence}")
     for verdict in reported.get("verdicts", []) if with_rules else ():
         _verdict(verdict, found)
 
