@@ -145,13 +145,18 @@ class DatabaseProbe:
             return _rollbacks(self._counters, now)
         if name == READ_TIME:
             return mean_time(READS, self._reads, now, on=bool(seen.counters and seen.counters["reads"]["timed"]))
-        if name == SYNC_TIME:
-            return mean_time(SYNCS, self._syncs, now, on=bool(seen.syncs and seen.syncs["timed"]))
+        if name == SYNC_TIME and seen.syncs is not None:
+            return self._synced(seen.syncs, now)
         if name == VACUUMED and seen.vacuum is not None:
             return self._vacuumed(seen.vacuum, now)
         if name == WRAPAROUND and seen.oldest is not None:
             return Reading(name, float(seen.oldest["age"]), now, f"the oldest: database {seen.oldest['name']}")
         return backlog(seen.archive or {}, now)
+
+    def _synced(self, syncs: dict[str, Any], now: float) -> Sample:
+        if str(syncs["method"]).startswith("open_"):
+            return Silence(SYNC_TIME, f"wal_sync_method is {syncs['method']}, with which no sync is counted", now)
+        return mean_time(SYNCS, self._syncs, now, on=bool(syncs["timed"]))
 
     def _vacuumed(self, vacuum: dict[str, Any], now: float) -> Sample:
         if not vacuum["permitted"]:

@@ -222,6 +222,10 @@ def test_requested_checkpoints_synced_wal_and_an_archive_that_falls_behind(make_
         found = await until(probe, lambda found: value(found, "wal.archive_backlog") >= 2)
         assert value(found, "wal.archive_backlog") <= 3
         await until(probe, lambda found: "the last try has failed" in found["wal.archive_backlog"].detail)  # type: ignore[union-attr]
+        server.execute("alter system set wal_sync_method = 'open_datasync'")
+        server.execute("select pg_reload_conf()")
+        found = await until(probe, lambda found: "wal_sync_method" in getattr(found["wal.sync_latency"], "why", ""))
+        assert not getattr(found["wal.sync_latency"], "abstains", True)
         await probe.close()
 
     asyncio.run(main())

@@ -89,7 +89,7 @@ LOAD: Final = (
         means="mean time of bringing WAL to disk once, over the last 10 s, for which each commit waits; while none is "
         "brought there the rule abstains",
         source="pg_stat_io (fsyncs, fsync_time of wal), up to 17 pg_stat_wal (wal_sync, wal_sync_time); own samples",
-        silent=f"track_wal_io_timing is off, {RESET}",
+        silent=f"track_wal_io_timing is off, wal_sync_method is one of open_*, {RESET}",
         needs=ANYBODY,
         cost=MEMORY,
     ),
