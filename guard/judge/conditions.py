@@ -237,7 +237,10 @@ def truth(
     """
     shown = dimension or dimension_of(condition) or Dimension.COUNT
     known, at_least = _measured(value), _measured(at_least)
-    judged = [_judge(term, (known, at_least, baseline), shown) for term in condition.terms]
+    limits = [_against(term.limit, baseline) for term in condition.terms]
+    judged = [
+        _judge(term, limit, (known, at_least), shown) for term, limit in zip(condition.terms, limits, strict=True)
+    ]
     decisive = Answer.YES if condition.any_of else Answer.NO
     answers = {each.answer for each in judged}
     if decisive in answers:
@@ -248,8 +251,8 @@ def truth(
         (answer,) = answers
         joint = " and "
     said = dict.fromkeys(each.words for each in judged if each.answer is answer)
-    limits = [term.limit.value for term in condition.terms if term.limit.kind == "absolute"]
-    return Truth(answer, _subject(answer, (known, at_least), limits, shown) + joint.join(said))
+    there = [limit for limit in limits if limit is not None]
+    return Truth(answer, _subject(answer, (known, at_least), there, shown) + joint.join(said))
 
 
 def _measured(value: float | None) -> float | None:
@@ -258,13 +261,19 @@ def _measured(value: float | None) -> float | None:
     return None if value is None or math.isnan(value) or value == -math.inf else value
 
 
-def _judge(term: Term, seen: tuple[float | None, float | None, float | None], dimension: Dimension) -> Truth:
-    value, at_least, baseline = seen
-    limit = term.limit.value
-    if term.limit.kind != "absolute":
-        if baseline is None or not math.isfinite(baseline):
-            return Truth(Answer.UNKNOWN, "no baseline is taken yet")
-        limit = baseline * limit if term.limit.kind == "factor" else baseline + limit
+def _against(limit: Limit, baseline: float | None) -> float | None:
+    """The figure of a limit; None where only a baseline could give it."""
+    if limit.kind == "absolute":
+        return limit.value
+    if baseline is None or not math.isfinite(baseline):
+        return None
+    return baseline * limit.value if limit.kind == "factor" else baseline + limit.value
+
+
+def _judge(term: Term, limit: float | None, seen: tuple[float | None, float | None], dimension: Dimension) -> Truth:
+    value, at_least = seen
+    if limit is None:
+        return Truth(Answer.UNKNOWN, "no baseline is taken yet")
     known = value if value is not None else at_least
     if known is None:
         return Truth(Answer.UNKNOWN, "no value")

@@ -113,4 +113,4 @@ def _number(value: float, digits: int) -> str:
         return f"{value:.{digits}g}"
     decimals = max(0, digits - 1 - math.floor(math.log10(value)))
     text = f"{value:.{decimals}f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
+    return text.rstrip("0").removesuffix(".") if "." in text else text

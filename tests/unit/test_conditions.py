@@ -221,8 +221,9 @@ def test_of_a_resume_with_alternatives_one_within_the_limit_is_enough_to_be_foun
         ("< 5s", 1.2, Answer.YES, "1.2 s < 5 s"),
         ("<= 3", 3.0, Answer.YES, "3 <= 3"),
         ("> 5s", 5.004, Answer.YES, "5.004 s > 5 s"),
-        ("> 5s", 5.0000004, Answer.YES, "5.0000004 s > 5 s"),
-        ("> 1.2345s", 1.2346, Answer.YES, "1.2346 s > 1.2345 s"),
+        ("> 5s", 5.00000043219, Answer.YES, "5.00000043 s > 5 s"),
+        ("> 1.2345s", 1.2346789, Answer.YES, "1.23468 s > 1.2345 s"),
+        ("> 1kB", 1025, Answer.YES, "1.00098 kB > 1 kB"),
         ("> 1.234564s", 1.2345642, Answer.YES, "1.2345642 s > 1.234564 s"),
         (">= 1.234568s", 1.234568, Answer.YES, "1.23 s >= 1.23 s"),
         ("> 1s and < 5s", 4.9999, Answer.YES, "4.9999 s > 1 s and < 5 s"),
@@ -265,6 +266,8 @@ def test_a_limit_that_only_a_baseline_gives_is_said_in_the_unit_of_what_is_measu
     assert truth(condition, 9.0, dimension=S).words == "9 s, no baseline is taken yet"
     assert truth(condition, 9.0, baseline=4.0, dimension=S).words == "9 s > 1.5x baseline (6 s)"
     assert truth(condition, 9.0, baseline=4.0).words == "9 > 1.5x baseline (6)"
+    told_apart = truth(parse_condition("> baseline + 1B"), 1026, baseline=1024)
+    assert told_apart.words == "1.00195 kB > baseline + 1B (1.00098 kB)"
 
 
 @pytest.mark.parametrize(
