@@ -30,7 +30,8 @@ LAYERS = {
         "cycle_acts", "cycle_bounds", "cycle_lasting", "cycle_moves", "cycle_news", "cycle_takeover", "cycle_verified",
     ),
     "judge": (
-        "abstaining", "baselines", "conditions", "drift", "findings", "judgement", "paths", "quantities", "verdicts",
+        "abstaining", "baselines", "conditions", "drift", "findings", "judge_verdicts_edges", "judgement", "paths",
+        "quantities", "verdicts",
     ),
 }  # fmt: skip
 """The tests of each: those of the layer itself, and steps of a guard with neither clock nor chance.

@@ -121,6 +121,20 @@ def test_how_long_and_how_old_is_told_as_exactly_as_it_helps(pause: str, at: flo
     assert verdict.because == f"lag 7 s {pause}{told}"
 
 
+@pytest.mark.parametrize("metric", ["http", "prometheus", "sql"])
+def test_a_number_that_somebody_configured_bears_the_name_of_its_rule(metric: str) -> None:
+    rule = dataclasses.replace(make_rule("checkout"), metric=metric)
+    assert judged(rule, read(1.0, 0)).because == f"checkout ({metric}) 1 s (replica1, 0 s old)"
+
+
+@pytest.mark.parametrize("which", ["warn", "pause", "cancel", "rollback", "resume"])
+def test_a_baseline_is_told_where_any_limit_of_the_rule_asks_for_one_and_nowhere_else(which: str) -> None:
+    limits = {"warn": "> 5s", "pause": "> 6s", "cancel": "> 7s", "rollback": "> 8s", "resume": "< 2s"}
+    assert judged(make_rule(**limits), read(0.1, 0), known=USUAL).baseline == ""
+    limits[which] = "< 3x baseline" if which == "resume" else "> 9x baseline"
+    assert judged(make_rule(**limits), read(0.1, 0), known=USUAL).baseline == WORDS
+
+
 # -- one of which a limit cannot be judged -----------------------------------------------------------------------------
 
 PART = make_rule(
@@ -237,6 +251,13 @@ def test_a_silence_tells_how_long_it_lasts_and_what_comes_of_it_when() -> None:
     assert judged(rule, silent(1), now=2.0) == UNHEARD
     assert judged(rule, silent(1), silent(3), now=4.0) == dataclasses.replace(
         UNHEARD, ask=Ask.PAUSE, because="lag is unknown for 3 s: refused", settled=True, due=None
+    )
+
+
+def test_a_reading_that_went_stale_is_told_with_its_value_and_its_age() -> None:
+    rule = make_rule(rollback="> 20s", resume="< 2s for 10s")
+    assert judged(rule, read(1.0, 1), now=7.0) == dataclasses.replace(
+        UNHEARD, since=6.0, due=9.0, because="lag is unknown for 1 s: the last value, 1 s, is 6 s old"
     )
 
 
