@@ -161,7 +161,7 @@ webhook_url_file = "{webhook}"
         )
         return [(row[0], row[1], row[2]) for row in rows if kind in {"", row[0]}]
 
-    def wait_event(self, kind: str, count: int = 1, within: float = 10.0) -> tuple[str, float, str]:
+    def wait_event(self, kind: str, count: int = 1, within: float = 20.0) -> tuple[str, float, str]:
         """Wait for an event, counted from the beginning; it."""
         return wait_for(
             lambda: self.events(kind)[count - 1 : count],

@@ -94,7 +94,7 @@ class Migrating(Process):
         """Wall times at which it has begun a batch."""
         return [line["at"] - self._wrong_by for line in self.lines("batch")]
 
-    def wait_starts(self, more: int = 3, within: float = 10.0) -> None:
+    def wait_starts(self, more: int = 3, within: float = 20.0) -> None:
         """Wait until it has begun some more batches."""
         before = len(self.starts)
         wait_for(

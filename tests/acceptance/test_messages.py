@@ -14,9 +14,12 @@ Start = Callable[[str, str], Background]
 
 
 def headlines(house: House) -> list[str]:
-    """Of the messages that Slack has taken, without their marks."""
-    blocks = [request.payload["blocks"] for request in house.slack.requests]
-    return [each[0]["text"]["text"].partition(" ")[2] for each in blocks]
+    """Of the messages that Slack has taken, each id once, without their marks.
+
+    A guard that is killed between Slack's answer and its own note of it sends the message again, by the same id.
+    """
+    blocks = {request.notice_id: request.payload["blocks"] for request in house.slack.requests}
+    return [each[0]["text"]["text"].partition(" ")[2] for each in blocks.values()]
 
 
 def test_orders_that_are_given_and_taken_back_while_the_guard_is_dead_are_told_once_when_it_is_back(

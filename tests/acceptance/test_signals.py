@@ -114,7 +114,9 @@ def test_a_privilege_taken_away_is_a_silence_with_its_reason_and_never_no_lag(la
     paused = lagging.wait_event("paused", within=6)
     took(paused[1] - revoked)
     assert paused[1] < revoked + 5 + NOISE
-    assert_same_words(lagging, "paused", "is unknown for 3 s: the guard's role lacks pg_monitor")
+    # 3 s by the rule; a busy machine judges a few hundredths later.
+    assert "is unknown for 3" in paused[2]
+    assert_same_words(lagging, "paused", " s: the guard's role lacks pg_monitor")
     lagging.database.execute("grant pg_monitor to migration_guard_guard")
     lagging.wait_event("resumed")
     lagging.assert_kept_to_orders(migrating)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from guard.cli.past import Past, ask
+from guard.errors import Refused
 from guard.judge.baselines import LEAST, NONE_YET, Known, take
 from guard.judge.verdicts import Streak, judge
 from guard.model import Baseline, Level, Reading, Rule, Sample, Silence
@@ -140,7 +141,12 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     with ExitStack() as stack:
         shop = Shop(tmp_path_factory.mktemp("prometheus"), stack)
         shop.errors.until(Level.FINE, within=WINDOW)
-        wait_for(lambda: len(shop.p99.history(WINDOW)) > LEAST, within=WINDOW + LATE, message="what p99 was")
+        wait_for(
+            lambda: len(shop.p99.history(WINDOW)) > LEAST,
+            within=WINDOW + LATE,
+            message="what p99 was",
+            ignoring=(Refused,),
+        )
         shop.p99.settle(WINDOW)
         yield shop
 
