@@ -126,6 +126,11 @@ class Acting:
         self._started[kind, key] = now
         return True
 
+    @property
+    def clearing(self) -> frozenset[str]:
+        """Rules by which a queue is being cleared."""
+        return frozenset(about[0] for kind, about in self._busy if kind == "queue")
+
     def done(self, chore: Chore, result: Result | None) -> None:
         """Take the result of a chore (None: it failed or has to wait); the next step looks at it."""
         self._busy.discard((chore.kind, chore.key))

@@ -96,7 +96,7 @@ class Adopting:
     def intend(self, decision: Decision, finding: Finding, duty: Duty, *, may_act: bool) -> None:
         """What is about to be cleared is written down before it is; by who only observes, told."""
         if may_act:
-            self._interrupted.intend(decision)
+            self._interrupted.intend(decision, self._acting.clearing)
         elif duty.options.observing and (draft := would_cancel(decision, finding)):
             self._ledger.tell(draft, decision.state, duty.wall, once=True)
 

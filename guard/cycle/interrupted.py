@@ -7,7 +7,7 @@ it may have been.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from guard.cycle.ledger import Ledger
 from guard.cycle.values import Key
@@ -31,12 +31,19 @@ class Interrupted:
         ended = {done.migration for done in recent if done.kind == "cancelled" and done.event_id > last_event_id}
         self._doubts = {key: state for key, state in self._states.items() if state.clearing and key[0] not in ended}
 
-    def intend(self, decision: Decision) -> None:
-        """Keep in mind what is about to be cleared; it is written down before it is."""
+    def intend(self, decision: Decision, under_way: Collection[str]) -> None:
+        """Keep in mind what is about to be cleared; it is written down before it is.
+
+        And what is being cleared: the queue may be seen to be gone before it is known why.
+        """
         key = (decision.state.migration, decision.state.run_id)
         state = self._states.get(key)
-        if state is not None and key not in self._doubts and state.clearing != decision.clear_queue:
-            self._states[key] = dataclasses.replace(state, clearing=decision.clear_queue)
+        if state is None or key in self._doubts:
+            return
+        more = (rule for rule in state.clearing if rule in under_way and rule not in decision.clear_queue)
+        clearing = (*decision.clear_queue, *more)
+        if state.clearing != clearing:
+            self._states[key] = dataclasses.replace(state, clearing=clearing)
 
     def resolve(self, decision: Decision, wall: float, *, heard: bool) -> bool:
         """Whether a run was perhaps cancelled by the guard before; told once its rules have spoken, or it is over.

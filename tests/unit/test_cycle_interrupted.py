@@ -47,6 +47,22 @@ def test_a_cancel_that_may_have_been_made_is_told_and_counted_by_the_next_guard(
 
 
 @pytest.mark.fault(5)
+def test_what_is_being_cleared_is_kept_in_mind_until_it_is_known_what_came_of_it() -> None:
+    world = World(QUEUE)
+    world.runs = [a_run()]
+    world.tick()
+    for value in (4.0, 0.0):  # the cancel has struck, and the next reading is sooner here than the word of it
+        world.values["queue sensor"] = value
+        world.now += 1
+        world.look()
+        world.step()
+    world.drop_chores()
+    world.new_guard()
+    world.tick(5)
+    assert world.told().count("cancelled") == 1
+
+
+@pytest.mark.fault(5)
 def test_a_run_that_has_left_meanwhile_is_told_of_all_the_same_and_its_next_one_inherits_the_count() -> None:
     world = killed()
     world.runs = [a_run(outcome="failed", here=False)]
