@@ -237,10 +237,8 @@ def truth(
     """
     shown = dimension or dimension_of(condition) or Dimension.COUNT
     known, at_least = _measured(value), _measured(at_least)
-    limits = [_against(term.limit, baseline) for term in condition.terms]
-    judged = [
-        _judge(term, limit, (known, at_least), shown) for term, limit in zip(condition.terms, limits, strict=True)
-    ]
+    pairs = [(term, _against(term.limit, baseline)) for term in condition.terms]
+    judged = [_judge(term, limit, (known, at_least), shown) for term, limit in pairs]
     decisive = Answer.YES if condition.any_of else Answer.NO
     answers = {each.answer for each in judged}
     if decisive in answers:
@@ -251,8 +249,8 @@ def truth(
         (answer,) = answers
         joint = " and "
     said = dict.fromkeys(each.words for each in judged if each.answer is answer)
-    there = [limit for limit in limits if limit is not None]
-    return Truth(answer, _subject(answer, (known, at_least), there, shown) + joint.join(said))
+    limits = [limit for _, limit in pairs if limit is not None]
+    return Truth(answer, _subject(answer, (known, at_least), limits, shown) + joint.join(said))
 
 
 def _measured(value: float | None) -> float | None:
