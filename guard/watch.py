@@ -102,6 +102,7 @@ class Watch:
         self._anew_since: float | None = None
         """Since when every probe is waited for, after the loop stood still."""
         self._readied = float("-inf")
+        self._leaving = False
 
     @property
     def duties(self) -> tuple[str, ...]:
@@ -157,7 +158,7 @@ class Watch:
                 self._spawn(self._look(duty))
 
     async def run(self) -> None:
-        """Step until cancelled or fenced."""
+        """Step until cancelled, fenced, or told to leave."""
         self._pulse = _Pulse()  # what went before, such as a lead that had to be waited for, was no standstill
         pulse = asyncio.create_task(self._pulse.run(), name=f"pulse {self.name}")
         try:
@@ -170,6 +171,8 @@ class Watch:
                     async with asyncio.timeout(wait):
                         await self._heard.wait()
                 self._heard.clear()
+                if self._leaving:
+                    break
                 try:
                     due = await self._step() if self._has_looked() else None
                 except Exception:
@@ -266,6 +269,12 @@ class Watch:
         old, self._duties, self.pace = self._duties, [_Duty(probe) for probe in probes], pace
         for duty in old:
             await _quietly(duty.probe.close())
+
+    def leave(self) -> None:
+        """Begin no more steps. One that is under way ends by itself: cancelled while it writes, it would lose the
+        session of which the last word has to come."""
+        self._leaving = True
+        self._heard.set()
 
     async def close(self) -> None:
         """Release the lease in words and let go of every connection; bounded by the caller."""

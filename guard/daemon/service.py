@@ -40,6 +40,8 @@ PRUNE_EVERY = 6 * 3600.0
 CLOCK_STEP = 0.5
 """Seconds by which the wall clock must run away from the monotonic one to count as set."""
 CLOCK_WATCH = 0.1
+GUARD = "guard "
+"""Names of the tasks that step begin so."""
 
 
 def serve(path: Path) -> int:
@@ -102,7 +104,7 @@ class _Service:
     def _start(self, household: Household) -> None:
         for watch in household.watches:
             if not watch.ended.is_set():
-                self._tasks.append(asyncio.create_task(watch.run(), name=f"guard {watch.name}"))
+                self._tasks.append(asyncio.create_task(watch.run(), name=f"{GUARD}{watch.name}"))
                 self._keep_up(f"listen {watch.name}", partial(household.listen, watch))
                 self._schedule(watch)
         self._scheduler.start()
@@ -185,6 +187,10 @@ class _Service:
     async def _end(self, household: Household) -> int:
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
+        for watch in household.watches:
+            watch.leave()
+        if guards := [task for task in self._tasks if task.get_name().startswith(GUARD)]:
+            await asyncio.wait(guards, timeout=0.5)
         for task in self._tasks:
             task.cancel()
         # A task that does not end must not keep the last word from being said.

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
+from guard.cycle.values import Step
 from guard.model import Reading, Silence
 from guard.ports import Observation
 from guard.watch import LATE, PULSE, Pace, Watch
@@ -103,6 +104,35 @@ def test_a_watch_ends_when_it_is_told_to_although_a_probe_is_heard_in_the_same_m
         return ended
 
     assert asyncio.run(end_while_heard())
+
+
+@pytest.mark.fault(4)
+def test_a_watch_that_is_to_leave_ends_the_step_that_it_is_in_and_begins_no_other() -> None:
+    watch = watching(Scripted("sound"))
+    writing, written = asyncio.Event(), asyncio.Event()
+    steps: list[str] = []
+
+    async def slowly(now: float, wall: float) -> Step:
+        steps.append("begun")
+        writing.set()
+        await written.wait()
+        steps.append("ended")
+        return Step(None, ())
+
+    watch.guard.step = slowly  # type: ignore[method-assign]
+
+    async def leave() -> bool:
+        task = asyncio.create_task(watch.run())
+        watch._heard.set()
+        await asyncio.wait_for(writing.wait(), 5)
+        watch.leave()
+        early, _ = await asyncio.wait({task}, timeout=0.05)
+        written.set()
+        await asyncio.wait_for(task, 5)
+        return bool(early)
+
+    assert not asyncio.run(leave())
+    assert steps == ["begun", "ended"]
 
 
 @pytest.mark.fault(14)
