@@ -89,6 +89,7 @@ def test_two_idle_intervals_longer_than_the_watchdog_make_the_daemon_ask_for_mor
     daemon.wait_says(
         "WatchdogSec=30s of the unit is too short for idle_interval and probe_deadline: asked systemd for 60s"
     )
+    wait_for(lambda: notified.values("WATCHDOG_USEC"), message="what systemd is asked for")
     assert notified.values("WATCHDOG_USEC") == ["60000000"]
 
 
