@@ -15,5 +15,7 @@ class Exit(enum.IntEnum):
     """This machine or database is not as it must be."""
     ABORTED = 4
     """The migration was told to end."""
+    UNVERIFIED = 5
+    """It ended, but it is not shown to have done what it was to do."""
     LATER = 75
     """Not now; try again (EX_TEMPFAIL of sysexits)."""
