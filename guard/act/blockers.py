@@ -13,7 +13,9 @@ from guard.postgres import Door
 
 
 @dataclass(frozen=True, slots=True)
-class _Root:
+class Root:
+    """Who is at the head of a queue; a row of query cancel_root."""
+
     pid: int
     usename: str
     application_name: str
@@ -50,5 +52,5 @@ async def root_words(door: Door, pid: int, ours: Collection[int] = ()) -> str:
     *ours* are the migration's sessions, which the guard may end by itself. Empty where it waits for nobody. Raises
     ServerError.
     """
-    rows = await door.fetch_as(_Root, sql.get("cancel_root"), {"pid": pid})
+    rows = await door.fetch_as(Root, sql.get("cancel_root"), {"pid": pid})
     return "; ".join(row.words(ours) for row in rows)

@@ -26,7 +26,10 @@ VERSION = 2
 PROTOCOL = 1
 """Of what guard and migrations say to each other."""
 
-NEWS = ((2, "table fence; functions declare_fence, lift_fence, unfence, is_fenced; procedure fence"),)
+NEWS = (
+    (2, "table fence; functions declare_fence, lift_fence, unfence, is_fenced; procedure fence"),
+    (2, "function let_finish"),
+)
 """What each version has added, for people."""
 
 DBA_LINES = (
@@ -36,7 +39,14 @@ DBA_LINES = (
 """Lines for a superuser (or, from PostgreSQL 16 on, a role with ADMIN on the granted roles)."""
 
 Connection = psycopg.Connection[tuple[Any, ...]]
-_BODY = ("schema", "functions_client", "functions_fence", "functions_operator", "functions_guard")
+_BODY = (
+    "schema",
+    "functions_client",
+    "functions_statements",
+    "functions_fence",
+    "functions_operator",
+    "functions_guard",
+)
 _MARK = "/*unlogged*/"
 _LOCK_TIMEOUT = "set local lock_timeout = '1s'"
 _LOCK_NOT_AVAILABLE = "55P03"

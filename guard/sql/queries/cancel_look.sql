@@ -47,10 +47,6 @@ victim as (
                       where s.pid = b.waiter
                         and (s.application_name like 'migration_guard/%%' or s.backend_type = 'autovacuum worker'))
    group by b.root
-),
-spoken as (
-  -- Without the comments that tools put before a statement.
-  select m.*, regexp_replace(m.query, '^(\s+|--[^\n]*(\n|$)|/\*([^*]|\*+[^*/])*\*+/)+', '') as said from migration m
 )
 select m.pid, m.backend_start, m.query_start, m.usename::text as usename, m.application_name,
        coalesce(m.state, '') as state,
@@ -62,20 +58,8 @@ select m.pid, m.backend_start, m.query_start, m.usename::text as usename, m.appl
                 and l.database = (select d.oid from pg_database d where d.datname = current_database())) as relations,
        v.pids as waiter_pids, v.whats as waiter_whats, v.seconds as waiter_seconds,
        coalesce(f.what, '') as fence, coalesce(f.remaining, 0) as fence_left, coalesce(f.whole, 0) as fence_whole,
-       -- What mends or prepares without stopping readers and writers, and leaves something behind when it is cancelled.
-       case
-         when m.said ~ ';\s*\S' then ''
-         when m.said ~* '^create\s+(unique\s+)?index\s+concurrently\M' then 'CREATE INDEX CONCURRENTLY'
-         when m.said ~* '^drop\s+index\s+concurrently\M' then 'DROP INDEX CONCURRENTLY'
-         when m.said ~* '^reindex\M.*\mconcurrently\M' then 'REINDEX CONCURRENTLY'
-         when m.said ~* '^vacuum\M' and m.said !~* '^vacuum\s*(\([^)]*\mfull\M|full\M)' then 'VACUUM'
-         when m.said ~* '^alter\s+table\s+(if\s+exists\s+)?(only\s+)?("[^"]*"|[^\s"])+\s+validate\s+constraint\s+("[^"]*"|[^\s",])+\s*;?\s*$'
-           then 'VALIDATE CONSTRAINT'
-         when m.said ~* '^alter\s+table\M.*\mdetach\s+partition\M.*\m(concurrently|finalize)\s*;?\s*$'
-           then 'DETACH PARTITION CONCURRENTLY'
-         else ''
-       end as gentle
-  from spoken m join victim v on v.root = m.pid
+       migration_guard.let_finish(m.query) as gentle
+  from migration m join victim v on v.root = m.pid
   left join lateral (
     -- Declared by its session; one that has run out is shown too, since people are to know why it did not help.
     select x.what,
