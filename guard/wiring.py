@@ -182,8 +182,10 @@ def _rules(settings: Settings, hosts: dict[str, Hosts], database: str) -> tuple[
 
 def _options(settings: Settings, hosts: dict[str, Hosts], database: str) -> Options:
     soak = {name: migration.soak for name, migration in settings.migrations.items()}
+    found = next(each for each in settings.databases if each.name == database)
     return Options(
         database=database,
+        standbys=found.standbys,
         rules=_rules(settings, hosts, database),
         observing=settings.guard.observe,
         soak={EVERYONE: settings.migration(EVERYONE).soak, **soak},

@@ -29,6 +29,7 @@ PROTOCOL = 1
 NEWS = (
     (2, "table fence; functions declare_fence, lift_fence, unfence, is_fenced; procedure fence"),
     (2, "function let_finish"),
+    (2, "function unreplayed"),
 )
 """What each version has added, for people."""
 
@@ -44,6 +45,7 @@ _BODY = (
     "functions_client",
     "functions_statements",
     "functions_fence",
+    "functions_pace",
     "functions_operator",
     "functions_guard",
 )

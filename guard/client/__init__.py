@@ -10,7 +10,19 @@ Synchronous, on the migration's own connection, without a thread. It needs psyco
 works behind a transaction pooler. It never touches the migration's own tables or transactions.
 """
 
-from guard.client.migration import Migration, wait_for_proceed
+from guard.client.migration import Migration
 from guard.client.outcomes import Aborted, AlreadyRunning, FenceRefused, GuardLost, Paused
+from guard.client.pacing import Pacer, Waited
+from guard.client.scripts import wait_for_proceed
 
-__all__ = ["Aborted", "AlreadyRunning", "FenceRefused", "GuardLost", "Migration", "Paused", "wait_for_proceed"]
+__all__ = [
+    "Aborted",
+    "AlreadyRunning",
+    "FenceRefused",
+    "GuardLost",
+    "Migration",
+    "Pacer",
+    "Paused",
+    "Waited",
+    "wait_for_proceed",
+]

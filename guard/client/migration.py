@@ -18,6 +18,7 @@ from psycopg import pq
 from guard.client import fencing
 from guard.client.asking import Answer, Asker, Line, register
 from guard.client.outcomes import Aborted, AlreadyRunning, GuardLost, Paused
+from guard.client.pacing import Pacer, pacer_of
 
 T = TypeVar("T")
 OnGuardLost = Literal["wait", "proceed", "fail"]
@@ -62,6 +63,7 @@ class Migration:
         self._good_until = self._fenced_until = self._written_at = 0.0
         self._acknowledged = self._rows = self._batches = 0
         self._note: str | None = None
+        self._alarm: str | None = None
         self._changed = False
 
     @property
@@ -103,14 +105,18 @@ class Migration:
 
     # -- the loop --------------------------------------------------------------------------------------
 
-    def pace(self, batches: Iterable[T]) -> Iterator[T]:
+    def pace(self, batches: Iterable[T], *, window: Pacer | int | None = None) -> Iterator[T]:
         """The same batches, each not before it may begin: asks before the next one is fetched.
 
-        Where fetching took longer than an answer is fresh, and left no transaction open, it asks again.
+        Where fetching took longer than an answer is fresh, and left no transaction open, it asks again. With *window*
+        it also waits while the slowest expected standby has more WAL than that to replay: bytes, a Pacer, or True for
+        as much as that standby replays in a quarter of the guard's limit.
         """
-        iterator = iter(batches)
+        iterator, pacer = iter(batches), pacer_of(window, self._line, self._on_wait)
         while True:
             self.checkpoint()
+            if pacer is not None:
+                self._hold(pacer)
             try:
                 batch = next(iterator)
             except StopIteration:
@@ -121,6 +127,20 @@ class Migration:
             self._batches += 1
             self._changed = True
             self._report()
+
+    def _hold(self, pacer: Pacer) -> None:
+        """Wait for the window; meanwhile the run acknowledges and obeys orders as in any wait."""
+        while (seconds := pacer.hold()) > 0:
+            self._warn(pacer.alarm)
+            time.sleep(seconds)
+            self.checkpoint()
+        self._warn(pacer.alarm)
+
+    def _warn(self, alarm: str) -> None:
+        """Note what people must be told, beside what the caller notes; once it is over, that there is nothing."""
+        if alarm != (self._alarm or ""):
+            self._alarm, self._changed = alarm, True
+        self._report()
 
     def checkpoint(self) -> None:
         """Return when the migration may go on; wait until then with no transaction open.
@@ -239,7 +259,9 @@ class Migration:
         if self._changed and self._line.idle:
             self._written_at = time.monotonic()
             with suppress(psycopg.errors.ReadOnlySqlTransaction):
-                written = self._line.run("client_progress", self.run_id, self._rows, self._batches, self._note)[0]
+                noted = [each for each in (self._note, self._alarm) if each is not None]
+                note = "; ".join(filter(None, noted)) if noted else None
+                written = self._line.run("client_progress", self.run_id, self._rows, self._batches, note)[0]
                 self._changed = not written
 
 
@@ -247,50 +269,3 @@ def _in_short(error: BaseException) -> str:
     """What is recorded of a failure, and told in chats: of PostgreSQL's errors not the detail, where values stand."""
     said = error.diag.message_primary if isinstance(error, psycopg.Error) else None
     return f"{type(error).__name__}: {said or error}"
-
-
-def wait_for_proceed(
-    connection: psycopg.Connection[Any],
-    name: str,
-    timeout: float | None = None,
-    *,
-    poll: float = 0.5,
-    on_wait: Callable[[str], None] = log.warning,
-) -> None:
-    """Return when migration *name* may go on: for scripts that can only call a command between two steps.
-
-    It asks for the newest open run of that name; where there is none it announces one for the time of the wait.
-
-    Raises Aborted; Paused or GuardLost when that has lasted for *timeout* seconds (None: for ever).
-    """
-    end = None if timeout is None else time.monotonic() + timeout
-    migration = _Waiter(connection, name, poll=poll, on_wait=on_wait, end=end)
-    run_id = Line(connection).run("client_live_run", name)[0]
-    if run_id is None:
-        with migration:
-            migration.checkpoint()
-        return
-    migration.join(run_id)
-    migration.checkpoint()
-
-
-class _Waiter(Migration):
-    """A checkpoint that ends in time, also for somebody else's run."""
-
-    def __init__(self, connection: psycopg.Connection[Any], name: str, *, end: float | None, **more: Any) -> None:
-        super().__init__(connection, name, exclusive=False, give_up_after=float("inf"), **more)
-        self._end = end
-        self._joined = False
-
-    def join(self, run_id: int) -> None:
-        self._begin(run_id)
-        self._joined = True
-
-    def _acknowledge(self, answer: Answer) -> None:
-        if not self._joined:  # only a run's own session can say what it keeps to
-            super()._acknowledge(answer)
-
-    def _refuse_to_wait(self, answer: Answer, kind: str, lost_for: float) -> None:
-        super()._refuse_to_wait(answer, kind, lost_for)
-        if self._end is not None and time.monotonic() > self._end:
-            raise (GuardLost if kind == "lost" else Paused)(f"Migration {self.name} still waits: {answer.because}")

@@ -23,7 +23,7 @@ from guard.cycle.runs import Runs, key_of, unheard
 from guard.cycle.tape import Tape
 from guard.cycle.trouble import ASLEEP, SIGHT, SIGNAL, Trouble
 from guard.cycle.values import Chore, Key, Options, Result, Step
-from guard.cycle.words import limits, report
+from guard.cycle.words import limits, pacing, report
 from guard.decide import notices
 from guard.decide.decision import Decision, decide
 from guard.decide.ladder import Circumstances, holds_up
@@ -294,7 +294,7 @@ class Guard:
             rests_for=self.board.rests_on(now),
             report=lambda: (
                 report(states, self.board.finding, orders, troubles, mode=mode, now=now, wall=wall)
-                | {"limits": limits(self.board.rules)}
+                | {"limits": limits(self.board.rules), "pacing": pacing(self.board.rules, self.options.standbys)}
                 | {"fences": fences, "longest_fence": self.options.bounds.longest_fence}
                 | ({"cannot_see": blind} if blind else {})
             ),

@@ -30,6 +30,8 @@ class Options:
     bounds: Bounds = USUAL_BOUNDS
     gathering: Gathering = field(default_factory=Gathering)
     """Of the readings that baselines are made of."""
+    standbys: tuple[str, ...] | int | None = None
+    """Who must stream, by name, or how many of whatever name; None: it is not known here."""
 
     @property
     def loads(self) -> frozenset[str]:

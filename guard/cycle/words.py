@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from guard.decide import notices
 from guard.decide.machine import ORDERS
 from guard.judge.quantities import say_seconds
-from guard.model import Finding, OperatorOrder, OrderKind, Rule, Session, Severity, State
+from guard.model import Condition, Finding, OperatorOrder, OrderKind, Rule, Session, Severity, State
 from guard.ports import RECORDER, CancelReport
 from guard.records import operator_order_to_dict
 
+LAG = "replication.lag"
 _ORDERED_NOTHING = {"order": OrderKind.PROCEED.word}
 
 
@@ -53,6 +54,23 @@ def limits(rules: Sequence[Rule]) -> dict[str, str]:
         )
         for rule in rules
     }
+
+
+def pacing(rules: Sequence[Rule], standbys: tuple[str, ...] | int | None) -> dict[str, object]:
+    """What a migration needs that paces itself by what standbys have still to replay.
+
+    `standbys`: who must stream; `lag`: the seconds of lag at which the first of the rules pauses.
+    """
+    lags = [_lasting(rule.pause) for rule in rules if rule.metric == LAG and rule.pause is not None]
+    lag = min((each for each in lags if each > 0), default=None)
+    expected = {} if standbys is None else {"standbys": standbys if isinstance(standbys, int) else list(standbys)}
+    return expected | ({} if lag is None else {"lag": lag})
+
+
+def _lasting(pause: Condition) -> float:
+    """The lag from which it may hold, whatever the baseline; 0 where that is all that it goes by."""
+    absolute = [term.limit.value for term in pause.terms if term.limit.kind == "absolute" and term.op.startswith(">")]
+    return max(absolute, default=0.0)
 
 
 def _run(state: State, finding: Finding, now: float, wall: float) -> dict[str, object]:

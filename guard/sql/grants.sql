@@ -31,6 +31,7 @@ grant execute on function
     migration_guard.declare_fence(bigint, text, interval), migration_guard.lift_fence(bigint), migration_guard.unfence(text)
     to migration_guard_client;
 grant execute on function migration_guard.is_fenced(integer, timestamptz) to migration_guard_guard;
+grant execute on function migration_guard.unreplayed(jsonb, boolean) to migration_guard_client;
 grant execute on function migration_guard.let_finish(text) to migration_guard_guard, migration_guard_client;
 grant execute on procedure migration_guard.checkpoint(text, interval),
     migration_guard.fence(text, text, interval, interval) to migration_guard_client;

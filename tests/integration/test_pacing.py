@@ -1,0 +1,226 @@
+"""Pacing by a window of un-replayed WAL beside a real standby, by a role that may not see standbys itself."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from guard.act.install import install
+from guard.client import Migration, Pacer, Paused
+from guard.demo.embedded import Binaries
+from guard.errors import NotInstalled
+from tests.beating import Beating, Connection, in_thread
+from tests.fix_postgres import Database
+from tests.replicating import MB, World
+from tests.shipped import as_client
+from tests.waiting import wait_for
+
+pytestmark = pytest.mark.integration
+
+SAID = "select bytes, slowest, streaming, expected, because from migration_guard.unreplayed(%s)"
+BATCH = "select pg_logical_emit_message(true, 'batch', repeat('x', %s))"
+
+
+@pytest.fixture(scope="module")
+def world(binaries: Binaries) -> Iterator[World]:
+    world = World(binaries)
+    yield world
+    world.close()
+
+
+@pytest.fixture
+def paced(world: World) -> Iterator[Database]:
+    """A database on the primary with the schema, whose standby is well again afterwards."""
+    world.primary.execute("create database paced")
+    database = Database("paced", world.primary)
+    install(database.dsn())
+    yield database
+    world.restore()
+    world.primary.execute("drop database paced with (force)")
+
+
+@pytest.fixture
+def connection(paced: Database) -> Iterator[Connection]:
+    dsn = as_client(paced.dsn(application_name="migration:m"))
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        yield connection
+
+
+def say(database: Database, **pacing: object) -> None:
+    """What a guard has said of its configuration."""
+    database.execute("delete from migration_guard.report")
+    database.execute("insert into migration_guard.report (report) values (%s)", [json.dumps({"pacing": pacing})])
+
+
+@contextmanager
+def peak_of(world: World) -> Iterator[list[int]]:
+    """What the standby truly had still to replay, again and again, by its own word; [0] is the most."""
+    seen, stop = [0], threading.Event()
+
+    def look() -> None:
+        while not stop.wait(0.02):
+            ((written,),) = world.ask_primary("select pg_current_wal_insert_lsn() - '0/0'::pg_lsn")
+            ((replayed,),) = world.ask_standby("select pg_last_wal_replay_lsn() - '0/0'::pg_lsn")
+            seen[0] = max(seen[0], int(written - replayed))
+
+    with in_thread(look):
+        try:
+            yield seen
+        finally:
+            stop.set()
+
+
+def test_beside_a_slow_standby_it_never_has_more_under_way_than_the_window_and_two_batches(
+    world: World, paced: Database, connection: Connection
+) -> None:
+    hidden = connection.execute("select replay_lsn from pg_stat_replication").fetchall()
+    assert hidden == [(None,)]  # it may not see standbys itself
+    say(paced, standbys=["replica1"], lag=1.0)
+    world.line.limit(4 * MB)
+    pacer = Pacer(connection)
+    with peak_of(world) as peak:
+        for _ in range(60):
+            pacer.wait()
+            connection.execute(BATCH, [200_000])
+    assert peak[0] < 3 * MB  # all of it is 11.5
+    assert peak[0] > 0.5 * MB  # nor did the standby wait for the migration
+    assert (
+        0.4 * MB < pacer.window < 2 * MB
+    )  # a quarter of a second at the line's speed, as far as a busy machine lets it
+    assert pacer.batch_bytes is not None
+
+
+@pytest.mark.parametrize(
+    ("standbys", "said"),
+    [
+        (["replica1"], ("replica1", 1, 1, None)),
+        (1, ("replica1", 1, 1, None)),
+        ([], (None, 0, 0, None)),
+        (0, (None, 0, 0, None)),
+        (["replica1", "replica2"], (None, 1, 2, "replica2 does not stream")),
+        (2, (None, 1, 2, "1 of 2 expected standbys stream")),
+        (None, (None, None, None, "no guard has said which standbys are expected")),
+    ],
+    ids=["by name", "any one", "none", "none by number", "one is missing", "too few", "nobody has said"],
+)
+def test_a_number_is_told_only_where_every_expected_standby_streams(
+    world: World, paced: Database, standbys: object, said: tuple[object, ...]
+) -> None:
+    world.wait_settled()
+    ((behind, slowest, *rest),) = paced.execute(SAID, [None if standbys is None else json.dumps(standbys)])
+    known = said[0] is not None
+    assert (behind is not None) is known
+    assert (slowest if known else None, *rest) == said
+    if known:
+        assert behind < MB
+    say(paced, standbys=standbys, lag=7)
+    ((_, _, *by_guard),) = paced.execute(SAID, [None])
+    assert by_guard == rest
+    assert paced.execute("select pause_limit from migration_guard.unreplayed()") == [(7,)]
+
+
+def test_a_subscriber_is_no_standby_and_who_may_not_see_them_says_so(world: World, paced: Database) -> None:
+    owner = sql.Identifier("plain_owner")
+    paced.execute(sql.SQL("create role {}").format(owner))
+    try:
+        paced.execute(sql.SQL("grant usage, create on schema migration_guard to {}").format(owner))
+        paced.execute(sql.SQL("grant select on migration_guard.report to {}").format(owner))
+        paced.execute(sql.SQL("alter function migration_guard.unreplayed owner to {}").format(owner))
+        ((behind, *_, because),) = paced.execute(SAID, ['["replica1"]'])
+        assert (behind, because) == (
+            None,
+            "the owner of schema migration_guard, plain_owner, may not see standbys: grant pg_monitor to it",
+        )
+        paced.execute(sql.SQL("grant pg_monitor to {}").format(owner))
+        assert paced.execute(SAID, ['["replica1"]'])[0][0] is not None
+    finally:
+        paced.execute(sql.SQL("drop owned by {0}; drop role {0}").format(owner))
+
+
+def test_a_missing_standby_holds_and_the_reason_is_told_once(
+    world: World, paced: Database, connection: Connection
+) -> None:
+    words: list[str] = []
+    pacer = Pacer(connection, standbys=["replica1", "replica2"], on_wait=words.append)
+    assert [pacer.hold() > 0 for _ in range(3)] == [True] * 3
+    assert words == ["the next batch waits: replica2 does not stream"]
+    connection.execute("begin")
+    with pytest.raises(Paused, match="inside a transaction"):
+        pacer.wait()
+    connection.execute("rollback")
+    assert Pacer(connection, standbys=[]).wait().seconds < 1
+    paced.execute("drop function migration_guard.unreplayed")
+    with pytest.raises(NotInstalled, match="migration-guard install"):
+        pacer.wait()
+
+
+def test_a_paced_run_waits_for_the_standby_and_obeys_the_guard_meanwhile(
+    world: World, paced: Database, connection: Connection
+) -> None:
+    guard = Beating(paced)
+    say(paced, standbys=["replica1"])
+    done: list[int] = []
+
+    def work() -> None:
+        with Migration(connection, "m", poll=0.02) as migration:
+            for batch in migration.pace(range(20), window=True):
+                connection.execute(BATCH, [400_000])
+                done.append(batch)
+
+    def acknowledged() -> int:
+        rows = paced.execute("select acknowledged_epoch from migration_guard.run")
+        return int(rows[0][0]) if rows else 0
+
+    try:
+        world.standby.pause_replay()
+        with in_thread(work):
+            # Full after a megabyte, whatever comes of its two batches that may be under way.
+            wait_for(lambda: paced.execute("select bytes > 1048576 from migration_guard.unreplayed()") == [(True,)])
+            wait_for(lambda: 3 <= len(done) <= 4)
+            guard.say("pause")
+            wait_for(lambda: acknowledged() == guard.epoch)
+            guard.say("proceed")
+            wait_for(lambda: acknowledged() == guard.epoch)
+            assert len(done) <= 4
+            world.standby.resume_replay()
+        assert done == list(range(20))
+    finally:
+        world.standby.resume_replay()
+        guard.stop()
+
+
+def test_who_is_starved_by_others_has_a_note_that_says_so_until_it_is_over(
+    world: World, paced: Database, connection: Connection
+) -> None:
+    guard = Beating(paced)
+    words: list[Any] = []
+
+    def note() -> str:
+        rows = paced.execute("select note from migration_guard.run")
+        return str(rows[0][0]) if rows else ""
+
+    def work() -> None:
+        pacer = Pacer(connection, standbys=1, alert_after=0.3, on_wait=words.append)
+        with Migration(connection, "m", poll=0.02) as migration:
+            migration.progress(note="half way")
+            for _ in migration.pace(range(3), window=pacer):
+                time.sleep(1.1)  # what is noted is written once a second
+
+    try:
+        world.standby.pause_replay()
+        world.write(1_500_000, times=2)
+        with in_thread(work):
+            wait_for(lambda: note().startswith("half way; starved by other writers ("), within=20)
+            world.standby.resume_replay()
+        assert note() == "half way"
+    finally:
+        world.standby.resume_replay()
+        guard.stop()
