@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime as dt
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,7 +16,9 @@ from typing import Any
 from guard import sql
 from guard.act.blockers import root_words
 from guard.act.candidates import ACTIVE, IDLE_IN_TRANSACTION, Candidate, Measure
-from guard.errors import NotPermitted, ServerError
+from guard.act.ending import Ender
+from guard.act.stopping import stop_run
+from guard.errors import ServerError
 from guard.judge.conditions import Answer, truth
 from guard.model import EVERYONE, Roster, Rule, Run, Session
 from guard.ports import CancelReport, Ended
@@ -34,11 +34,6 @@ _END_RUN_WITHIN = 10.0
 class _Alive:
     alive: bool
     blocking: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Leftover:
-    words: str
 
 
 class QueueCanceller:
@@ -60,16 +55,13 @@ class QueueCanceller:
         refused_for: float = 30.0,
     ) -> None:
         self._door = door
+        self._ender = Ender(door, refused_for)
         self.recognise(roles, application_names)
         self.let_finish = let_finish
-        self._refused_for = refused_for
-        self._refused: dict[tuple[int, dt.datetime], tuple[str, float]] = {}
-        """What the server said to an attempt to end a session, and when, by the loop's time."""
 
     def recognise(self, roles: Sequence[str], application_names: Sequence[str]) -> None:
         """Take these for a migration's from now on."""
-        self._roles = list(roles)
-        self._patterns = [_pattern(name) for name in application_names]
+        self._ender.recognise(roles, application_names)
 
     async def ready(self) -> None:
         """Open the connection where it is not, and see that it still answers: broken while idle, it says nothing.
@@ -103,15 +95,15 @@ class QueueCanceller:
             nothing = "; ".join([*(f"{words} is left to finish" for words in spared), *others])
             return CancelReport(queued=queued, nothing_because=nothing, root=root, spared=spared)
         relations = sorted({relation for c in targets for relation in c.relations})
-        before = await self._leftovers(relations)
-        run_ids = {run.session.pid: run.run_id for run in roster.runs if run.session}
-        asked = [(c, await self._end(c, measure, terminate=terminate)) for c in targets]
+        before = await self._ender.leftovers(relations)
+        run_ids = {session.pid: run.run_id for run in roster.runs for session in run.sessions}
+        asked = [(c, await self._ender.end(c, measure, terminate=terminate)) for c in targets]
         ended = [replace(e, session=c.session(run_ids.get(c.pid))) for c, e in await self._verify(asked, measure)]
-        left = tuple(words for words in await self._leftovers(relations) if words not in before)
+        left = tuple(words for words in await self._ender.leftovers(relations) if words not in before)
         return CancelReport(ended=tuple(ended), queued=queued, root=root, leftovers=left, spared=spared)
 
     async def end_run(self, run: Run, *, terminate: bool) -> CancelReport:
-        """End the registered session of a run: cancel what it does, terminate it, and see it gone, within 10 s.
+        """End every session of a run: cancel what it does, terminate it, and see it gone, within 10 s.
 
         Raises ServerError when it could not even look.
         """
@@ -119,13 +111,22 @@ class QueueCanceller:
             return CancelReport(nothing_because="the run is behind a transaction pooler; its session may serve others")
         if run.session is None:
             return CancelReport(nothing_because="the registered session no longer exists")
-        first = await self._session_of(run, run.session)
-        if first is None:
+        first = [seen for session in run.sessions if (seen := await self._ender.session_of(run, session)) is not None]
+        if not first:
             return CancelReport(ended=(Ended(run.session, "already gone", gone=True),))
-        before = await self._leftovers(first.relations)
-        ended = await self._end_until_gone(run, run.session, terminate=terminate)
-        left = tuple(words for words in await self._leftovers(first.relations) if words not in before)
-        return CancelReport(ended=(ended,), leftovers=left)
+        relations = sorted({relation for seen in first for relation in seen.relations})
+        before = await self._ender.leftovers(relations)
+        # Beside each other: each may take all of its time.
+        ended = await asyncio.gather(*(self._end_until_gone(run, each, terminate=terminate) for each in run.sessions))
+        left = tuple(words for words in await self._ender.leftovers(relations) if words not in before)
+        return CancelReport(ended=tuple(ended), leftovers=left)
+
+    async def stop(self, run: Run, *, terminate: bool) -> CancelReport:
+        """Cancel what the sessions of a run do in spite of a pause, or end those; verified within 2 s.
+
+        Raises ServerError when it could not even look.
+        """
+        return await stop_run(self._ender, run, terminate=terminate, let_finish=self.let_finish)
 
     async def close(self) -> None:
         await self._door.close()
@@ -141,7 +142,8 @@ class QueueCanceller:
         while True:
             seen = await self._look_at(rule, roster)
             pids = {candidate.pid for candidate in seen}
-            open_runs = [run for run in roster.runs if run.outcome is None and run.session and run.session.pid in pids]
+            here = [run for run in roster.runs if run.outcome is None]
+            open_runs = [run for run in here if not pids.isdisjoint(session.pid for session in run.sessions)]
             params = {"run_ids": [run.run_id for run in open_runs]}
             rows = await self._door.fetch(sql.get("cancel_ended"), params) if open_runs else []
             if not rows:
@@ -151,8 +153,8 @@ class QueueCanceller:
 
     async def _look_at(self, rule: Rule, roster: Roster) -> list[Candidate]:
         everyone = not rule.migrations or EVERYONE in rule.migrations
-        ours, excluded, pooled = [], [], []
-        strangers = everyone and bool(self._roles)
+        ours, excluded, pooled = list[Session](), list[int](), list[Session]()
+        strangers = everyone and bool(self._ender.roles)
         for run in roster.runs:
             if run.outcome is not None:
                 continue
@@ -160,10 +162,10 @@ class QueueCanceller:
                 # Its queries may come through any backend of the pool, and those look alike.
                 pooled += [run.session] if run.session else []
                 strangers = strangers and run.session is not None
-            elif run.session and (not rule.migrations or run.migration in rule.migrations):
-                ours.append(run.session)
-            elif run.session:
-                excluded.append(run.session.pid)
+            elif not rule.migrations or run.migration in rule.migrations:
+                ours += run.sessions
+            else:
+                excluded += [session.pid for session in run.sessions]
         params: dict[str, Any] = {
             "pids": [s.pid for s in ours],
             "starts": [s.backend_start_wall for s in ours],
@@ -173,22 +175,21 @@ class QueueCanceller:
             "excluded_users": [s.usename for s in pooled],
             "excluded_names": [s.application_name for s in pooled],
             "strangers": strangers,
-            "roles": self._roles,
-            "patterns": self._patterns,
+            "roles": self._ender.roles,
+            "patterns": self._ender.patterns,
         }
         return await self._door.fetch_as(Candidate, sql.get("cancel_look"), params)
 
     def _choose(self, holding_up: list[Candidate], measure: Measure) -> tuple[list[Candidate], list[str]]:
         """Whom to end, and in words why not the others."""
-        now = asyncio.get_running_loop().time()
-        self._refused = {who: said for who, said in self._refused.items() if now - said[1] < self._refused_for}
-        refused = [c for c in holding_up if c.identity in self._refused]
+        refusals = self._ender.refusals()
+        refused = [c for c in holding_up if c.identity in refusals]
         able = [c for c in holding_up if c not in refused and c.state in (*ACTIVE, IDLE_IN_TRANSACTION)]
         if measure.metric == "idle_in_transaction":
             able = [c for c in able if c.state == IDLE_IN_TRANSACTION]
         # One that waits in the queue itself has done nothing yet: ending it costs least and lets the queue pass.
         chosen = [c for c in able if c.queued] or able
-        reasons = [f"{c.words}: {self._refused[c.identity][0]}" for c in refused]
+        reasons = [f"{c.words}: {refusals[c.identity]}" for c in refused]
         rest = [c for c in holding_up if c not in able and c not in refused]
         reasons += [f"{c.words} is {c.state or 'in a state that this role may not see'}" for c in rest]
         return chosen, reasons
@@ -202,52 +203,7 @@ class QueueCanceller:
         except ServerError as error:
             return f"unknown: {error}"
 
-    async def _leftovers(self, relations: list[int]) -> tuple[str, ...]:
-        if not relations:
-            return ()
-        try:
-            rows = await self._door.fetch_as(_Leftover, sql.get("cancel_leftovers"), {"relations": relations})
-        except ServerError:
-            return ()
-        return tuple(row.words for row in rows)
-
-    async def _session_of(self, run: Run, session: Session) -> Candidate | None:
-        params: dict[str, Any] = {"pid": session.pid, "backend_start": session.backend_start_wall, "run_id": run.run_id}
-        params |= {"roles": self._roles, "patterns": self._patterns}
-        rows = await self._door.fetch_as(Candidate, sql.get("cancel_run"), params)
-        return rows[0] if rows else None
-
     # -- ending --------------------------------------------------------------------------------------------------------
-
-    async def _end(self, seen: Candidate, measure: Measure | None, *, terminate: bool) -> Ended:
-        """Cancel, or terminate where asked or where a cancel would do nothing; not yet verified."""
-        # An idle session has no statement to cancel: the server says true and does nothing.
-        terminate = terminate or seen.state not in ACTIVE
-        query = sql.get("cancel_session" if terminate else "cancel_query")
-        params = {
-            "pid": seen.pid,
-            "backend_start": seen.backend_start,
-            "query_start": seen.query_start,
-            "usename": seen.usename,
-            "application_name": seen.application_name,
-            "state": seen.state,
-            "whats": list(measure.whats) if measure else [],
-            "waited": measure.waited if measure else 0.0,
-        }
-        session, how = seen.session(), "terminated" if terminate else "cancelled"
-        try:
-            hit = await self._door.fetch(query, params)
-        except NotPermitted as error:
-            said = (
-                f"this role may not end it, since it belongs to a superuser or pg_signal_backend is missing ({error})"
-            )
-            self._refused[seen.identity] = (said, asyncio.get_running_loop().time())
-            return Ended(session, "refused", gone=False, detail=said)
-        except ServerError as error:
-            return Ended(session, how, gone=False, detail=f"not known whether it took effect: {error}")
-        if not hit:
-            return Ended(session, "already gone", gone=True, detail="it had moved on or was fenced, or nobody waited")
-        return Ended(session, how, gone=False)
 
     async def _verify(self, asked: list[tuple[Candidate, Ended]], measure: Measure) -> list[tuple[Candidate, Ended]]:
         """Each end, with what could be seen of it within 2 s."""
@@ -277,7 +233,7 @@ class QueueCanceller:
         start, how, asked = clock(), "already gone", None
         while True:
             try:
-                seen = await self._session_of(run, session)
+                seen = await self._ender.session_of(run, session)
             except ServerError as error:
                 return Ended(session, how, gone=False, detail=f"not known whether it is gone: {error}")
             if seen is None:
@@ -297,14 +253,8 @@ class QueueCanceller:
             harder = terminate or clock() - start >= _LEAVES_BY_ITSELF + _VERIFY_WITHIN
             ask = (seen.query_start, seen.state, harder)
             if ask != asked:
-                ended, asked = await self._end(seen, None, terminate=harder), ask
+                ended, asked = await self._ender.end(seen, None, terminate=harder), ask
                 if ended.how == "refused":
                     return replace(ended, session=session)
                 how = how if ended.how == "already gone" else ended.how
             await asyncio.sleep(_VERIFY_EVERY)
-
-
-def _pattern(name: str) -> str:
-    """`migration:*` as a regular expression of PostgreSQL."""
-    parts = (re.sub(r"([^A-Za-z0-9_ ])", r"\\\1", part) for part in name.split("*"))
-    return f"^{'.*'.join(parts)}$"

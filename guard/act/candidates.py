@@ -34,6 +34,10 @@ class Candidate:
     waiter_seconds: list[float] = dataclasses.field(default_factory=list)
     gentle: str = ""
     """Its statement, where that is one of those that are left to finish."""
+    waits: bool = False
+    """Its statement is a question to the guard, or waits to be let go on."""
+    holds: bool = False
+    """Its transaction has changed or locked something, or keeps a snapshot."""
     fence: str = ""
     """What it has declared itself to be in, and must not be cancelled in while that has time left."""
     fence_left: float = 0.0

@@ -234,6 +234,7 @@ class Board:
         keeps_to_it = run is not None and run.acknowledged_epoch >= state.epoch > 0 and not overridden
         return Circumstances(
             pid=run.session.pid if run is not None and run.session is not None else None,
+            member_pids=tuple(session.pid for session in run.members) if run is not None else (),
             wall=base.wall,
             hook=base.hook,
             auto_rollback=base.auto_rollback,
@@ -251,6 +252,7 @@ class Board:
             # A migration holds no lock of the pause while it is fenced, so to have that proves nothing.
             acknowledged=(acknowledged and fence is None) or keeps_to_it,
             fenced=fence.what if fence else "",
+            heard=keeps_to_it,
         )
 
     def orders(self, kind: str) -> tuple[OperatorOrder, ...]:

@@ -43,6 +43,8 @@ class Circumstances:
     epoch: int = 0
     pid: int | None = None
     """Process id of its registered session, while that exists."""
+    member_pids: tuple[int, ...] = ()
+    """Those of its other sessions."""
     bounds: Bounds = USUAL_BOUNDS
     pardoned: bool = False
     """A human says that it may go on however often it was paused."""
@@ -50,6 +52,24 @@ class Circumstances:
     """The client has seen the present order, or was seen to do nothing."""
     fenced: str = ""
     """The section in which it must not be cancelled now, by its client's word; empty where it is in none."""
+    heard: bool = False
+    """The client has said that it has read the present order."""
+    in_flight: str = ""
+    """What its sessions were seen to do although it is told to pause, in words; empty where they do nothing."""
+    busy: tuple[int, ...] = ()
+    """Process ids of these."""
+    idles: bool = False
+    """All of them idle in a transaction, so that there is nothing to be cancelled."""
+    inside: str = ""
+    """Who of them has idled for so long that it waits there, and what it holds, in words."""
+    left: str = ""
+    """Statements of it that are left to finish, in words."""
+    quiet: bool = False
+    """Nothing of it was in flight for a while."""
+    overdue: bool = False
+    """Its grace is over, and so is the time that what was done last may take."""
+    beyond: str = ""
+    """Why nothing of it may be ended, whatever it does; empty where it may."""
 
 
 def why_no_rollback(verdict: Verdict, state: State, facts: Circumstances) -> str:
@@ -104,7 +124,7 @@ def ran_for(state: State, wall: float) -> float:
 def holds_up(state: State, finding: Finding, facts: Circumstances) -> bool:
     """Whether the lock queue that was found may be this run's: it is, or nobody can tell whose it is."""
     blamed = frozenset[int]().union(*(verdict.caused_by for verdict in finding.asking(Ask.CANCEL)))
-    return state.run_id is None or not blamed or facts.pid in blamed
+    return state.run_id is None or not blamed or not blamed.isdisjoint((facts.pid, *facts.member_pids))
 
 
 def came_back_too_often(state: State, finding: Finding, facts: Circumstances) -> bool:

@@ -59,6 +59,25 @@ class Session:
     application_name: str
     state: str = ""
     run_id: int | None = None
+    in_state: float = 0.0
+    """Seconds since its state changed, when it was seen."""
+    at_work: float = 0.0
+    """Seconds since its transaction began; 0 where it is in none."""
+    writes: bool = False
+    """Its transaction has changed something."""
+    asks: bool = False
+    """Its statement is a question to the guard, or was the last one."""
+    sleeps: bool = False
+    """It waits for time to pass, as who waits to be let go on does in SQL."""
+    gentle: str = ""
+    """Its statement, where that is one of those that are left to finish."""
+    holds: str = ""
+    """What it holds while it idles in a transaction, in words; locks of system catalogs are not counted."""
+
+    @property
+    def words(self) -> str:
+        """For people: which session it is."""
+        return f"pid {self.pid} ({self.usename}, {self.application_name or 'no application_name'})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +109,14 @@ class Run:
     """Behind a transaction pooler: the session may serve the application by now, so nothing of it is cancelled."""
     fence: Fence | None = None
     """Declared last; one that is over time is no fence."""
+    members: tuple[Session, ...] = ()
+    """Sessions beside the registered one that are recognised, named `migration:NAME` and of the same role: those of a
+    tool that the run has started. Only while the registered one is there, and never behind a pooler."""
+
+    @property
+    def sessions(self) -> tuple[Session, ...]:
+        """All of them."""
+        return (*((self.session,) if self.session is not None else ()), *self.members)
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,5 +84,10 @@ class RosterProbe:
 
 
 def _run(row: dict[str, Any]) -> Run:
-    session, fence = row.pop("session"), row.pop("fence")
-    return Run(session=Session(**session) if session else None, fence=Fence(**fence) if fence else None, **row)
+    session, fence, members = row.pop("session"), row.pop("fence"), row.pop("members")
+    return Run(
+        session=Session(**session) if session else None,
+        fence=Fence(**fence) if fence else None,
+        members=tuple(Session(**member) for member in members),
+        **row,
+    )
