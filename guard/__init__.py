@@ -8,6 +8,7 @@ client/    what a migration imports    sql/      what a DBA reviews cli/      th
 settings/  the file                    wiring.py settings -> guards watch.py  one guard at work
 daemon/    start, reload, stop         journal/  flight recorder    postgres/ the door to PostgreSQL
 check/     what is wrong here          demo/     a primary, a standby and the demonstration
+exec/      tools that do not listen
 model/     nouns                       ports.py  protocols          records.py   nouns as JSON
 errors.py  the tree of errors          exits.py  exit codes         rollbacks.py the hooks
 sources.py the probes of applications, with their credentials    standbys.py the one of replication, likewise
