@@ -30,6 +30,7 @@ NEWS = (
     (2, "table fence; functions declare_fence, lift_fence, unfence, is_fenced; procedure fence"),
     (2, "function let_finish"),
     (2, "function unreplayed"),
+    (2, "table backfill; functions begin_backfill, lock_backfill, move_backfill, pass_backfill, end_backfill"),
 )
 """What each version has added, for people."""
 
@@ -46,6 +47,7 @@ _BODY = (
     "functions_statements",
     "functions_fence",
     "functions_pace",
+    "functions_backfill",
     "functions_operator",
     "functions_guard",
 )

@@ -6,6 +6,11 @@ revoke all on all procedures in schema migration_guard from public;
 grant usage on schema migration_guard to migration_guard_guard, migration_guard_client, migration_guard_operator;
 grant select on all tables in schema migration_guard
     to migration_guard_guard, migration_guard_client, migration_guard_operator;
+-- But for the cursor of a backfill, which is a value of somebody's table.
+revoke select on migration_guard.backfill from migration_guard_guard, migration_guard_client, migration_guard_operator;
+grant select (migration, table_name, key_column, fingerprint, owner, pass, keys_done, pass_rows, rows_done, rows_still,
+              batches_done, started_at, moved_at, finished_at) on migration_guard.backfill
+    to migration_guard_guard, migration_guard_client, migration_guard_operator;
 
 -- The guard: its own tables. A write to `run` or `operator_order` could wait for a client's or an operator's lock.
 grant insert, update on migration_guard.leader, migration_guard.lease, migration_guard.report,
@@ -30,9 +35,14 @@ grant execute on function
 grant execute on function
     migration_guard.declare_fence(bigint, text, interval), migration_guard.lift_fence(bigint), migration_guard.unfence(text)
     to migration_guard_client;
+grant execute on function
+    migration_guard.begin_backfill(bigint, text, text, text, boolean), migration_guard.lock_backfill(bigint),
+    migration_guard.move_backfill(bigint, text, bigint, bigint, bigint), migration_guard.pass_backfill(bigint, text),
+    migration_guard.end_backfill(bigint)
+    to migration_guard_client;
 grant execute on function migration_guard.is_fenced(integer, timestamptz) to migration_guard_guard;
-grant execute on function migration_guard.unreplayed(jsonb, boolean) to migration_guard_client;
 grant execute on function migration_guard.let_finish(text) to migration_guard_guard, migration_guard_client;
+grant execute on function migration_guard.unreplayed(jsonb, boolean) to migration_guard_client;
 grant execute on procedure migration_guard.checkpoint(text, interval),
     migration_guard.fence(text, text, interval, interval) to migration_guard_client;
 grant execute on function

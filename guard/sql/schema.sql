@@ -108,6 +108,27 @@ create unlogged table if not exists migration_guard.fence (
     until  timestamptz not null check (until > since)   -- the server's clock; what is over time is no fence
 );
 
+-- Since version 2. How far each backfill is, by name: written in the transaction of each batch, so that who comes next
+-- goes on exactly there. The cursor is a value of the table's key: only its own functions read it.
+create /*unlogged*/ table if not exists migration_guard.backfill (
+    migration    text primary key check (length(migration) between 1 and 200),
+    table_name   text not null,
+    key_column   text not null,
+    fingerprint  text not null,           -- of what it does: a changed definition may not go on in the middle
+    owner        text not null,           -- the role that began it
+    pass         integer not null default 0,
+    last_key     text,                    -- of this pass: done up to here; null before its first batch
+    end_key      text,                    -- of this pass: what is beyond came after it began
+    keys_done    bigint not null default 0,   -- looked at in this pass
+    pass_rows    bigint not null default 0,   -- changed in this pass
+    rows_done    bigint not null default 0,
+    rows_still   bigint not null default 0,   -- of those, how many match the condition as before
+    batches_done bigint not null default 0,
+    started_at   timestamptz not null default clock_timestamp(),
+    moved_at     timestamptz not null default clock_timestamp(),
+    finished_at  timestamptz
+);
+
 -- The guard has seen every rule fresh, or settled in its silence, and let the run begin.
 create /*unlogged*/ table if not exists migration_guard.admission (
     run_id    bigint primary key,

@@ -1,0 +1,250 @@
+"""The loop of a backfill: pass by pass, batch by batch, each asked for first and committed with its cursor.
+
+It opens no connection and does not come back from a broken one: who calls it again goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import psycopg
+
+from guard.client.backfill import plan
+from guard.client.backfill.definition import (
+    BATCH_LIMIT,
+    BackfillRefused,
+    Definition,
+    Ended,
+    Hindered,
+    Manner,
+    Progress,
+    Stopped,
+    Verified,
+)
+from guard.client.backfill.state import Standing, State
+from guard.client.backfill.statements import Statements
+from guard.client.backfill.steering import Backoff, Steering
+from guard.client.backfill.table import Connection, Table, fetch, resolve
+from guard.client.migration import Migration
+from guard.errors import NotInstalled
+from guard.sql import get
+
+T = TypeVar("T")
+log = logging.getLogger("guard.client")
+
+_LONGEST_WAIT = 0.5
+"""Seconds that a batch waits for one row, at most: meanwhile others wait for those that it has."""
+_IN_THE_WAY = (
+    psycopg.errors.LockNotAvailable,
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.QueryCanceled,
+    psycopg.errors.SerializationFailure,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """How a caller looks on: *on_wait* hears in words why it waits, *stop* says whether it is to end."""
+
+    on_progress: Callable[[Progress], None] = lambda _: None
+    on_wait: Callable[[str], None] = log.warning
+    stop: Callable[[], bool] = lambda: False
+
+
+def run(
+    connection: psycopg.Connection[Any],
+    name: str,
+    definition: Definition,
+    *,
+    manner: Manner | None = None,
+    hooks: Hooks | None = None,
+) -> Ended:
+    """Do it, or what is left of it, on an idle *connection*; what a kill leaves behind is taken up by the next call.
+
+    Raises BackfillRefused, Hindered, Stopped; Aborted, AlreadyRunning, GuardLost, NotInstalled, NotPermitted, Paused as
+    `Migration` does; psycopg.Error where the connection broke or SET or WHERE fails.
+    """
+    work = _Work(connection, name, definition, (manner or Manner(), hooks or Hooks()))
+    return work.run()
+
+
+class _Stoppable(Migration):
+    """Ends a wait too when it is asked to stop."""
+
+    stop: Callable[[], bool] = staticmethod(lambda: False)
+
+    def _refuse_to_wait(self, answer: Any, kind: str, lost_for: float) -> None:
+        super()._refuse_to_wait(answer, kind, lost_for)
+        _refuse_if(self.stop)
+
+
+def _refuse_if(stop: Callable[[], bool]) -> None:
+    if stop():
+        raise Stopped("It was asked to stop; what is committed stays.")
+
+
+class _Work:
+    def __init__(self, connection: Connection, name: str, definition: Definition, how: tuple[Manner, Hooks]) -> None:
+        self._connection, self._name, self._definition = connection, name, definition
+        self._manner, self._hooks = how
+        self._passes = 0
+        self._waits_for_cursor = False
+        self._note: str | None = None
+
+    def run(self) -> Ended:
+        self._table: Table = resolve(self._connection, self._definition)
+        self._statements = Statements(self._table, self._definition)
+        plan.check(self._connection, self._statements)
+        self._learn()
+        with self._registered() as migration:
+            self._state = State(self._connection, migration.run_id)
+            fingerprint = self._definition.fingerprint(self._table.words, self._table.key)
+            if (before := self._tried(migration, lambda: self._begin(fingerprint))) is not None:
+                return before
+            for _ in migration.pace(itertools.count()):
+                ended, rows = self._tried(migration, self._batch)
+                migration.progress(rows, note=self._note)
+                if ended is not None:
+                    return ended
+                _refuse_if(self._hooks.stop)
+        raise AssertionError("the loop ends by returning")
+
+    def _registered(self) -> _Stoppable:
+        migration = _Stoppable(
+            self._connection,
+            self._name,
+            on_guard_lost=self._manner.on_guard_lost,
+            give_up_after=self._manner.give_up_after,
+            poll=self._manner.poll,
+            on_wait=self._hooks.on_wait,
+        )
+        migration.stop = self._hooks.stop
+        return migration
+
+    def _learn(self) -> None:
+        """The server's limits: an application that waits for a batch must not be the one who finds a deadlock."""
+        with self._connection.transaction():
+            ((deadlock, logged),) = fetch(self._connection, get("backfill_settings"))
+        if logged is None:
+            raise NotInstalled(
+                "Schema migration_guard is not in this database, or of an earlier version: run migration-guard install."
+            )
+        self._logged = bool(logged)
+        self._lock_timeout = min(_LONGEST_WAIT, deadlock / 2000)
+        self._statement_timeout = min(BATCH_LIMIT, deadlock * 0.9 / 1000)
+        self._steering = Steering(min(self._manner.batch_time, deadlock / 2000), self._manner.max_batch)
+
+    def _begin(self, fingerprint: str) -> Ended | None:
+        """Take it up; how it ended where it had ended before."""
+        self._waits_for_cursor = True
+        with self._connection.transaction():
+            self._state.begin(self._table.words, self._table.key, fingerprint, anew=self._manner.anew)
+            at = self._state.lock(self._lock_timeout, self._statement_timeout)
+        return self._ended(at, _verdict(at), before=True) if at.finished else None
+
+    # -- one batch -----------------------------------------------------------------------------------------------------
+
+    def _batch(self) -> tuple[Ended | None, int]:
+        """One transaction: a batch, or the beginning or the end of a pass; how all ended, and rows changed."""
+        began = time.monotonic()
+        with self._connection.transaction():
+            self._waits_for_cursor = True
+            at = self._state.lock(self._lock_timeout, self._statement_timeout)
+            self._waits_for_cursor = False
+            if at.at_the_end:
+                return self._next_pass(at), 0
+            keys, rows = self._change(at)
+        seconds = time.monotonic() - began
+        self._steering.took(seconds, keys)
+        progress = Progress(at.pass_, at.keys + keys, self._table.tuples, at.rows + rows, keys, seconds)
+        self._note = f"pass {at.pass_}, {progress.keys} keys" + (f" of about {progress.of}" if progress.of else "")
+        self._hooks.on_progress(progress)
+        return None, rows
+
+    def _change(self, at: Standing) -> tuple[int, int]:
+        """About how many keys, and how many rows."""
+        first, size = at.last_key is None, self._steering.size
+        values = {"after": at.last_key, "end": at.end_key, "more": size - 1}
+        found = fetch(self._connection, self._statements.next(first=first), values)
+        upto = str(found[0][0] if found else at.end_key)
+        batch = self._statements.batch(first=first)
+        ((rows, still, moved),) = fetch(self._connection, batch, {"after": at.last_key, "upto": upto})
+        if moved:
+            raise BackfillRefused("SET changes the key by which the table is cut into batches; nothing of it was kept.")
+        if still and not self._logged:
+            raise BackfillRefused(
+                "Rows match WHERE as before after they were changed, and schema migration_guard is UNLOGGED: a crash "
+                "would lose how far it was, and rows would be changed twice. Nothing of it was kept."
+            )
+        keys = size if found else max(rows, 1)
+        self._state.move(upto, keys=keys, rows=rows, still=still)
+        return keys, rows
+
+    def _next_pass(self, at: Standing) -> Ended | None:
+        """A pass is over, or none was begun yet."""
+        clean = at.pass_ > 0 and at.pass_rows == 0
+        if clean or at.still:
+            ended = self._ended(at, _verdict(at))
+            if ended.well:
+                self._state.finish()
+            return ended
+        if self._passes >= self._manner.passes:
+            return self._ended(at, "still coming")
+        last = fetch(self._connection, self._statements.end)
+        if not last:
+            self._state.finish()
+            return self._ended(at, "nothing left")
+        self._state.begin_pass(last[0][0])
+        self._passes += 1
+        return None
+
+    def _ended(self, at: Standing, verified: Verified, *, before: bool = False) -> Ended:
+        return Ended(at.rows, at.still, at.batches, at.pass_, verified, before)
+
+    # -- what is in the way --------------------------------------------------------------------------------------------
+
+    def _tried(self, migration: Migration, work: Callable[[], T]) -> T:
+        """Until it is committed, each further try smaller, later and asked for anew. Raises Hindered."""
+        backoff, told, spent = Backoff(), False, 0.0  # a pause of the guard's is no try
+        while True:
+            began = time.monotonic()
+            try:
+                return work()
+            except _IN_THE_WAY as error:
+                words = self._hindrance(error)
+            if spent > self._manner.patience:
+                raise Hindered(f"No batch could be committed for {self._manner.patience:g} s: {words}.")
+            if not self._waits_for_cursor:
+                self._steering.refused()
+            if not told:
+                self._hooks.on_wait(f"backfill {self._name} tries again with a smaller batch: {words}")
+                told = True
+            self._wait(next(backoff))
+            spent += time.monotonic() - began
+            migration.checkpoint()
+
+    def _hindrance(self, error: psycopg.Error) -> str:
+        if self._waits_for_cursor:
+            return "another session has a batch of it in flight"
+        if isinstance(error, psycopg.errors.QueryCanceled):
+            return f"it was cancelled, or took longer than {self._statement_timeout:g} s"
+        if isinstance(error, psycopg.errors.LockNotAvailable):
+            return f"it waited for a lock of others for longer than {self._lock_timeout:g} s"
+        return plan.said(error)
+
+    def _wait(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            _refuse_if(self._hooks.stop)
+            time.sleep(min(left, 0.2))
+
+
+def _verdict(at: Standing) -> Verified:
+    if not at.still:
+        return "nothing left"
+    return "once" if at.still == at.rows else "still match"

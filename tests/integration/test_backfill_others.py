@@ -1,0 +1,176 @@
+"""A backfill beside others who use the table: it waits, gives way, and never makes them the victim."""
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from guard.client import AlreadyRunning, Migration
+from guard.client.backfill import (
+    BackfillRefused,
+    Definition,
+    Hindered,
+    Hooks,
+    Progress,
+    Stopped,
+    run,
+)
+from tests.backfilling import COUNT, QUICK, SMALL, counts, stopped, thousand_rows
+from tests.beating import Beating, Connection, in_thread
+from tests.fix_postgres import Database, MakeRole
+from tests.shipped import as_client, as_operator
+from tests.waiting import wait_for
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def guard(database: Database) -> Iterator[Beating]:
+    guard = Beating(database)
+    yield guard
+    guard.stop()
+
+
+@pytest.fixture
+def connection(guard: Beating, database: Database) -> Iterator[Connection]:
+    with thousand_rows(database) as connection:
+        yield connection
+
+
+def test_a_row_that_others_hold_makes_batches_smaller_and_keeps_it_waiting_only_until_it_is_free(
+    guard: Beating, connection: Connection, database: Database
+) -> None:
+    words: list[str] = []
+    seen: list[Progress] = []
+    with database.connect() as holder:
+        holder.execute("begin")
+        holder.execute("update t set region = 'held' where id = 450")
+        hooks = Hooks(on_progress=seen.append, on_wait=words.append)
+        with in_thread(lambda: run(connection, "m", COUNT, manner=QUICK, hooks=hooks)):
+            wait_for(lambda: any("for a lock of others" in word for word in words), within=20)
+            blocked = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and pid = %s"
+            pid = connection.info.backend_pid
+            wait_for(lambda: sum(each.rows for each in seen) > 0, within=20)
+            wait_for(lambda: database.execute(blocked, [pid]) == [(0,)], within=20)  # it lets go of what it has
+            holder.execute("commit")
+    assert min(each.batch for each in seen) < 500
+    assert counts(database) == [(1, 1000)]
+    assert database.execute("select region from t where id = 450") == [("held",)]
+
+
+def test_a_row_that_is_never_let_go_of_ends_it_for_now_with_what_is_committed_kept(
+    guard: Beating, connection: Connection, database: Database
+) -> None:
+    with database.connect() as holder:
+        holder.execute("begin")
+        holder.execute("select from t where id = 950 for update")
+        with pytest.raises(Hindered, match=r"could be committed for 0\.5 s: it waited for a lock"):
+            run(connection, "m", COUNT, manner=replace(QUICK, patience=0.5, max_batch=300))
+        holder.execute("rollback")
+    assert counts(database)[-1] == (1, 900)
+    run(connection, "m", COUNT, manner=QUICK)
+    assert counts(database) == [(1, 1000)]
+
+
+def write_backwards(database: Database, over: threading.Event) -> int:
+    """An application that changes rows in a transaction, from the last to the first; how often it was refused."""
+    refused = 0
+    with database.connect() as session:
+        while not over.is_set():
+            try:
+                with session.transaction():
+                    for key in (950, 900, 850, 800, 650, 550, 450, 400, 350, 300, 150, 50):
+                        session.execute("update t set region = 'app' where id = %s", [key])
+                        session.execute("select pg_sleep(0.01)")
+            except psycopg.errors.DeadlockDetected:
+                refused += 1
+    return refused
+
+
+def test_an_application_that_changes_the_same_rows_the_other_way_round_is_never_the_victim(
+    guard: Beating, connection: Connection, database: Database
+) -> None:
+    over = threading.Event()
+    slowly = Definition("t", set_="n = n + (select 1 from pg_sleep(case when id % 20 = 0 then 0.01 else 0 end))")
+    with ThreadPoolExecutor(2) as threads:
+        writers = [threads.submit(write_backwards, database, over) for _ in range(2)]
+        try:
+            end = time.monotonic() + 2
+            while time.monotonic() < end:
+                run(connection, "m", slowly, manner=replace(QUICK, anew=True))
+        finally:
+            over.set()
+        # Two writers that go the same way do not meet each other head-on.
+        assert [writer.result() for writer in writers] == [0, 0]
+
+
+def test_two_at_once_are_one_and_a_batch_in_flight_is_waited_for(
+    guard: Beating, connection: Connection, database: Database
+) -> None:
+    stopped(connection, COUNT, 2)
+    words: list[str] = []
+    with (
+        psycopg.connect(as_client(database.dsn()), autocommit=True) as other,
+        Migration(other, "m"),
+        pytest.raises(AlreadyRunning),
+    ):
+        run(connection, "m", COUNT, manner=QUICK)
+    with database.connect() as orphan:  # of one that was killed a moment ago
+        orphan.execute("begin")
+        orphan.execute("select from migration_guard.backfill for update")
+        with in_thread(lambda: run(connection, "m", COUNT, manner=QUICK, hooks=Hooks(on_wait=words.append))):
+            wait_for(lambda: any("another session has a batch of it in flight" in each for each in words), within=20)
+            orphan.execute("rollback")
+    assert counts(database) == [(1, 1000)]
+
+
+def test_it_waits_while_paused_with_nothing_held_and_can_be_stopped_there(
+    guard: Beating, connection: Connection, database: Database
+) -> None:
+    over = threading.Event()
+    words: list[str] = []
+
+    def work() -> None:
+        with pytest.raises(Stopped):
+            run(connection, "m", COUNT, manner=SMALL, hooks=Hooks(on_wait=words.append, stop=over.is_set))
+
+    guard.say("pause")
+    with in_thread(work):
+        wait_for(lambda: any("pause for a test" in each for each in words), within=20)
+        look = "select backend_xmin, backend_xid from pg_stat_activity where pid = %s and state = 'idle'"
+        wait_for(lambda: database.execute(look, [connection.info.backend_pid]) == [(None, None)])
+        over.set()
+    assert counts(database) == [(0, 1000)]
+
+
+def test_a_caller_with_transactions_and_its_own_kind_of_rows_keeps_both(guard: Beating, database: Database) -> None:
+    with psycopg.connect(as_client(database.dsn()), row_factory=psycopg.rows.dict_row) as connection:
+        connection.execute("create table t (id int primary key, n int not null default 0)")
+        connection.execute("insert into t select g from generate_series(1, 1000) g")
+        connection.commit()
+        run(connection, "m", COUNT, manner=SMALL)
+        assert not connection.autocommit
+        assert connection.execute("select 1 as one").fetchone() == {"one": 1}
+        assert connection.execute("show lock_timeout").fetchone() == {"lock_timeout": "0"}
+        connection.rollback()
+    assert counts(database) == [(1, 1000)]
+
+
+def test_another_role_may_neither_go_on_with_it_nor_see_its_cursor(
+    guard: Beating, connection: Connection, database: Database, make_role: MakeRole
+) -> None:
+    stopped(connection, COUNT, 2)
+    other = make_role("mg_t_other")
+    database.execute(sql.SQL("grant migration_guard_client to {}").format(sql.Identifier(other)))
+    database.execute(sql.SQL("grant select, update on t to {}").format(sql.Identifier(other)))
+    with database.connect(other) as session, pytest.raises(BackfillRefused, match="belongs to role shipped_client"):
+        run(session, "m", COUNT, manner=QUICK)
+    with psycopg.connect(as_operator(database.dsn()), autocommit=True) as operator:
+        operator.execute("select migration, rows_done, owner from migration_guard.backfill")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            operator.execute("select last_key from migration_guard.backfill")
