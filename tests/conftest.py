@@ -20,6 +20,8 @@ pytest_plugins = [
     "tests.fix_notify",
     "tests.fix_matrix",
     "tests.fix_network",
+    "tests.fix_node",
+    "tests.fix_recipes",
 ]
 
 

@@ -1,21 +1,16 @@
 """PgBouncer in between: the guard refuses it with the reason, a migration behind it keeps to its orders."""
 
-import contextlib
-import os
-import socket
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from guard.demo.server import Server, free_port
 from tests.acceptance.house import House, Migrating
+from tests.acceptance.pooler import pgbouncer
 from tests.fix_matrix import Took
 from tests.tools import tool
-from tests.waiting import wait_for
 
 pytestmark = pytest.mark.acceptance
 
@@ -27,30 +22,6 @@ def pool(house: House, open_tmp: Path) -> Pool:
     """``pool(mode)``: PgBouncer before the house's server; its port."""
     program = tool("pgbouncer")
     return lambda mode: pgbouncer(program, house.database.server, open_tmp, mode)
-
-
-@contextlib.contextmanager
-def pgbouncer(program: str, server: Server, directory: Path, mode: str) -> Iterator[int]:
-    """PgBouncer in *mode* before a server; its port."""
-    port = free_port()
-    users, config = directory / "users.txt", directory / "pgbouncer.ini"
-    users.write_text("".join(f'"{user}" "{server.password}"\n' for user in ("guard_login", "migrator")))
-    config.write_text(
-        f"[databases]\n* = host=127.0.0.1 port={server.port}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n"
-        f"listen_port = {port}\nunix_socket_dir =\nauth_type = plain\nauth_file = {users}\npool_mode = {mode}\n"
-        "ignore_startup_parameters = extra_float_digits,options\n"
-    )
-    account = "nobody" if os.geteuid() == 0 else None
-    process = subprocess.Popen(
-        [program, "-q", str(config)], user=account, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        with wait_for(lambda: socket.create_connection(("127.0.0.1", port), 1), ignoring=(OSError,)):
-            pass
-        yield port
-    finally:
-        process.kill()
-        process.wait(10)
 
 
 @pytest.mark.fault(27)

@@ -1,0 +1,87 @@
+"""The pages of docs/recipes for scripts and loops, run as they are written beside the real guard."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.beside import NAME, Beside
+from tests.acceptance.house import NOISE
+from tests.acceptance.pooler import pgbouncer
+from tests.fix_matrix import Took
+from tests.fix_sessions import Background
+from tests.recipes import recipe
+from tests.tools import tool
+from tests.waiting import wait_for
+
+pytestmark = pytest.mark.acceptance
+
+INDEX = "select indisvalid from pg_index where indexrelid = to_regclass('users_email_lower')"
+SHELL = ("sh", "-eu")
+WAITED = 0.5
+"""How long each of two readers must have waited by the guard's rule, in seconds."""
+
+
+def assert_obeys(beside: Beside, *, snapshot: float = 0.0, by_lag: bool = False) -> None:
+    """What was just started stops after the batch in flight, holds nothing, goes on, and does all that it is to do."""
+    beside.pause_in_flight(by_lag=by_lag)
+    beside.assert_at_rest(snapshot=snapshot)
+    assert len(beside.batches()) == 1
+    beside.well()
+    beside.running[-1].ends()
+    beside.assert_kept_to_orders()
+    beside.assert_filled()
+    assert beside.outcomes()[-1] == "done"
+
+
+def test_a_psql_script_waits_between_two_batches_while_a_standby_lags(beside: Beside) -> None:
+    beside.run(recipe("psql"), *SHELL, "migrate.sh")
+    assert_obeys(beside, snapshot=1.0, by_lag=True)
+    assert beside.database.execute(INDEX) == [(True,)]
+
+
+def test_a_psql_script_that_is_cancelled_for_a_queue_is_tried_again_and_mends_what_is_half_built(
+    beside: Beside, background: Callable[[str, str], Background], took: Took
+) -> None:
+    database = beside.database
+    database.execute("alter table users add email_lower text")
+    database.execute("create index users_email_lower on users (email_lower)")
+    database.execute("update pg_index set indisvalid = false where indexrelid = 'users_email_lower'::regclass")
+    with database.connect("shop") as holder, database.connect() as eye:
+        holder.execute("begin; select count(*) from users")
+        running = beside.run(recipe("psql"), *SHELL, "migrate.sh")
+        waits = "select 1 from pg_stat_activity where usename = 'migrator' and wait_event = 'relation'"
+        wait_for(lambda: eye.execute(waits).fetchall(), within=30, message=running.text)
+        queued = time.time()
+        readers = [background(database.dsn("shop"), "select count(*) from users") for _ in range(2)]
+        for reader in readers:
+            reader.wait()
+            assert reader.error is None
+        took(time.time() - queued)
+        assert time.time() - queued < WAITED + 1.5 + NOISE
+        beside.wait_event("cancelled")
+        assert holder.execute("select 1").fetchall() == [(1,)]
+    running.ends()
+    beside.assert_filled()
+    assert database.execute(INDEX) == [(True,)]
+
+
+def test_a_python_loop_waits_between_two_batches(beside: Beside) -> None:
+    beside.database.execute("alter table users add email_lower text")
+    beside.run(recipe("python"), "python", "backfill.py")
+    assert_obeys(beside)
+    assert beside.database.execute("select rows_done from migration_guard.run order by run_id desc limit 1") == [
+        (6000,)
+    ]
+
+
+def test_a_python_loop_behind_pgbouncer_waits_between_two_batches(beside: Beside, open_tmp: Path) -> None:
+    beside.database.execute("alter table users add email_lower text")
+    with pgbouncer(tool("pgbouncer"), beside.database.server, open_tmp, "transaction") as port:
+        beside.run(recipe("pgbouncer"), "python", "backfill.py", port=port)
+        assert_obeys(beside)
+    pooled = "select pooled from migration_guard.run where migration = %s order by run_id desc limit 1"
+    assert beside.database.execute(pooled, [NAME]) == [(True,)]
