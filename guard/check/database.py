@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from guard.act.install import PROTOCOL, VERSION
+from guard.check.ddl_gate import check_ddl_gate
 from guard.check.hosts import check_hosts
 from guard.check.powers import check_powers
 from guard.check.queries import check_queries
@@ -72,6 +73,7 @@ async def _leading(settings: Settings, database: DatabaseSettings, hosts: Hosts)
             remarks += _rights(place, server)
             remarks += [] if server.superuser else await check_powers(place, server.user, door)
             remarks += await check_recognition(place, settings.recognition, server.signal or server.superuser, door)
+            remarks += await check_ddl_gate(place, settings.recognition, door)
             remarks += await check_standbys(settings, database, door)
             remarks += await check_queries(settings.rules_of(database.name), hosts)
             if server.installed and (server.monitor or server.superuser):

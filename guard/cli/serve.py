@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from guard.cli.where import Config, Database, Dsn, settings_of, target
+from guard.cli import ddl_gate as gates
+from guard.cli.where import Config, Database, Dsn, Target, settings_of, target
 from guard.exits import Exit
+
+if TYPE_CHECKING:
+    from guard.act.install import Installation
 
 
 def serve(config: Config = None) -> None:
@@ -76,18 +80,27 @@ def install(
     restamp: Annotated[
         bool, typer.Option("--restamp", help="Empty a schema that came with a copy of another database.")
     ] = False,
+    ddl_gate: gates.Wanted = False,
+    role: gates.Roles = None,
+    application_name: gates.Names = None,
+    when_lost: gates.Lost = None,
 ) -> None:
     """Make the schema migration_guard in a database, or bring it up to date. It touches no table of yours.
 
-    The role that installs needs CREATE on the database (and CREATEROLE, but for --no-roles): give it by --dsn.
+    The role that installs needs CREATE on the database (and CREATEROLE, but for --no-roles): give it by --dsn. With
+    --ddl-gate a schema that is there stays as it is.
     """
+    from guard.act.ddl_gate import gate_sql
     from guard.act.install import install as make
     from guard.act.install import install_sql
 
+    gate = gates.gate_of(config, role, application_name, when_lost, wanted=ddl_gate)
     if print_:
-        typer.echo(install_sql(roles=roles, unlogged=unlogged), nl=False)
+        typer.echo(gate_sql(gate) if gate else install_sql(roles=roles, unlogged=unlogged), nl=False)
         return
     where = target(config, database, dsn)
+    if gate is not None and not restamp and gates.made(where, gate):
+        return
     done = make(
         where.conninfo,
         roles=roles,
@@ -97,6 +110,12 @@ def install(
         patience=20.0,
         tell=lambda words: typer.echo(f"{where.name}: {words}", err=True),
     )
+    _say_installed(where, done)
+    if gate is not None:
+        gates.made(where, gate)
+
+
+def _say_installed(where: Target, done: Installation) -> None:
     what = "taken over from the copy, and emptied" if done.restamped else "made" if done.made else "brought up to date"
     if done.upgraded_from is not None:
         what = f"upgraded from version {done.upgraded_from}; restart the guard with this program"
@@ -118,11 +137,15 @@ def uninstall(
     dsn: Dsn = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Even while a guard leads this database.")] = False,
+    ddl_gate: Annotated[bool, typer.Option("--ddl-gate", help="Only the DDL gate.")] = False,
 ) -> None:
-    """Remove the schema migration_guard from a database, with its history of runs and orders."""
+    """Remove the schema migration_guard from a database, with its history of runs and orders, and the DDL gate."""
     from guard.act.install import uninstall as remove
 
     where = target(config, database, dsn)
+    if ddl_gate:
+        gates.removed(where)
+        return
     if not yes:
         if not sys.stdin.isatty():
             raise typer.BadParameter("there is nobody to ask: say --yes")
