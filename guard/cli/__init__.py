@@ -5,6 +5,7 @@
     look       status, runs, explain, and their --json     seen       what they read from the database
     history    replay                                      courses    two courses of a run, side by side
     suggest    suggest                                     suggesting limits from the past
+    executing  exec
                                                            past       what Prometheus remembers
     words      tables, times, colour                       alert      alert --test, --died
                                                            unit       what units of systemd start

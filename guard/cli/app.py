@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from guard.cli import alert, control, history, look, serve, suggest, unit
+from guard.cli import alert, control, executing, history, look, serve, suggest, unit
 from guard.cli.plain import show_plainly
 from guard.errors import ConfigError, GuardError
 from guard.exits import Exit
@@ -23,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for family in (serve, look, control, history, suggest, alert):
+for family in (serve, look, control, executing, history, suggest, alert):
     for name, command in family.COMMANDS.items():
         app.command(name)(command)
 for name, command in unit.COMMANDS.items():

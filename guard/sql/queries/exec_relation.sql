@@ -1,0 +1,2 @@
+-- A table by its name with schema; NULL where there is none.
+select to_regclass(%s)::oid
