@@ -10,7 +10,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from guard.model import Event, Kept, Notice, OperatorOrder, Order, Roster, Rule, Run, Sample, Session, State
+from guard.model import (
+    Answer,
+    Check,
+    Event,
+    Kept,
+    Notice,
+    OperatorOrder,
+    Order,
+    Roster,
+    Rule,
+    Run,
+    Sample,
+    Session,
+    State,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +236,13 @@ class Verifier(Protocol):
         """Why the rollback cannot be taken as done; empty where it can. Never raises."""
 
 
+class Checker(Protocol):
+    """Asks the checks of the data that the configuration names."""
+
+    async def ask(self, checks: Sequence[Check], *, within: float) -> tuple[Answer, ...]:
+        """An answer to each, in their order, within so many seconds. Never raises for what they do."""
+
+
 class Journal(Protocol):
     """The flight recorder on local disk. Never raises: a full disk must not stop the guard."""
 
@@ -266,6 +287,8 @@ class Hands:
     """By migration; `*` for those without one of their own."""
     verifiers: Mapping[str, Verifier] = field(default_factory=dict)
     """By migration as `hooks`; not every hook has one."""
+    checker: Checker | None = None
+    """None: nobody is asked, and no check can be answered."""
     troubles: Callable[[], Mapping[str, str]] = dict
     """Why people are not reached at the moment, by channel, or RECORDER not written; what works is not in it."""
     histories: Mapping[str, History] = field(default_factory=dict)

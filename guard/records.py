@@ -13,7 +13,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import cast
 
-from guard.model import Baseline, Event, Kept, Notice, OperatorOrder, Phase, Severity, State
+from guard.model import Baseline, Event, Found, Kept, Notice, OperatorOrder, Phase, Severity, State
 
 Record = dict[str, object]
 """A JSON object: strings, numbers, booleans, null, lists and objects only."""
@@ -51,8 +51,16 @@ def state_from_dict(record: Mapping[str, object]) -> State:
         clearing=read.texts("clearing"),
         rollback_by=read.texts("rollback_by"),
         baselines=tuple(baseline_from_dict(each) for each in read.objects("baselines")),
+        before=tuple(_found(each) for each in read.objects("before")),
+        after=tuple(_found(each) for each in read.objects("after")),
         epoch=read.whole_or_none("epoch") or 0,
     )
+
+
+def _found(record: Mapping[str, object]) -> Found:
+    read = _Reader(record)
+    holds = None if record.get("holds") is None else read.truth("holds")
+    return Found(read.text("check"), holds, read.text("value", ""), read.truth("rollback"))
 
 
 def baseline_to_dict(baseline: Baseline) -> Record:
@@ -159,7 +167,7 @@ def operator_order_from_dict(record: Mapping[str, object]) -> OperatorOrder:
     )
 
 
-def _plain(value: State | Notice | Event | OperatorOrder | Baseline) -> Record:
+def _plain(value: State | Notice | Event | OperatorOrder | Baseline | Found) -> Record:
     # Shallow on purpose: dataclasses.asdict would deep-copy payloads that are JSON already.
     return {field.name: _json(getattr(value, field.name)) for field in dataclasses.fields(value)}
 
@@ -167,7 +175,7 @@ def _plain(value: State | Notice | Event | OperatorOrder | Baseline) -> Record:
 def _json(value: object) -> object:
     if isinstance(value, Phase | Severity):
         return value.value
-    if isinstance(value, Baseline):
+    if isinstance(value, Baseline | Found):
         return _plain(value)
     if isinstance(value, tuple):
         return [_json(item) for item in cast("tuple[object, ...]", value)]

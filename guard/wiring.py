@@ -11,6 +11,7 @@ from typing import TextIO
 
 from guard.act.advisory_lock import AdvisoryGate
 from guard.act.cancel import QueueCanceller
+from guard.act.checks import Checks
 from guard.act.control_table import ControlTable
 from guard.act.own_term import OwnTerm
 from guard.cycle import Guard, Options
@@ -90,6 +91,7 @@ def build(settings: Settings) -> Household:
             journal=journal.of(database.name),
             hooks=hooks_of(settings, database.name),
             verifiers=verifiers_of(settings, database),
+            checker=Checks(database.conninfo()),
             troubles=lambda: {**outbox.troubles, **recorder.troubles},
             histories=histories_of(settings, settings.rules_of(database.name)),
             keep=journal.of(database.name).keep,
@@ -182,6 +184,7 @@ def _rules(settings: Settings, hosts: dict[str, Hosts], database: str) -> tuple[
 
 def _options(settings: Settings, hosts: dict[str, Hosts], database: str) -> Options:
     soak = {name: migration.soak for name, migration in settings.migrations.items()}
+    named = {EVERYONE: settings.migration(EVERYONE), **settings.migrations}
     found = next(each for each in settings.databases if each.name == database)
     return Options(
         database=database,
@@ -190,6 +193,12 @@ def _options(settings: Settings, hosts: dict[str, Hosts], database: str) -> Opti
         observing=settings.guard.observe,
         soak={EVERYONE: settings.migration(EVERYONE).soak, **soak},
         auto_rollback=settings.rollback is not None and settings.rollback.auto_rollback,
+        own_auto_rollback={
+            name: migration.rollback.auto_rollback
+            for name, migration in settings.migrations.items()
+            if migration.rollback is not None and migration.rollback != settings.rollback
+        },
+        checks={name: migration.checks_of(database) for name, migration in named.items()},
         bounds=settings.guard.bounds,
         gathering=settings.guard.gathering,
     )

@@ -8,13 +8,13 @@ from __future__ import annotations
 import dataclasses
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from guard.decide.bounds import FLAP_BREAKER, Bounds, Flap
 from guard.errors import Unreachable
-from guard.model import Dimension, Fence, Notice, OperatorOrder, Rule, Session, Silence
+from guard.model import Answer, Check, Dimension, Fence, Notice, OperatorOrder, Rule, Session, Silence
 from guard.ports import CancelReport, Ended, Observation
 from guard.tell.slack import blocks
 from tests.fakes import WALL, FakeHook, World, a_run, make_rule
@@ -164,6 +164,31 @@ def question() -> World:
     return world
 
 
+class _Database:
+    """Answers the checks: four orders have no total, once there was a run."""
+
+    def __init__(self) -> None:
+        self._asked = 0
+
+    async def ask(self, checks: Sequence[Check], *, within: float) -> tuple[Answer, ...]:  # noqa: ARG002 -- the protocol has it
+        self._asked += 1
+        orders = tuple(f"id={number}" for number in (17, 18, 42, 99)) if self._asked > 1 else ()
+        values = {"totals": Answer("totals", offending=orders), "payments": Answer("payments", value="sum=1250.5")}
+        return tuple(values[check.name] for check in checks)
+
+
+def unsound() -> World:
+    """A migration ends well, and its data is not as it must be."""
+    checks = (Check("totals", "", rollback=True), Check("payments", "", same=True))
+    world = World(LAG, hook=FakeHook(), soak={"*": 600.0}, checks={"*": checks})
+    world.guard.hands = dataclasses.replace(world.guard.hands, checker=_Database())
+    world.runs = [a_run(1, NAME)]
+    world.tick()
+    world.runs = [a_run(1, NAME, rows_done=1000, outcome="done", here=False)]
+    world.tick(2)
+    return world
+
+
 def ends() -> World:
     """A migration ends well; another one vanishes."""
     world = running(LAG, soak={"*": 600.0})
@@ -221,6 +246,7 @@ SCENES: dict[str, Callable[[], World]] = {
     "A rollback that is not needed any more": withheld,
     "A rollback that a human must decide": question,
     "Migrations that end": ends,
+    "Data that is not as it must be": unsound,
     "A guard that only observes": observing,
     "A guard that cannot give orders": mute,
     "A guard that cannot see who is here": blind,

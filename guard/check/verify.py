@@ -1,12 +1,17 @@
-"""The verifying queries of rollbacks: can they be asked? What they answer before a rollback is no fault."""
+"""The queries about the data: can they be asked? What they answer now is no fault, but worth knowing."""
 
 from __future__ import annotations
 
+from guard.act.checks import Checks
 from guard.check.remarks import Remark, fine, problem
 from guard.errors import WorldError
+from guard.judge.checks import judge_answer
 from guard.model import EVERYONE
 from guard.rollbacks import verifiers_of
 from guard.settings import DatabaseSettings, Settings
+
+_WITHIN = 20.0
+"""Seconds for all of them."""
 
 
 async def check_verify(settings: Settings, database: DatabaseSettings) -> list[Remark]:
@@ -24,4 +29,30 @@ async def check_verify(settings: Settings, database: DatabaseSettings) -> list[R
             remarks.append(problem(place, f"{section} verify: {doubt}", todo))
         else:
             remarks.append(fine(place, f"{section} verify can be asked; now it says {'no' if doubt else 'yes'}"))
+    return remarks + await _check_data(settings, database)
+
+
+async def _check_data(settings: Settings, database: DatabaseSettings) -> list[Remark]:
+    """[verify], and the checks and phases of each migration; one that several share is asked once."""
+    every = {"verify": settings.checks}
+    for name, migration in settings.migrations.items():
+        own = tuple(each for each in migration.checks if each not in settings.checks)
+        every[f"migration.{name}.verify"] = own
+        every |= {f"migration.{name}.phase.{phase}": checks for phase, checks in migration.phases.items()}
+    asked = [
+        (section, each.check)
+        for section, checks in every.items()
+        for each in checks
+        if not each.databases or database.name in each.databases
+    ]
+    if not asked:
+        return []
+    answers = await Checks(database.conninfo()).ask([check for _, check in asked], within=_WITHIN)
+    place, remarks = f"database {database.name}", list[Remark]()
+    for (section, check), answer in zip(asked, answers, strict=True):
+        head = f"[{section}.{check.name}]"
+        if answer.why:
+            remarks.append(problem(place, f"{head} {answer.why}", "mend the query, or grant what it reads"))
+        else:
+            remarks.append(fine(place, f"{head} can be asked; {judge_answer(check, answer, None, before=True)[1]}"))
     return remarks

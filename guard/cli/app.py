@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from guard.cli import alert, control, executing, history, look, serve, suggest, unit
+from guard.cli import alert, control, executing, history, look, rehearsing, report, serve, suggest, unit, verifying
 from guard.cli.plain import show_plainly
 from guard.errors import ConfigError, GuardError
 from guard.exits import Exit
@@ -17,13 +17,13 @@ app = typer.Typer(
     help="Watches PostgreSQL migrations beside production, pauses them when the database or the application suffers, "
     "and tells people why.",
     epilog="Exit codes: 0 done; 2 usage, or a file that is wrong on any machine; 3 this machine or database is not as "
-    "it must be; 4 aborted; 75 try again later.",
+    "it must be; 4 aborted; 5 verification failed; 75 try again later.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for family in (serve, look, control, executing, history, suggest, alert):
+for family in (serve, look, report, control, executing, verifying, rehearsing, history, suggest, alert):
     for name, command in family.COMMANDS.items():
         app.command(name)(command)
 for name, command in unit.COMMANDS.items():

@@ -169,7 +169,9 @@ async def view(door: Door, migration: str | None = None) -> View:
     return View(guard, open_runs, tuple(order for order in orders if order.concerns(migration)))
 
 
-async def runs(door: Door, migration: str | None, *, most: int, only_open: bool) -> tuple[RunSeen, ...]:
-    """The newest runs. Raises ServerError."""
-    parameters = {"migration": migration, "open": only_open, "most": most}
+async def runs(
+    door: Door, migration: str | None, *, most: int, only_open: bool, run_id: int | None = None
+) -> tuple[RunSeen, ...]:
+    """The newest runs, of one migration or only one run. Raises ServerError."""
+    parameters = {"migration": migration, "open": only_open, "most": most, "run_id": run_id}
     return tuple(await door.fetch_as(RunSeen, get("cli_runs"), parameters))

@@ -10,6 +10,7 @@ adopting.py  a decision made the guard's own: state, events, notices
 observing.py what a guard that only observes makes of it
 acting.py    what a decision has the guard do, and what came of it
 chores.py    acts that take their time: clearing a queue, rolling a run back
+verifying.py the checks of the data, before and after a run; inquests.py asks them
 rereading.py the reason of a rollback, read again before it begins
 interrupted.py cancels that a killed guard may have made
 flapping.py  what comes and goes, so that people are told a few times only

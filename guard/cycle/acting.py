@@ -31,6 +31,7 @@ from guard.decide.decision import Decision
 from guard.decide.ladder import FORGIVEN_AFTER
 from guard.decide.machine import ENDINGS, TABLE, Move
 from guard.model import EVERYONE, Phase, State
+from guard.model.patterns import entry_for
 from guard.ports import Done, Hands, Hook, HookOutcome
 
 AGAIN_AFTER = 1.0
@@ -228,7 +229,7 @@ def _without(rules: tuple[str, ...], rule: str) -> tuple[str, ...]:
 
 def hook_of(hands: Hands, migration: str) -> Hook | None:
     """The rollback hook of a migration: its own, or everybody's."""
-    return hands.hooks.get(migration) or hands.hooks.get(EVERYONE)
+    return entry_for(hands.hooks, migration)
 
 
 def _facts(state: State, database: str) -> dict[str, object]:

@@ -67,7 +67,7 @@ class Adopting:
             self._drift.begins(key_of(state))
         if decision.ask_human:
             hook = hook_of(duty.hands, state.migration)
-            draft = notices.ask_human(state, decision.ask_human, finding.because, hook.command if hook else ())
+            draft = notices.ask_human(state, decision.ask_human, decision.due_because, hook.command if hook else ())
             self._ledger.tell(notices.in_observe_mode(draft) if observing else draft, state, wall)
         waits = self._fencing.news(decision, finding.because, duty.board)
         if waits is not None and not observing:

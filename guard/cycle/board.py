@@ -245,6 +245,7 @@ class Board:
             ),
             overridden=overridden,
             bounds=base.bounds,
+            unverified=base.unverified,
             pardoned=any(order.rule == FLAP_BREAKER for order in self._orders("mute", state.migration)),
             aborted_by=f"aborted by {aborts[0].owner}: {aborts[0].reason}" if aborts else "",
             outcome=self._outcome(state, run),

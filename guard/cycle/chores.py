@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from guard.errors import GuardError, ServerError
 from guard.judge.quantities import say_seconds
 from guard.model import EVERYONE, Roster, Rule, Run, State
+from guard.model.patterns import key_for
 from guard.ports import CancelReport, Ended, Hands, Hook, HookOutcome
 
 Words = tuple[str, ...]
@@ -182,7 +183,7 @@ async def _finish(hands: Hands, state: State, run_id: int, outcome: HookOutcome)
 async def _verified(hands: Hands, migration: str, outcome: HookOutcome) -> HookOutcome:
     """The outcome in the light of the database, where the hook is content and a query says how to look."""
     # A migration with a hook of its own is not judged by the query that goes with everybody's.
-    verifier = hands.verifiers.get(migration if migration in hands.hooks else EVERYONE)
+    verifier = hands.verifiers.get(key_for(hands.hooks, migration) or EVERYONE)
     if verifier is None or not outcome.ok or not (why := await verifier.doubt()):
         return outcome
     return HookOutcome(False, f"{outcome.words}, but {why}", outcome.output, unverified=True)

@@ -33,6 +33,7 @@ def fingerprint(options: Options) -> str:
             options.observing,
             options.auto_rollback,
             sorted(options.soak.items()),
+            *([sorted(options.own_auto_rollback.items())] if options.own_auto_rollback else ()),
             _canonical(options.bounds),
         )
     )

@@ -26,6 +26,8 @@ def _age(state: State) -> tuple[float, ...]:
         state.cancels,
         state.reminded,
         state.no_help,
+        bool(state.before),
+        bool(state.after),
     )
     return (epoch, state.since_wall, *marks)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from guard.decide import notices
 from guard.decide.notices import Draft
@@ -12,6 +12,7 @@ from guard.records import notice_to_dict, state_to_dict
 EVENTS_KEPT = 1000
 """While the database cannot be written, this many events wait; notices go to the journal all the same."""
 
+More = Mapping[str, object]
 ONCE_KEPT = 1000
 """Of what is told once this much is remembered; who has left since is not told of again anyway."""
 
@@ -28,9 +29,11 @@ class Ledger:
         self._new_id = new_id
         self._told: dict[tuple[str, int | None, str], None] = {}
 
-    def record(self, kind: str, state: State, draft: Draft | None = None, *, wall: float = 0.0) -> None:
-        """Write down one event, with a notice where people are to know."""
-        payload: dict[str, object] = {"state": state_to_dict(state)}
+    def record(
+        self, kind: str, state: State, draft: Draft | None = None, *, wall: float = 0.0, more: More | None = None
+    ) -> None:
+        """Write down one event, with a notice where people are to know; *more*: what else the record is to hold."""
+        payload: dict[str, object] = {"state": state_to_dict(state), **(more or {})}
         because = state.because
         if draft is not None:
             because = draft.because or draft.headline  # the same words as people are told
@@ -40,7 +43,7 @@ class Ledger:
         self.events.append(Event(kind, state.migration, state.run_id, because, state.phase.value, payload))
         del self.events[:-EVENTS_KEPT]
 
-    def tell(self, draft: Draft, state: State, wall: float, *, once: bool = False) -> None:
+    def tell(self, draft: Draft, state: State, wall: float, *, once: bool = False, more: More | None = None) -> None:
         """Write down what people must know; `once`: not again in the same words for the same run."""
         told = (state.migration, state.run_id, draft.headline)
         if once and told in self._told:
@@ -49,7 +52,7 @@ class Ledger:
             self._told[told] = None
             if len(self._told) > ONCE_KEPT:
                 del self._told[next(iter(self._told))]
-        self.record(draft.kind, state, draft, wall=wall)
+        self.record(draft.kind, state, draft, wall=wall, more=more)
 
     def notify(self, draft: Draft, wall: float) -> Notice:
         """Tell people what concerns no run; it is no event, since the database is what cannot be written."""

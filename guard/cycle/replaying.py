@@ -31,6 +31,8 @@ from guard.model import EVERYONE, Finding, OperatorOrder, Phase, Roster, Run, St
 from guard.ports import Observation
 from guard.records import state_from_dict
 
+_NOT_DECIDED = ("cancels", "ran", "applied_since_wall", "baselines", "before", "after")
+"""What others than a decision change of a state, whatever its phase."""
 _AFRESH = ("start", "thin")
 """Why a frame is whole where the guard before it knew nothing, or was not listened to."""
 
@@ -226,9 +228,7 @@ class Replay:
         if "phase" in change:
             # The end of a rollback, say, where there is one to be ended.
             return changed_state(ours, change) if ours.phase is before.phase else ours
-        kept: dict[str, Any] = {
-            name: change[name] for name in ("cancels", "ran", "applied_since_wall", "baselines") if name in change
-        }
+        kept: dict[str, Any] = {name: change[name] for name in _NOT_DECIDED if name in change}
         if "applied_since_wall" in kept:
             kept["breached_before"] = breached_before(ours, self._finding(ours))
         return changed_state(ours, kept)
@@ -246,8 +246,8 @@ class Replay:
         before, options = self._other.states[key], self._options
         facts = dataclasses.replace(
             facts_from_dict(self._facts.get(key, {}), self._wall),
-            auto_rollback=options.auto_rollback,
-            soak=options.soak.get(key[0], options.soak.get(EVERYONE, 0.0)),
+            auto_rollback=options.fires_in_soak(key[0]),
+            soak=options.soak_of(key[0]),
             bounds=options.bounds,
         )
         decision = decide(before, self._finding(before), facts)

@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 
 from guard.cycle.board import Board
+from guard.decide.checks import due_by_check
 from guard.model import EVERYONE, Reading, Rule, State, Verdict
 
 
@@ -36,6 +37,9 @@ def reread(state: State, rules: tuple[Rule, ...], board: Board, proof: Proof) ->
     """Whether a limit by which the rollback is due is still breached, by a reading that was asked for after *proof*."""
     if any(order.migration in (EVERYONE, state.migration) for order in board.orders("override")):
         return Reread(withheld="an operator's override is in force")
+    if due_by_check(state):
+        # The database was asked after the run had ended: whatever its data are now, no session of it changes them.
+        return Reread(confirmed=True)
     # Of a state that an earlier version wrote down, any rule that can roll back may be the one.
     by = {rule.name: rule for rule in rules if rule.rollback and rule.name in (state.rollback_by or (rule.name,))}
     asked = [verdict for verdict in board.finding(state.migration).verdicts if verdict.rule in by]

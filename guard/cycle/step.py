@@ -14,6 +14,7 @@ from guard.cycle.adopting import Adopting
 from guard.cycle.board import Board
 from guard.cycle.drift import Drift, Inquiry, Remembered, inquire, measured
 from guard.cycle.fencing import fences_of
+from guard.cycle.inquests import Verified
 from guard.cycle.lasting import Clocks, shifted
 from guard.cycle.ledger import Ledger
 from guard.cycle.observing import ORDERED
@@ -23,12 +24,14 @@ from guard.cycle.runs import Runs, key_of, unheard
 from guard.cycle.tape import Tape
 from guard.cycle.trouble import ASLEEP, SIGHT, SIGNAL, Trouble
 from guard.cycle.values import Chore, Key, Options, Result, Step
+from guard.cycle.verifying import KIND as VERIFYING
+from guard.cycle.verifying import Verifying
 from guard.cycle.words import limits, pacing, report
 from guard.decide import notices
 from guard.decide.decision import Decision, decide
 from guard.decide.ladder import Circumstances, holds_up
 from guard.errors import NotInstalled, ServerError, WrongServer
-from guard.model import EVERYONE, Baseline, Phase, State
+from guard.model import Baseline, Phase, State
 from guard.ports import Hands, History, Hook, Observation, Verifier
 
 LEAD_AGAIN_AFTER, LEAD_SELDOM_AFTER, SELDOM_AFTER = 1.0, 5.0, 30.0
@@ -47,6 +50,7 @@ class Guard:
         self._runs = Runs(self._ledger)
         self.states = self._runs.states
         self._acting = Acting(self.states, self._ledger)
+        self._verifying = Verifying(self.states, self._ledger)
         self._operators = Operators()
         self._mute, self._blind = Trouble(SIGNAL), Trouble(SIGHT)
         self._clocks = Clocks()
@@ -66,8 +70,11 @@ class Guard:
         """Hear what a probe found."""
         self.board.put(observation)
 
-    def done(self, chore: Chore, result: Result | Remembered | None) -> None:
+    def done(self, chore: Chore, result: Result | Remembered | Verified | None) -> None:
         """Take the result of a chore (None: it failed or has to wait); the next step looks at it."""
+        if chore.kind == VERIFYING or isinstance(result, Verified):
+            self._verifying.done(chore.key, result if isinstance(result, Verified) else None)
+            return
         if chore.kind == "history" or isinstance(result, Remembered):
             self._drift.learn(chore.key[0], result if isinstance(result, Remembered) else None)
             return
@@ -179,6 +186,7 @@ class Guard:
         if step := self._clocks.set_by(now, wall):
             self.states.update({key: shifted(state, step) for key, state in self.states.items()})
         self._acting.take_results(self.board, now, wall)
+        self._verifying.take_results(now, wall)
         self._follow_drift(now, wall)
         self._tape.begin(self.board, self.options, self.states, now=now, wall=wall)
         self.board.judge(now)
@@ -201,9 +209,10 @@ class Guard:
         self._save()
         # To look back asks nothing of a migration: so may a guard that observes, or that does not lead at the moment.
         asking = (Chore("history", (inquiry.of, None), inquire(inquiry)) for inquiry in self._inquiries)
+        checks = self._verifying.chores(decisions, self.options, self.hands.checker, now)
         # Only a guard that leads may act, and never one that observes.
         acts = (chore for decision in decisions * self._may_act for chore in self._acting.chores(decision, duty))
-        return Step(due, (*asking, *acts))
+        return Step(due, (*asking, *checks, *acts))
 
     def _decide(self, duty: Duty) -> tuple[list[Decision], float | None]:
         """Decide for each run; also when the next of them may come out otherwise by itself."""
@@ -265,12 +274,12 @@ class Guard:
             self._ledger.tell(draft, named[-1] if named else nobody, wall)
 
     def _circumstances(self, state: State, wall: float) -> Circumstances:
-        soak = self.options.soak
         base = Circumstances(
             wall=wall,
             hook=hook_of(self.hands, state.migration) is not None,
-            auto_rollback=self.options.auto_rollback,
-            soak=soak.get(state.migration, soak.get(EVERYONE, 0.0)),
+            auto_rollback=self.options.fires_in_soak(state.migration),
+            soak=self.options.soak_of(state.migration),
+            unverified=self._verifying.pending(state, self.options),
             epoch=self.publisher.epoch + 1,
             bounds=self.options.bounds,
         )

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 
 from guard.cycle.chores import QueueCleared, RolledBack, WayFree
 from guard.cycle.drift import Remembered
+from guard.cycle.inquests import Verified
 from guard.decide.bounds import USUAL_BOUNDS, Bounds
 from guard.judge.baselines import Gathering
-from guard.model import Rule
+from guard.model import Check, Rule
+from guard.model.patterns import entry_for
 from guard.model.sensors import METRICS
 
 Key = tuple[str, int | None]
@@ -25,13 +27,31 @@ class Options:
     rules: tuple[Rule, ...]
     observing: bool = False
     soak: Mapping[str, float] = field(default_factory=dict)
-    """Seconds by migration; `*` for the rest."""
+    """Seconds by migration, or by a pattern of names; `*` for the rest."""
     auto_rollback: bool = False
+    """Whether a rollback may fire by itself in the soak."""
+    own_auto_rollback: Mapping[str, bool] = field(default_factory=dict)
+    """The same for migrations that have a hook of their own."""
     bounds: Bounds = USUAL_BOUNDS
     gathering: Gathering = field(default_factory=Gathering)
     """Of the readings that baselines are made of."""
+    checks: Mapping[str, tuple[Check, ...]] = field(default_factory=dict)
+    """What is asked about the data before and after a run, by migration as `soak`."""
     standbys: tuple[str, ...] | int | None = None
     """Who must stream, by name, or how many of whatever name; None: it is not known here."""
+
+    def soak_of(self, migration: str) -> float:
+        """Seconds."""
+        return entry_for(self.soak, migration) or 0.0
+
+    def fires_in_soak(self, migration: str) -> bool:
+        """Whether its rollback may fire by itself after it has ended well."""
+        own = entry_for(self.own_auto_rollback, migration)
+        return self.auto_rollback if own is None else own
+
+    def checks_of(self, migration: str) -> tuple[Check, ...]:
+        """Of its data."""
+        return entry_for(self.checks, migration) or ()
 
     @property
     def loads(self) -> frozenset[str]:
@@ -46,7 +66,7 @@ class Chore:
     kind: str
     key: Key
     """The run; of a queue, the rule by which it is one, since clearing it concerns every run in it."""
-    work: Coroutine[object, object, Result | Remembered | None]
+    work: Coroutine[object, object, Result | Remembered | Verified | None]
 
 
 @dataclass(frozen=True, slots=True)

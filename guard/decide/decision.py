@@ -10,6 +10,7 @@ import dataclasses
 from dataclasses import dataclass
 
 from guard.decide.bounds import must_stay, pardoned, paused_again
+from guard.decide.checks import failed_checks, with_checks
 from guard.decide.ladder import (
     FORGIVEN_AFTER,
     Circumstances,
@@ -27,6 +28,8 @@ _CANNOT_ROLL_BACK = (Phase.WAITING, Phase.ROLLING_BACK, Phase.ABORTED, Phase.DON
 
 UNHEARD = "it waits until each rule has been read"
 """Why a run that has just come may not begin yet."""
+UNASKED = "it waits until the checks of its data have been answered"
+"""The same, where each rule has been read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +41,18 @@ class Decision:
     """Rules by which the migration holds up a queue."""
     ask_human: str = ""
     """A rollback is due and may not fire by itself: why."""
+    due_because: str = ""
+    """Why it is due, where a human is asked."""
     became_effective: bool = False
     held: tuple[str, ...] = ()
     """Rules whose cancel or rollback waits for the end of the section that the run is in."""
+    to_verify: bool = False
+    """The checks of its data are to be asked now: nothing else keeps it from beginning, or it has ended well."""
 
 
 def decide(state: State, finding: Finding, facts: Circumstances) -> Decision:
     """Decide one step. `finding` speaks of the rules that concern this run only."""
+    finding = with_checks(finding, state)
     if state.phase not in _CANNOT_ROLL_BACK:
         state = dataclasses.replace(state, breached_before=breached_before(state, finding))
     if facts.pardoned or facts.overridden:
@@ -52,7 +60,8 @@ def decide(state: State, finding: Finding, facts: Circumstances) -> Decision:
     refusal = _refusal(state, finding, facts)
     move = _move(state, finding, facts, refusal)
     phase = TABLE[state.phase, move]
-    if move is Move.ENDED and phase is Phase.SOAKING and (facts.soak <= 0 or facts.outcome != "done"):
+    soaks = facts.outcome == "done" and (facts.soak > 0 or facts.unverified)
+    if move is Move.ENDED and phase is Phase.SOAKING and not soaks:
         phase = Phase.DONE
     asks = bool(refusal) and not state.asked_human
     # Whatever becomes of the run: an aborted one in a lock queue does not read its order, and nothing overrides this.
@@ -63,23 +72,41 @@ def decide(state: State, finding: Finding, facts: Circumstances) -> Decision:
         effective = phase is Phase.PAUSED and not state.effective and facts.acknowledged
         after = dataclasses.replace(
             state,
-            because=_why_waiting(state, finding),
+            because=_why_waiting(state, finding, facts),
             effective=state.effective or effective,
             effective_since_wall=facts.wall if effective else state.effective_since_wall,
             asked_human=state.asked_human or asks,
+            # How its data were before it had to wait says little of how they are when it begins.
+            before=() if phase is Phase.WAITING and finding.ask >= Ask.PAUSE else state.before,
         )
-        return Decision(after, None, queues, refusal if asks else "", effective, held)
-    entered = _enter(state, phase, move, finding, facts=facts, asks=asks)
-    return Decision(entered, state.phase, queues, refusal if asks else "", held=held)
+    else:
+        effective = False
+        after = _enter(state, phase, move, finding, facts=facts, asks=asks)
+    return Decision(
+        after,
+        None if phase is state.phase else state.phase,
+        queues,
+        refusal if asks else "",
+        finding.because if asks else "",
+        effective,
+        held,
+        _to_verify(after, finding, facts),
+    )
 
 
-def _why_waiting(state: State, finding: Finding) -> str:
+def _to_verify(state: State, finding: Finding, facts: Circumstances) -> bool:
+    if not facts.unverified or state.phase not in (Phase.WAITING, Phase.SOAKING):
+        return False
+    return state.phase is Phase.SOAKING or move_for(state.phase, finding) in (Move.CALM, Move.WARN)
+
+
+def _why_waiting(state: State, finding: Finding, facts: Circumstances) -> str:
     """A run that has not begun is told which breach keeps it waiting, in the words of its beginning."""
     if state.phase is not Phase.WAITING:
         return state.because
     if finding.ask < Ask.PAUSE:
-        return UNHEARD
-    return finding.because if state.because == UNHEARD else state.because
+        return UNASKED if _to_verify(state, finding, facts) else UNHEARD
+    return finding.because if state.because in (UNHEARD, UNASKED) else state.because
 
 
 def _refusal(state: State, finding: Finding, facts: Circumstances) -> str:
@@ -92,13 +119,17 @@ def _refusal(state: State, finding: Finding, facts: Circumstances) -> str:
 
 def _move(state: State, finding: Finding, facts: Circumstances, refusal: str) -> Move:
     move = move_for(state.phase, finding)
+    if state.phase is Phase.WAITING and facts.unverified and move in (Move.CALM, Move.WARN):
+        move = Move.HOLD
     if state.phase is Phase.PAUSED and move in (Move.CALM, Move.WARN) and must_stay(state, facts.wall, facts.bounds):
         move = Move.HOLD
     if move is Move.ROLLBACK and (refusal or facts.fenced):
         move = Move.CANCEL if finding.asking(Ask.CANCEL) else Move.PAUSE
     if state.phase is Phase.SOAKING:
         over = state.soak_until_wall is None or facts.wall >= state.soak_until_wall
-        return Move.SOAKED if over else move
+        # Where there is no soak, its checks are all that it waits for, and they may ask for a rollback yet.
+        waits = facts.unverified or (move is Move.ROLLBACK and bool(failed_checks(state)))
+        return Move.SOAKED if over and not waits else move
     if facts.aborted_by and facts.outcome != "done":
         return Move.ABORT
     # Before a run has begun there is nothing to roll back: one that ends then ends, and does not wait for ever.

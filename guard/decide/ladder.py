@@ -50,6 +50,8 @@ class Circumstances:
     """A human says that it may go on however often it was paused."""
     acknowledged: bool = False
     """The client has seen the present order, or was seen to do nothing."""
+    unverified: bool = False
+    """Checks of its data are still to be answered: before it begins, or before its soak is over."""
     fenced: str = ""
     """The section in which it must not be cancelled now, by its client's word; empty where it is in none."""
     heard: bool = False

@@ -56,6 +56,12 @@ _NEVER_ASKS = (
 _CLEARING = (
     "Its statement is cancelled at once, unless it is one that is left to finish; what came of that is told next."
 )
+_UNSOUND = "It begins all the same. What does not hold before a run, or is not known, never has it rolled back."
+_UNSOUND_AFTER = (
+    "A human must look: what the run has changed stays, unless a rollback is told next. "
+    "The record has the rows that were found."
+)
+_UNKNOWN_AFTER = "A human must look: the guard asks once, and takes no answer for a good one."
 _VANISHED = (
     "Nothing holds its locks any more. Its own log says why; started again it waits for the guard as each new run does."
 )
@@ -133,6 +139,9 @@ def _of_phase(before: Phase, state: State, resume: str) -> Draft | None:
     kind, severity, headline = _WORDS[state.phase]
     soak = dt.datetime.fromtimestamp(state.soak_until_wall or 0.0, dt.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     next_step = _NEXT.get(state.phase, "").format(resume=resume or "see explain", soak=soak)
+    if state.phase is Phase.SOAKING and (state.soak_until_wall or 0.0) <= state.since_wall:
+        # Without a soak it is only its checks that are waited for.
+        headline, next_step = "ended; the checks of its data follow", ""
     return Draft(kind, severity, headline, state.because, next_step, commands)
 
 
@@ -208,6 +217,23 @@ def rolled_back(state: State, *, ok: bool, words: str, output: str, unverified: 
     if unverified:
         kind, headline = "rollback_unverified", "rollback could not be verified"
     return Draft(kind, Severity.CRITICAL, headline, state.because, step, commands, fields)
+
+
+def checked(failed: Sequence[str], unknown: Sequence[str], state: State, *, before: bool) -> Draft | None:
+    """What came of the checks of the data; None where each holds."""
+    if not failed and not unknown:
+        return None
+    because = "; ".join((*failed, *unknown))
+    kind = "check_failed" if failed else "check_unknown"
+    if before:
+        headline = "begins with a check that does not hold" if failed else "begins without an answer to its checks"
+        return Draft(kind, Severity.WARNING, headline, because, _UNSOUND, ())
+    commands = (f"migration-guard report {shlex.quote(state.migration)}",)
+    if failed:
+        headline = "has ended, and its data is not as it must be"
+        return Draft(kind, Severity.CRITICAL, headline, because, _UNSOUND_AFTER, commands)
+    headline = "has ended, and it is not known whether its data is as it must be"
+    return Draft(kind, Severity.WARNING, headline, because, _UNKNOWN_AFTER, commands)
 
 
 def rollback_withheld(state: State, why: str, hook: tuple[str, ...]) -> Draft:

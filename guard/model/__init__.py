@@ -8,10 +8,12 @@ seen.py      what was seen: readings and silences, sessions, runs, operators' or
 wanted.py    what is wanted: rules, conditions, limits
 meant.py     what it means: verdicts and findings
 drift.py     how a signal was before: baselines
+checks.py    what is asked about the data, before and after a run
 follows.py   what follows: phases, orders, states, notices, events
 sensors.py   the catalogue of metrics (metric.py: what one is); not imported here, since a migration has no use for it
 """
 
+from guard.model.checks import Answer, Check, Found
 from guard.model.drift import OWN, Baseline, Kept
 from guard.model.follows import Event, Notice, Order, OrderKind, Phase, Severity, State
 from guard.model.meant import Ask, Finding, Level, Verdict
@@ -21,13 +23,16 @@ from guard.model.wanted import Condition, Limit, NoData, Rule, Term
 __all__ = [
     "EVERYONE",
     "OWN",
+    "Answer",
     "Ask",
     "Baseline",
+    "Check",
     "Condition",
     "Dimension",
     "Event",
     "Fence",
     "Finding",
+    "Found",
     "Kept",
     "Level",
     "Limit",

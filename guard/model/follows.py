@@ -6,6 +6,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from guard.model.checks import Found
 from guard.model.drift import Baseline
 
 
@@ -82,6 +83,10 @@ class State:
     """Rules by which its rollback fell due; one of them must still be breached when it begins."""
     baselines: tuple[Baseline, ...] = ()
     """What it is measured against: how it was before anybody began."""
+    before: tuple[Found, ...] = ()
+    """What came of the checks before it began; empty: they were not asked, or there are none."""
+    after: tuple[Found, ...] = ()
+    """The same after it had ended well."""
     epoch: int = 0
     """Of the order that this phase gave; an acknowledgement of it or of a later one makes a pause effective."""
 

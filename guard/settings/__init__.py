@@ -5,6 +5,7 @@
     selecting  which series a rule means        rules      what the keys of a rule mean together
     problems   every mistake at once            loading    the sections, and what they mean together
     access     how a source is asked by HTTP    standbys   where standbys are asked themselves
+    checks     queries about the data
     environment, secret                         exposure   who could see the secrets
     values     what comes out
 
@@ -19,6 +20,7 @@ from guard.settings.standbys import asked_standbys
 from guard.settings.values import (
     WATCHDOG,
     AccessSettings,
+    CheckSettings,
     DatabaseSettings,
     GuardSettings,
     MigrationSettings,
@@ -33,6 +35,7 @@ __all__ = [
     "ONE_PRIMARY_METRIC",
     "WATCHDOG",
     "AccessSettings",
+    "CheckSettings",
     "DatabaseSettings",
     "GuardSettings",
     "MigrationSettings",

@@ -12,6 +12,7 @@ from guard.decide.bounds import FLAP_BREAKER, Bounds
 from guard.judge.baselines import Gathering
 from guard.model import EVERYONE, Rule
 from guard.settings.access import AccessReader
+from guard.settings.checks import CheckReader
 from guard.settings.environment import Environment, of_database, strays, variable_of
 from guard.settings.exposure import look_at_exposure
 from guard.settings.kinds import is_name
@@ -33,6 +34,7 @@ from guard.settings.tables import (
 )
 from guard.settings.values import (
     AccessSettings,
+    CheckSettings,
     DatabaseSettings,
     GuardSettings,
     MigrationSettings,
@@ -70,15 +72,18 @@ class _Loader:
         guard, guard_is_whole = self._guard()
         databases = self._databases()
         rollback = self._rollback(self._table("rollback"), ("rollback",))
-        migrations = self._migrations(rollback)
+        named = databases_known(self.document, databases)
+        reader = CheckReader(self.problems, named)
+        checks = reader.read(self._table("verify"), ("verify",), has_hook=self._has_hook())
+        migrations = self._migrations(rollback, reader, checks)
         prometheus = self._prometheus()
         frame = Frame(
             poll_interval=guard.poll_interval,
             lease=guard.lease,
-            databases=databases_known(self.document, databases),
+            databases=named,
             gathering=guard.gathering,
             has_prometheus="prometheus" in self.document.tables,
-            has_hook="rollback" in self.document.tables or any(each.rollback for each in migrations.values()),
+            has_hook=self._has_hook(),
             usable=guard_is_whole,
         )
         rules, access = self._rules(frame)
@@ -90,6 +95,7 @@ class _Loader:
             default_rules=not rules,
             recognition=self._recognition(),
             rollback=rollback,
+            checks=checks,
             migrations=migrations,
             prometheus=prometheus,
             access=access,
@@ -216,16 +222,31 @@ class _Loader:
             verify=table.verify,
         )
 
-    def _migrations(self, common: RollbackSettings | None) -> dict[str, MigrationSettings]:
+    def _has_hook(self) -> bool:
+        """Whether the file has a hook for some migration; what is wrong with it is told elsewhere."""
+        own = self._table("migration")
+        tables = own.values() if isinstance(own, dict) else ()
+        return "rollback" in self.document.tables or any(isinstance(t, dict) and "rollback" in t for t in tables)
+
+    def _migrations(
+        self, common: RollbackSettings | None, reader: CheckReader, checks: tuple[CheckSettings, ...]
+    ) -> dict[str, MigrationSettings]:
         found: dict[str, MigrationSettings] = {}
         for name, given in self._tables("migration", "NAME").items():
             key = ("migration", name)
             if name == EVERYONE or not is_name(name):
-                self.problems.add(key, "needs the name of one migration; what holds for all stands in [rollback]")
+                self.problems.add(
+                    key,
+                    "needs the name of one migration, or a pattern; what holds for all stands in [rollback]",
+                )
             table, _ = self.problems.check(MigrationTable, given, key)
             if table is not None:
-                own = self._rollback(table.rollback, (*key, "rollback"))
-                found[name] = MigrationSettings(name, own or common, table.soak)
+                hook = self._rollback(table.rollback, (*key, "rollback")) or common
+                own = reader.read(table.verify, (*key, "verify"), has_hook=hook is not None)
+                names = {each.check.name for each in own}
+                every = (*(each for each in checks if each.check.name not in names), *own)
+                phases = reader.phases(table.phase, (*key, "phase"))
+                found[name] = MigrationSettings(name, hook, table.soak, every, phases)
         return found
 
     def _prometheus(self) -> PrometheusSettings | None:

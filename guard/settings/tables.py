@@ -122,13 +122,37 @@ class RollbackTable(Table):
     verify: Text | None = None
 
 
+class CheckTable(Table):
+    no_rows: Text | None = None
+    same: Text | None = None
+    on_failure: Literal["tell", "rollback"] = "tell"
+    databases: Texts = ()
+
+
+class GateTable(Table):
+    no_rows: Text
+    databases: Texts = ()
+
+
 class MigrationTable(Table):
     rollback: dict[str, Any] | None = None
     soak: Long = 600.0
+    verify: Any = None
+    phase: Any = None
 
 
 class SlackTable(Table):
     webhook_url_file: File | None = None
 
 
-SECTIONS: Final = ("guard", "database", "migrations", "rule", "prometheus", "rollback", "migration", "slack")
+SECTIONS: Final = (
+    "guard",
+    "database",
+    "migrations",
+    "rule",
+    "prometheus",
+    "rollback",
+    "verify",
+    "migration",
+    "slack",
+)

@@ -5,7 +5,7 @@ Nothing here reads a file or the environment, except that a Secret looks into it
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,7 +16,8 @@ from guard.decide.bounds import USUAL_BOUNDS, Bounds
 from guard.errors import Problem, WorldError
 from guard.judge.baselines import Gathering
 from guard.masking import remember
-from guard.model import Rule
+from guard.model import Check, Rule
+from guard.model.patterns import entry_for
 from guard.postgres.dsn import flaw_of
 from guard.settings.secret import Secret
 
@@ -141,6 +142,15 @@ class RollbackSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckSettings:
+    """One check of the data, and in which databases it is asked."""
+
+    check: Check
+    databases: tuple[str, ...] = ()
+    """Empty: all."""
+
+
+@dataclass(frozen=True, slots=True)
 class MigrationSettings:
     """[migration.NAME], or what holds for a migration without such a section."""
 
@@ -148,6 +158,22 @@ class MigrationSettings:
     rollback: RollbackSettings | None = None
     soak: float = SOAK
     """Seconds after a good end in which rules still apply."""
+    checks: tuple[CheckSettings, ...] = ()
+    """Asked before and after each run: its own, and those of [verify] that it does not replace by name."""
+    phases: Mapping[str, tuple[CheckSettings, ...]] = field(default_factory=dict)
+    """What must hold before a deployment enters a phase, by the phase's name."""
+
+    def checks_of(self, database: str) -> tuple[Check, ...]:
+        """Those that are asked in a database before and after each run."""
+        return _asked_in(self.checks, database)
+
+    def gate(self, phase: str, database: str) -> tuple[Check, ...]:
+        """Those of a phase. Raises KeyError."""
+        return _asked_in(self.phases[phase], database)
+
+
+def _asked_in(checks: Iterable[CheckSettings], database: str) -> tuple[Check, ...]:
+    return tuple(each.check for each in checks if not each.databases or database in each.databases)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +217,10 @@ class Settings:
     """The file has no rule; `rules` are the built-in ones."""
     recognition: Recognition = Recognition()
     rollback: RollbackSettings | None = None
+    checks: tuple[CheckSettings, ...] = ()
+    """[verify]: before and after each run of any migration."""
     migrations: Mapping[str, MigrationSettings] = field(default_factory=dict)
+    """By name, or by a pattern in which `*` stands for anything."""
     prometheus: PrometheusSettings | None = None
     access: Mapping[str, AccessSettings] = field(default_factory=dict)
     """How the source of a rule with `http` is asked, by the rule's name."""
@@ -200,8 +229,9 @@ class Settings:
     """What is allowed and most likely not meant."""
 
     def migration(self, name: str) -> MigrationSettings:
-        """Settings of a migration: its own section, completed by [rollback]."""
-        return self.migrations.get(name) or MigrationSettings(name=name, rollback=self.rollback)
+        """Settings of a migration: its own section, else that of the longest pattern, else what holds for all."""
+        found = entry_for(self.migrations, name)
+        return found or MigrationSettings(name=name, rollback=self.rollback, checks=self.checks)
 
     def rules_of(self, database: str) -> tuple[Rule, ...]:
         """The rules that apply to a database."""

@@ -6,7 +6,7 @@ from typing import cast
 
 import pytest
 
-from guard.model import Baseline, Event, Notice, OperatorOrder, Phase, Severity, State
+from guard.model import Baseline, Event, Found, Notice, OperatorOrder, Phase, Severity, State
 from guard.records import (
     event_from_dict,
     event_to_dict,
@@ -42,6 +42,8 @@ STATE = State(
     clearing=("queue",),
     rollback_by=("errors",),
     baselines=(Baseline("lag#1", 1.5, 0.5, 30, 2.5, 3.5, "Prometheus"),),
+    before=(Found("sum", holds=True, value="120", rollback=True), Found("totals", holds=None)),
+    after=(Found("sum", holds=False),),
     epoch=9,
 )
 NOTICE = Notice(

@@ -17,6 +17,7 @@ select r.run_id, r.migration, r.pid, r.usename::text as usename, r.application_n
            select from migration_guard.forgotten f where f.migration = x.migration and f.upto_run_id >= x.run_id)
   ) b on true
   left join lateral (select * from migration_guard.read_order(r.migration, r.run_id)) o on r.ended_at is null
- where (%(migration)s::text is null or r.migration = %(migration)s) and (r.ended_at is null or not %(open)s)
+ where (%(migration)s::text is null or r.migration = %(migration)s)
+   and (%(run_id)s::bigint is null or r.run_id = %(run_id)s) and (r.ended_at is null or not %(open)s)
  order by r.run_id desc
  limit %(most)s

@@ -1,0 +1,129 @@
+"""report: the record of one run, from the guarded database's own audit trail; any machine that reaches it may ask."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from guard.cli.record import EventSeen, Stretch, cancels, pauses, stretches, verification
+from guard.cli.seen import RunSeen, runs
+from guard.cli.where import AsJson, Config, Database, Dsn, ask, target
+from guard.cli.words import at, one_line, print_json, table_with_reasons
+from guard.errors import WorldError
+from guard.judge.quantities import say_seconds
+from guard.sql import get
+
+if TYPE_CHECKING:
+    from guard.postgres import Door
+
+
+def report(
+    run: Annotated[str, typer.Argument(help="The id of a run, or the name of a migration: then its newest run.")],
+    config: Config = None,
+    database: Database = None,
+    dsn: Dsn = None,
+    json: AsJson = False,
+) -> None:
+    """The record of a run: when, its pauses and their reasons, cancels, checks before and after, soak, rollback.
+
+    --json: {"run": as in `runs --json`, "database", "now", "pauses": [{"since", "until", "seconds", "because",
+    "effective_after"}], "paused_seconds", "cancels": [{"at", "because"}], "checks_before": [{"check", "holds", "said",
+    "offending"}], "checks_after": [...], "phases": [...], "events": [{"at", "kind", "phase", "because"}]}; times are
+    Unix seconds, and what a run is in still has no "until".
+    """
+    where = target(config, database, dsn)
+    found, events, now = ask(where, lambda door: _read(door, run))
+    if found is None:
+        raise WorldError(f"{where.name}: there is no run {run}; `migration-guard runs` lists those that there are.")
+    if json:
+        print_json({"database": where.name, "now": now, **_as_json(found, events, now)})
+    else:
+        _show(where.name, found, events, now)
+
+
+async def _read(door: Door, wanted: str) -> tuple[RunSeen | None, list[EventSeen], float]:
+    (now,) = (await door.fetch("select extract(epoch from clock_timestamp())::float8"))[0]
+    found: tuple[RunSeen, ...] = ()
+    if wanted.isascii() and wanted.isdigit() and len(wanted) < 19:
+        found = await runs(door, None, most=1, only_open=False, run_id=int(wanted))
+    found = found or await runs(door, wanted, most=1, only_open=False)
+    if not found:
+        return None, [], now
+    about = {"migration": found[0].migration, "run_id": found[0].run_id}
+    return found[0], await door.fetch_as(EventSeen, get("cli_events"), about), now
+
+
+def _as_json(run: RunSeen, events: Sequence[EventSeen], now: float) -> dict[str, object]:
+    return {
+        "run": dataclasses.asdict(run),
+        "pauses": [_stretch(each, now) for each in pauses(events)],
+        "paused_seconds": round(sum(each.seconds(now) for each in pauses(events)), 3),
+        "cancels": [{"at": event.at, "because": event.because} for event in cancels(events)],
+        "checks_before": verification(events, "before"),
+        "checks_after": verification(events, "after"),
+        "phases": [_stretch(each, now) for each in stretches(events)],
+        "events": [{key: getattr(event, key) for key in ("at", "kind", "phase", "because")} for event in events],
+    }
+
+
+def _stretch(each: Stretch, now: float) -> dict[str, object]:
+    return {**dataclasses.asdict(each), "seconds": round(each.seconds(now), 3)}
+
+
+def _show(database: str, run: RunSeen, events: Sequence[EventSeen], now: float) -> None:
+    typer.echo(f"{run.migration} (run {run.run_id}) in database {database}")
+    for head, words in _facts(run, events, now):
+        typer.echo(f"  {head:<14} {one_line(words)}")
+    if not events:
+        typer.echo("No guard has written anything of it, or that was pruned since.")
+        return
+    typer.echo("")
+    table_with_reasons(("AT", "PHASE", "FOR"), [_line(each, now) for each in stretches(events)])
+
+
+def _line(each: Stretch, now: float) -> tuple[tuple[str, ...], str]:
+    effective = f"; effective after {say_seconds(round(each.effective_after, 2))}" if each.effective_after else ""
+    lasted = say_seconds(round(each.seconds(now), 1)) + (" so far" if each.until is None else "")
+    return (at(each.since), each.phase, lasted), one_line(each.because) + effective
+
+
+def _facts(run: RunSeen, events: Sequence[EventSeen], now: float) -> list[tuple[str, str]]:
+    ended = run.ended_wall if run.ended_wall is not None else run.last_seen_wall
+    took = say_seconds(round(ended - run.registered_wall, 1))
+    end = run.outcome or ("still running" if run.here else "gone, without a word")
+    detail = f": {run.outcome_detail}" if run.outcome_detail else ""
+    held = pauses(events)
+    longest = say_seconds(round(sum(each.seconds(now) for each in held), 1))
+    facts = [
+        ("began", f"{at(run.registered_wall)} by {run.usename} (pid {run.pid}, {run.application_name or 'no name'})"),
+        ("end", f"{end}{detail}, after {took}"),
+        ("did", f"{run.rows_done:,} rows in {run.batches_done:,} batches"),
+        ("paused", f"{len(held)} {'time' if len(held) == 1 else 'times'}, {longest} in all" if held else "never"),
+    ]
+    facts += [("cancelled", f"{at(event.at)}: {event.because}") for event in cancels(events)]
+    for when in ("before", "after"):
+        facts += [(f"check {when}", _check(each)) for each in verification(events, when)]
+    facts += [("rollback", words) for words in _rollback(run, events)]
+    facts += [("barred", run.barred_because)] if run.barred_because else []
+    return facts
+
+
+def _check(each: Mapping[str, Any]) -> str:
+    word = {True: "holds", False: "FAILS"}.get(each["holds"], "UNKNOWN")
+    rows = each.get("offending") or ()
+    more = f" (of these: {'; '.join(rows[3:])})" if len(rows) > 3 else ""
+    return f"{word}: {each['said']}{more}"
+
+
+def _rollback(run: RunSeen, events: Sequence[EventSeen]) -> list[str]:
+    if not run.rollback_claimed:
+        return [event.because for event in events if event.kind in {"rollback_due", "rollback_withheld"}]
+    said = [event.told.get("hook", "") for event in events if event.kind.startswith(("rolled_back", "rollback_"))]
+    words = "; ".join(dict.fromkeys(each for each in said if each))
+    return [": ".join(part for part in (run.rollback_outcome or "begun, its end is unknown", words) if part)]
+
+
+COMMANDS: dict[str, Callable[..., Any]] = {"report": report}
