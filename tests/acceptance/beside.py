@@ -10,7 +10,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +22,7 @@ from guard.demo.server import Server
 from tests.acceptance.house import FRESH_FOR, NOISE, House
 from tests.acceptance.processes import Process
 from tests.fix_postgres import Database
+from tests.fix_sessions import Background
 from tests.recipes import Recipe, surroundings
 from tests.waiting import wait_for
 
@@ -49,6 +50,7 @@ TABLE = (
     """,
     "create trigger note_batch before update on users for each statement execute function note_batch()",
 )
+Start = Callable[[str, str], Background]
 SESSIONS = """
     select a.state, a.query, a.backend_xmin is not null,
            coalesce(extract(epoch from clock_timestamp() - a.xact_start), 0)::float8,
@@ -138,16 +140,42 @@ class Beside:
         wait_for(lambda: self.database.execute(query, [GATE]), within=30, message=lambda: f"a batch:\n{self._said()}")
 
     def pause_in_flight(self, name: str = NAME, *, by_lag: bool = False) -> None:
-        """Bring about a pause while the first batch is in flight, then let that one end."""
+        """Bring about a pause while a batch is in flight, let that one end, and wait until the migration has heard."""
         with self.gate_shut():
-            self.wait_at_gate()
-            if by_lag:
-                self.standby.pause_replay()
-            else:
-                self.house.load(9)
-            paused = self.wait_event("paused", name)
-            wait_for(lambda: time.time() > paused + FRESH_FOR)  # until then an earlier answer may be used
+            paused = self.pause_at_gate(name, by_lag=by_lag)
         self.wait_acknowledged(paused, name)
+
+    def pause_at_gate(self, name: str = NAME, *, by_lag: bool = False) -> float:
+        """With the gate shut, bring about a pause while a batch is in flight; the wall time of it."""
+        self.wait_at_gate()
+        since = time.time()
+        if by_lag:
+            self.standby.pause_replay()
+        else:
+            self.house.load(9)
+        paused = self.wait_event("paused", name, after=since)
+        wait_for(lambda: time.time() > paused + FRESH_FOR)  # until then an earlier answer may be used
+        return paused
+
+    def pile_up(self, run: Callable[[], Running], start: Start, name: str = NAME) -> float:
+        """Run what wants a table for itself while somebody reads it, and have two more readers queue behind that.
+
+        The seconds until these two were let go. No statement fails but the migration's, and who read first still reads.
+        """
+        waits = "select 1 from pg_stat_activity where usename = 'migrator' and wait_event = 'relation'"
+        with self.database.connect("shop") as first:
+            first.execute("begin; select count(*) from users")
+            running = run()
+            wait_for(lambda: self.database.execute(waits), within=30, message=running.text)
+            queued = time.time()
+            readers = [start(self.database.dsn("shop"), "select count(*) from users") for _ in range(2)]
+            for reader in readers:
+                reader.wait()
+                assert reader.error is None
+            seconds = time.time() - queued
+            self.wait_event("cancelled", name)
+            assert first.execute("select 1").fetchall() == [(1,)]
+        return seconds
 
     # -- what is said --------------------------------------------------------------------------------------------------
 

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.acceptance.beside import NAME, Beside
+from tests.acceptance.beside import NAME, Beside, Start
 from tests.acceptance.house import NOISE
 from tests.acceptance.pooler import pgbouncer
 from tests.fix_matrix import Took
-from tests.fix_sessions import Background
 from tests.recipes import recipe
 from tests.tools import tool
-from tests.waiting import wait_for
 
 pytestmark = pytest.mark.acceptance
 
@@ -43,28 +39,18 @@ def test_a_psql_script_waits_between_two_batches_while_a_standby_lags(beside: Be
     assert beside.database.execute(INDEX) == [(True,)]
 
 
+@pytest.mark.fault(33)
 def test_a_psql_script_that_is_cancelled_for_a_queue_is_tried_again_and_mends_what_is_half_built(
-    beside: Beside, background: Callable[[str, str], Background], took: Took
+    beside: Beside, background: Start, took: Took
 ) -> None:
     database = beside.database
     database.execute("alter table users add email_lower text")
     database.execute("create index users_email_lower on users (email_lower)")
     database.execute("update pg_index set indisvalid = false where indexrelid = 'users_email_lower'::regclass")
-    with database.connect("shop") as holder, database.connect() as eye:
-        holder.execute("begin; select count(*) from users")
-        running = beside.run(recipe("psql"), *SHELL, "migrate.sh")
-        waits = "select 1 from pg_stat_activity where usename = 'migrator' and wait_event = 'relation'"
-        wait_for(lambda: eye.execute(waits).fetchall(), within=30, message=running.text)
-        queued = time.time()
-        readers = [background(database.dsn("shop"), "select count(*) from users") for _ in range(2)]
-        for reader in readers:
-            reader.wait()
-            assert reader.error is None
-        took(time.time() - queued)
-        assert time.time() - queued < WAITED + 1.5 + NOISE
-        beside.wait_event("cancelled")
-        assert holder.execute("select 1").fetchall() == [(1,)]
-    running.ends()
+    seconds = beside.pile_up(lambda: beside.run(recipe("psql"), *SHELL, "migrate.sh"), background)
+    took(seconds)
+    assert seconds < WAITED + 1.5 + NOISE
+    beside.running[-1].ends()
     beside.assert_filled()
     assert database.execute(INDEX) == [(True,)]
 
@@ -78,6 +64,7 @@ def test_a_python_loop_waits_between_two_batches(beside: Beside) -> None:
     ]
 
 
+@pytest.mark.fault(28)
 def test_a_python_loop_behind_pgbouncer_waits_between_two_batches(beside: Beside, open_tmp: Path) -> None:
     beside.database.execute("alter table users add email_lower text")
     with pgbouncer(tool("pgbouncer"), beside.database.server, open_tmp, "transaction") as port:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.acceptance.beside import Beside
+from tests.acceptance.beside import Beside, Start
 from tests.recipes import Recipe, recipe
 from tests.waiting import wait_for
 
@@ -105,10 +105,14 @@ def test_alembic_takes_back_its_transaction_for_a_pause_and_runs_again_after_it(
     beside.assert_filled()
 
 
-def test_alembic_waits_between_two_revisions_and_in_an_autocommit_block(beside: Beside) -> None:
-    database = beside.database
-    running = beside.run(alembic("0001", "0002", "index"), "python", "stepwise.py")
-    beside.pause_in_flight("alembic")
+def test_alembic_tries_a_cancelled_revision_again_and_waits_between_two_and_in_an_autocommit_block(
+    beside: Beside, background: Start
+) -> None:
+    database, page = beside.database, alembic("0001", "0002", "index")
+    with beside.gate_shut():
+        beside.pile_up(lambda: beside.run(page, "python", "stepwise.py"), background, "alembic")
+        paused = beside.pause_at_gate("alembic")
+    beside.wait_acknowledged(paused, "alembic")
     beside.assert_at_rest()
     assert at(beside) == ["0002"]
     with database.connect() as reader:
@@ -117,15 +121,15 @@ def test_alembic_waits_between_two_revisions_and_in_an_autocommit_block(beside: 
         reader.execute("begin; select count(*) from users")
         beside.well()
         waits = "select 1 from pg_stat_activity where query like 'drop index%' and wait_event = 'virtualxid'"
-        wait_for(lambda: database.execute(waits), within=30, message=running.text)
-        resumed = beside.wait_event("resumed", "alembic")
+        wait_for(lambda: database.execute(waits), within=30, message=beside.running[-1].text)
+        resumed = beside.wait_event("resumed", "alembic", after=paused)
         beside.house.load(9)
         paused = beside.wait_event("paused", "alembic", after=resumed)
     beside.wait_acknowledged(paused, "alembic")
     beside.assert_at_rest(snapshot=1.0)
     assert at(beside) == ["0002"]
     beside.well()
-    running.ends()
+    beside.running[-1].ends()
     assert at(beside) == ["0003"]
     query = "select indisvalid, pg_get_indexdef(indexrelid, 1, true) from pg_index where indexrelid = to_regclass(%s)"
     assert database.execute(query, ["users_email_lower"]) == [(True, "email_lower")]
