@@ -79,14 +79,14 @@ def test_a_node_loop_that_asks_in_sql_waits_between_two_batches(
     beside: Beside, node_modules: Path, open_tmp: Path, *, pooled: bool
 ) -> None:
     beside.database.execute("alter table users add email_lower text")
-    modules = {"NODE_PATH": str(node_modules)}
+    modules = str(node_modules)
     if not pooled:
-        beside.run(recipe("node"), "node", "backfill.js", **modules)
+        beside.run(recipe("node"), "node", "backfill.js", NODE_PATH=modules)
         assert_obeys(beside)
     else:
         recipe("node").write(beside.directory)
         with pgbouncer(tool("pgbouncer"), beside.database.server, open_tmp, "transaction") as port:
-            beside.run(recipe("pgbouncer"), *SHELL, "migrate.sh", port=port, **modules)
+            beside.run(recipe("pgbouncer"), *SHELL, "migrate.sh", port=port, NODE_PATH=modules)
             assert_obeys(beside)
     newest = "select pooled, rows_done from migration_guard.run where migration = %s order by run_id desc limit 1"
     assert beside.database.execute(newest, [NAME]) == [(pooled, 6000)]
