@@ -9,6 +9,7 @@
                                                            past       what Prometheus remembers
     words      tables, times, colour                       alert      alert --test, --died
                                                            unit       what units of systemd start
+    backfill   backfill                                    backfilling what people see of it
 
 Each command imports what it needs when it is called, so that --help stays quick.
 """

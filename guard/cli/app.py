@@ -7,7 +7,20 @@ from typing import Annotated
 
 import typer
 
-from guard.cli import alert, control, executing, history, look, rehearsing, report, serve, suggest, unit, verifying
+from guard.cli import (
+    alert,
+    backfill,
+    control,
+    executing,
+    history,
+    look,
+    rehearsing,
+    report,
+    serve,
+    suggest,
+    unit,
+    verifying,
+)
 from guard.cli.plain import show_plainly
 from guard.errors import ConfigError, GuardError
 from guard.exits import Exit
@@ -23,7 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for family in (serve, look, report, control, executing, verifying, rehearsing, history, suggest, alert):
+for family in (serve, look, report, control, backfill, executing, verifying, rehearsing, history, suggest, alert):
     for name, command in family.COMMANDS.items():
         app.command(name)(command)
 for name, command in unit.COMMANDS.items():

@@ -18,6 +18,8 @@ from tests.command import command
         (["status", "-c", "/nonexistent/config.toml"], "/nonexistent/config.toml"),
         (["status", "--dsn", "no connection string"], "--dsn must be a connection string"),
         (["alert"], "--test"),
+        (["backfill", "x", "--table", "t", "--set", "n = 1", "--batch-time", "5s"], "at most 2 s"),
+        (["backfill", "x", "--table", "t", "--set", "n = 1", "--on-guard-lost", "hope"], "wait, proceed or fail"),
         (["frobnicate"], "No such command"),
     ],
 )
