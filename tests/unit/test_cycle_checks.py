@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pytest
 
+from guard.cycle import Guard
 from guard.cycle.inquests import ANSWERED_WITHIN
+from guard.cycle.replaying import Replay
 from guard.cycle.verifying import GIVEN_UP_AFTER
 from guard.model import Answer, Check, Found, OperatorOrder, Run
-from guard.ports import Leadership
+from guard.ports import Frame, Leadership
 from tests.fakes import FakeHook, World, a_run, make_rule
 
 LAG = make_rule("lag", pause="> 5s", resume="< 2s for 5s")
@@ -36,9 +39,21 @@ class FakeChecker:
         return tuple(self.answers[check.name] for check in checks)
 
 
-def house(*answers: Answer, checks: tuple[Check, ...] = (TOTALS,), **options: object) -> tuple[World, FakeChecker]:
+class Recorded(World):
+    """A world whose guard is recorded."""
+
+    frames: list[Frame]
+
+    def new_guard(self) -> Guard:
+        self.frames = getattr(self, "frames", [])
+        guard = super().new_guard()
+        guard.hands = dataclasses.replace(guard.hands, record=self.frames.append)
+        return guard
+
+
+def house(*answers: Answer, checks: tuple[Check, ...] = (TOTALS,), **options: object) -> tuple[Recorded, FakeChecker]:
     """A world in which nobody has registered yet, and what the database would say."""
-    world = World(LAG, hook=FakeHook(), checks={"*": checks}, **options)
+    world = Recorded(LAG, hook=FakeHook(), checks={"*": checks}, **options)
     checker = FakeChecker({answer.check: answer for answer in answers})
     equip(world, checker)
     return world, checker
@@ -160,7 +175,7 @@ def test_one_that_stayed_is_fine_and_one_that_was_not_known_before_is_not_known_
 # -- what a failure may do ---------------------------------------------------------------------------------------------
 
 
-def failing(before: Answer, *, rows: int = 10, **options: object) -> World:
+def failing(before: Answer, *, rows: int = 10, **options: object) -> Recorded:
     """A run that has ended, and whose sum is not what it was."""
     world, checker = house(before, checks=(SUM,), **options)
     world.runs = [a_run()]
@@ -298,3 +313,17 @@ def test_answers_for_a_run_that_has_left_meanwhile_are_passed_over() -> None:
     world.step()
     world.tick()
     assert (world.phases, "check_unknown" in world.told()) == ({}, False)
+
+
+# -- played again ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("auto", [True, False], ids=["rolled back", "a human is asked"])
+def test_a_recorded_run_with_checks_is_decided_again_as_it_was(auto: bool) -> None:
+    world = failing(Answer("sum", value="120"), auto_rollback=auto, soak={"*": 4.0})
+    world.tick(10)
+    bodies = [json.loads(json.dumps(frame.body)) for frame in world.frames]
+    played = Replay(world.options).play(bodies)
+    assert (played.differs, played.same_options) == ("", True)
+    turns = [turn.phase.value for turn in played.other.turns]
+    assert turns[:4] == ["waiting", "running", "soaking", "rolling back" if auto else "done"]
