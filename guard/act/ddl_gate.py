@@ -14,7 +14,7 @@ from typing import Literal, get_args
 import psycopg
 from psycopg import sql
 
-from guard.act.install import _connect, _wrapped
+from guard.act.install import connect, wrapped
 from guard.errors import NotInstalled, NotPermitted, WorldError, WrongServer
 from guard.sql import get, script
 
@@ -63,7 +63,7 @@ def install_gate(conninfo: str, gate: DdlGate) -> None:
     WrongServer on a standby, WorldError as gate_sql(), ServerError.
     """
     text = _filled(gate)
-    with _connect(conninfo) as connection, _wrapped():
+    with connect(conninfo) as connection, wrapped():
         recovery, there, *_ = connection.execute(get("install_look")).fetchall()[0]
         if recovery:
             raise WrongServer("This server is a standby: install on its primary.")
@@ -80,7 +80,7 @@ def install_gate(conninfo: str, gate: DdlGate) -> None:
 
 def remove_gate(conninfo: str) -> bool:
     """Remove the gate; False where there was none. Raises NotPermitted without a superuser's rights, ServerError."""
-    with _connect(conninfo) as connection, _wrapped(), connection.transaction():
+    with connect(conninfo) as connection, wrapped(), connection.transaction():
         if not connection.execute(get("ddl_gate_look")).fetchall():
             return False
         connection.execute(script("ddl_gate_off"))

@@ -19,7 +19,17 @@ from guard.postgres.address import addresses
 from guard.postgres.trouble import Naming
 from guard.sql import get, script
 
-__all__ = ["DBA_LINES", "PROTOCOL", "VERSION", "Installation", "install", "install_sql", "uninstall"]
+__all__ = [
+    "DBA_LINES",
+    "PROTOCOL",
+    "VERSION",
+    "Installation",
+    "connect",
+    "install",
+    "install_sql",
+    "uninstall",
+    "wrapped",
+]
 
 VERSION = 2
 """Of the schema."""
@@ -93,7 +103,7 @@ def install(
     a publication FOR ALL TABLES, ServerError.
     """
     made = _Wanted(roles, unlogged, subscribers_prepared, restamp)
-    with _connect(conninfo) as connection, _wrapped():
+    with connect(conninfo) as connection, wrapped():
         end = time.monotonic() + patience
         while True:
             try:
@@ -167,7 +177,7 @@ def uninstall(conninfo: str, *, force: bool = False) -> bool:
 
     Raises WorldError while a guard leads this database, unless *force*; ServerError.
     """
-    with _connect(conninfo) as connection, _wrapped(), connection.transaction():
+    with connect(conninfo) as connection, wrapped(), connection.transaction():
         if not _look(connection)[0]:
             return False
         holder = None if force else connection.execute(get("control_holder")).fetchone()
@@ -212,7 +222,8 @@ def _commented(name: str) -> str:
     return f"-- Which database this is.\n{get(name)}"
 
 
-def _connect(conninfo: str) -> Connection:
+def connect(conninfo: str) -> Connection:
+    """A connection to install by, in autocommit. Raises Unreachable, which names no password."""
     own: dict[str, Any] = {"application_name": "migration_guard/install", "connect_timeout": 5}
     try:
         # Of several hosts the first that answers may be a standby.
@@ -231,7 +242,7 @@ def _safe(error: psycopg.Error, conninfo: str) -> str:
     return Naming("install", known).redacted(error)
 
 
-class _wrapped:  # noqa: N801 -- a context manager that reads as a word
+class wrapped:  # noqa: N801 -- a context manager that reads as a word
     """The driver's errors as ours."""
 
     def __enter__(self) -> None:
