@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
+from guard.demo.embedded import Binaries
 from tests.acceptance.processes import ROOT, Process
 from tests.beating import Beating
 from tests.fix_postgres import Database
@@ -96,3 +98,15 @@ class Bench:
         """End every process."""
         for process in self.processes:
             process.close()
+
+
+@contextmanager
+def benched(database: Database, binaries: Binaries, directory: Path) -> Iterator[Bench]:
+    """A bench with table t of the migration's role, and one that a script looks into to know how long it is to wait."""
+    guard = Beating(database)
+    bench = Bench(guard, binaries.path("psql"), directory)
+    database.execute("create table t (id int); create table hold (); alter table t owner to shipped_client")
+    database.execute("grant select on hold to shipped_client")
+    yield bench
+    bench.close()
+    guard.stop()

@@ -59,8 +59,9 @@ def exec_(
     """
     from guard.client import AlreadyRunning
     from guard.exec.marks import conninfo_of
+    from guard.exec.plan import Plan
     from guard.exec.retry import Limits
-    from guard.exec.running import Plan, Running
+    from guard.exec.running import Running
     from guard.exec.tools import known
 
     if on_guard_lost not in _LOST:

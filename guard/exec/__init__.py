@@ -1,6 +1,8 @@
 """Tools that know nothing of the guard, run under it, and what is known of them.
 
 running.py    a command from its registration to its outcome
+plan.py       what is to be run, and how
+waiting.py    for a fair start, and between two tries
 attempt.py    one try: what is held, what is ended
 retry.py      pure: whether a try is the end, or there is another
 steering.py   the run: what the guard orders, how it ended

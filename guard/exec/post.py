@@ -7,8 +7,9 @@ settings. It decides nothing.
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg.conninfo import make_conninfo
@@ -24,7 +25,10 @@ from guard.postgres.trouble import Naming
 
 _SETTINGS = {"statement_timeout": "5s", "search_path": "pg_catalog, pg_temp", "idle_session_timeout": "0"}
 _QUESTION = {"statement_timeout": "60s", "default_transaction_read_only": "on"}
+_AGAIN = 0.5
+"""Seconds between two tries to connect."""
 
+T = TypeVar("T")
 Connection = psycopg.Connection[Any]
 
 
@@ -66,7 +70,7 @@ class Post:
 
     def reopen(self) -> bool:
         """Where the connection is broken, open a new one and register anew; whether it stands now."""
-        if self._connection is not None and not self._connection.closed and not self._connection.broken:
+        if not self.broken:
             return False
         with contextlib.suppress(Unreachable, AlreadyRunning, WrongServer):
             outcome = (self.steering.outcome, self.steering.detail)
@@ -75,11 +79,33 @@ class Post:
             return True
         return False
 
+    def surviving(self, work: Callable[[], T], *, within: float, wait: Callable[[float], None] = time.sleep) -> T:
+        """Do *work*, and do it again on a new connection where the old one broke, for so many seconds.
+
+        Raises psycopg.Error for the rest, and what *work* raises.
+        """
+        end = time.monotonic() + within
+        while True:
+            try:
+                return work()
+            except psycopg.OperationalError:
+                if not self.broken:
+                    raise
+                while not self.reopen():
+                    if time.monotonic() >= end:
+                        raise
+                    wait(_AGAIN)
+
+    @property
+    def broken(self) -> bool:
+        """Whether the connection is gone."""
+        return self._connection is None or self._connection.closed or self._connection.broken
+
     def close(self, outcome: str, detail: str) -> None:
         """Record how the run ended."""
         if self._connection is None or self._steering is None:
             return
-        if self._connection.closed or self._connection.broken:
+        if self.broken:
             self.reopen()
         self.steering.outcome, self.steering.detail = outcome, detail
         self.steering.__exit__(None, None, None)

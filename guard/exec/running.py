@@ -5,84 +5,28 @@ What happens during one try is attempt.py's, whether there is another one retry.
 
 from __future__ import annotations
 
-import random
+import datetime as dt
 import signal
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from functools import partial
-from types import FrameType
+from collections.abc import Callable
+from dataclasses import replace
 
 import psycopg
 
 from guard.client import Aborted, GuardLost
-from guard.client.migration import OnGuardLost
 from guard.errors import ServerError
 from guard.exec.attempt import Attempt, Ended
 from guard.exec.child import Child, NotStarted, Task
 from guard.exec.marks import environment, mark_of, remarks
+from guard.exec.plan import Plan
 from guard.exec.post import Connection, Post, words_of
-from guard.exec.retry import Limits, Try, Verdict, judge
-from guard.exec.sessions import Holder
+from guard.exec.retry import Try, Verdict, judge
 from guard.exec.steering import OutOfTime, Stall, Steering, Stopped
-from guard.exec.tools import Tool
+from guard.exec.waiting import Stopping, Waiting
 from guard.exits import Exit
 from guard.sql import get
 
-_STEP = 0.5
-"""Seconds between two looks while it waits."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What is to be run, and how. Times in seconds."""
-
-    name: str
-    command: Sequence[str]
-    conninfo: str = field(repr=False)
-    given: Mapping[str, str] = field(repr=False)
-    """The environment that the command is to have, but for the marks."""
-    tool: Tool | None = None
-    lock_timeout: float = 1.0
-    tables: Sequence[str] = ()
-    """Those that are to be free of other locks before a try, each as schema.table."""
-    grace: float = 2.0
-    """For a statement that is at work when a pause is ordered."""
-    repeatable: bool = False
-    verify: str = ""
-    limits: Limits = field(default_factory=Limits)
-    on_guard_lost: OnGuardLost = "wait"
-    give_up_after: float = 900.0
-
-
-@dataclass(slots=True)
-class Stopping:
-    """The signals that told us to end."""
-
-    numbers: list[int] = field(default_factory=list)
-    event: threading.Event = field(default_factory=threading.Event)
-
-    def wait(self, seconds: float) -> None:
-        """Raises Stopped as soon as there is one."""
-        if self.event.wait(max(0.0, seconds)):
-            raise Stopped
-
-    @contextmanager
-    def heard(self) -> Iterator[None]:
-        """Listen for them."""
-
-        def hear(number: int, _: FrameType | None) -> None:
-            self.numbers.append(number)
-            self.event.set()
-
-        before = {each: signal.signal(each, hear) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-        try:
-            yield
-        finally:
-            for each, handler in before.items():
-                signal.signal(each, handler)
+_ASKED = 60.0
+"""Seconds for which a database that does not answer is asked what came of a try."""
 
 
 class Running:
@@ -94,7 +38,9 @@ class Running:
         self._stall = Stall(plan.limits.stall)
         self._post = Post(plan.conninfo, mark_of(plan.name), self._steering)
         self._tries, self._paused = 0, 0.0
-        self._root = ""
+        self._code: int | None = None
+        self._left_before: list[str] = []
+        self._waiting = Waiting(plan, self._post, stop=self._stop, stall=self._stall, say=say)
 
     def run(self) -> int:
         """See it through; the exit code.
@@ -119,7 +65,7 @@ class Running:
         except Aborted as told:
             return "aborted", Exit.ABORTED, str(told)
         except (GuardLost, OutOfTime) as told:
-            root = f"; it was held up by {self._root}" if self._root else ""
+            root = f"; it was held up by {self._waiting.root}" if self._waiting.root else ""
             return "failed", Exit.LATER, f"no more waiting after {self._stall.used:.0f} s: {told}{root}"
         except Stopped:
             number = self._stop.numbers[0]
@@ -128,85 +74,31 @@ class Running:
             return "failed", Exit.USAGE, f"could not be started: {told}"
         except (psycopg.Error, ServerError) as error:
             words = words_of(error) if isinstance(error, psycopg.Error) else str(error)
-            return "failed", Exit.WORLD, f"its connection to PostgreSQL failed: {words}"
+            ended = "" if self._code is None else f"; the command itself had ended with exit code {self._code}"
+            return "failed", Exit.WORLD, f"its connection to PostgreSQL failed: {words}{ended}"
         return "done" if verdict.code == Exit.DONE else "failed", verdict.code, verdict.why
 
     def _try_until_over(self) -> Verdict:
+        self._left_before = self._post.sessions.leftovers()
+        for words in self._left_before:
+            self._say(f"is there already: {words}")
         while True:
             history = self._history()
-            self._wait_to_begin()
+            self._waiting.to_begin()
             self._tries += 1
             ended, tried = self._try(history)
             if ended.stopped is not None:
                 raise Stopped
             if ended.aborted:
                 raise Aborted(ended.aborted)
-            verdict = self._judged(tried)
+            verdict = self._nothing_left(self._judged(tried))
             if not verdict.again:
                 return verdict
             if self._tries >= self._plan.limits.tries:
                 return Verdict(
                     again=False, code=Exit.LATER, why=f"{self._tries} tries are used up; the last: {verdict.why}"
                 )
-            self._back_off(ended, verdict.why)
-
-    # -- before a try --------------------------------------------------------------------------------------------------
-
-    def _wait_to_begin(self) -> None:
-        """Until the guard lets it begin and nobody holds its tables. Raises Aborted, GuardLost, OutOfTime, Stopped."""
-        looks = 0
-        while True:
-            self._post.steering.checkpoint()
-            holders = self._holders()
-            if not holders:
-                self._post.steering.checkpoint()
-                return
-            self._root = "; ".join(each.words for each in holders)
-            looks += 1
-            wait = self._plan.limits.wait(looks, random.random())  # noqa: S311
-            self._say(f"waits {wait:.1f} s for its tables to be free: {self._root}")
-            self._wait(wait, until=partial(self._let_go, holders))
-
-    def _holders(self) -> list[Holder]:
-        """Who holds a lock on the tables for longer than our own wait for one would last."""
-        if not self._plan.tables:
-            return []
-        first = {each.transaction for each in self._post.sessions.holders(self._plan.tables)}
-        if not first:
-            return []
-        self._stop.wait(self._plan.lock_timeout)
-        return [each for each in self._post.sessions.holders(self._plan.tables) if each.transaction in first]
-
-    def _let_go(self, holders: Sequence[Holder]) -> bool:
-        waited_for = {each.transaction for each in holders}
-        return not any(each.transaction in waited_for for each in self._post.sessions.holders(self._plan.tables))
-
-    def _back_off(self, ended: Ended, why: str) -> None:
-        limits = self._plan.limits
-        wait = limits.wait(self._tries, random.random())  # noqa: S311
-        blocker = ended.blocker
-        self._root = blocker.words if blocker else self._root
-        self._say(f"try {self._tries} of {limits.tries} did not get through: {why}; the next in {wait:.1f} s at most")
-        # At once when the way is free would be a storm, where somebody holds the table again and again.
-        least = min(wait, limits.wait(1, 0.0))
-        self._wait(least)
-        if blocker is not None:
-            self._wait(wait - least, until=lambda: self._post.sessions.over(blocker))
-        else:
-            self._wait(wait - least)
-
-    def _wait(self, seconds: float, until: Callable[[], bool] = lambda: False) -> None:
-        """Raises Stopped, Aborted, OutOfTime; the guard is told that we live."""
-        end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0 and not until():
-            answer = self._post.steering.look()
-            if answer.kind == "abort":
-                raise Aborted(answer.because)
-            if answer.kind != "proceed":
-                self._post.steering.settled(answer)
-            if self._stall.left <= 0:
-                raise OutOfTime("between two tries")
-            self._stop.wait(min(_STEP, left))
+            self._waiting.back_off(self._tries, ended.blocker, verdict.why)
 
     # -- a try ---------------------------------------------------------------------------------------------------------
 
@@ -229,15 +121,23 @@ class Running:
         finally:
             self._stall.run(on=True)
         self._paused += ended.paused
-        told = self._post.sessions.told(plan.name, since)
-        moved = self._moved(history)
-        return ended, Try(
+        self._code = code
+        tried = Try(
             code=code,
             output=child.output,
-            interrupted=ended.interrupted or (f"cancelled by the guard: {told}" if told else ""),
+            interrupted=ended.interrupted,
             lock_timeout=ended.blocker.words if ended.blocker else "",
             failure=plan.tool.failure(code, child.output) if plan.tool else "",
-            history_moved=moved,
+        )
+        return ended, self._post.surviving(lambda: self._seen(tried, ended, since, history), within=_ASKED)
+
+    def _seen(self, tried: Try, ended: Ended, since: dt.datetime, history: str | None) -> Try:
+        """What the database says of a try that is over."""
+        told = self._post.sessions.told(self._plan.name, since)
+        return replace(
+            tried,
+            interrupted=tried.interrupted or (f"cancelled by the guard: {told}" if told else ""),
+            history_moved=self._moved(history),
             committed=self._post.sessions.committed(ended.xids),
         )
 
@@ -251,6 +151,18 @@ class Running:
         if verdict.code == Exit.DONE and not verdict.again and shown:
             return Verdict(again=False, code=Exit.UNVERIFIED, why=shown)
         return verdict
+
+    def _nothing_left(self, verdict: Verdict) -> Verdict:
+        """What a cancelled statement leaves behind, such as an invalid index, a second try may take for the whole."""
+        left = "; ".join(each for each in self._post.sessions.leftovers() if each not in self._left_before)
+        if not left:
+            return verdict
+        self._say(f"left behind: {left}")
+        if verdict.code == Exit.DONE and not verdict.again:
+            return Verdict(
+                again=False, code=Exit.UNVERIFIED, why=f"it ended well, but over what was left behind: {left}"
+            )
+        return replace(verdict, why=f"{verdict.why}; left behind: {left}")
 
     def _verified(self) -> str:
         """Empty where the user's query says true; else why it is not shown."""

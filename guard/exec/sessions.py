@@ -145,6 +145,11 @@ class Sessions:
         with self._connection.cursor(row_factory=class_row(Holder)) as cursor:
             return cursor.execute(get("exec_holders"), [relations], prepare=False).fetchall()
 
+    def leftovers(self) -> list[str]:
+        """What cancelled statements have left behind in this database, each with the statement that mends it."""
+        with psycopg.Cursor(self._connection) as cursor:
+            return [str(row[0]) for row in cursor.execute(get("exec_leftovers"), prepare=False)]
+
     def told(self, name: str, since: dt.datetime) -> str:
         """What the guard has cancelled of the migration since a moment, in its words; empty where nothing."""
         return str(self._one("exec_told", name, since)[0] or "")

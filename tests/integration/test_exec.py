@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from guard.demo.embedded import Binaries
-from tests.beating import Beating
-from tests.executing import Bench
+from tests.executing import Bench, benched
 from tests.fix_postgres import Database
 from tests.waiting import wait_for
 
@@ -20,24 +19,19 @@ HELD = "select pg_sleep(case when exists (select from hold) then 60 else 0 end);
 
 @pytest.fixture
 def bench(database: Database, binaries: Binaries, tmp_path: Path) -> Iterator[Bench]:
-    guard = Beating(database)
-    bench = Bench(guard, binaries.path("psql"), tmp_path)
-    database.execute("create table t (id int); create table hold (); alter table t owner to shipped_client")
-    database.execute("grant select on hold to shipped_client")
-    yield bench
-    bench.close()
-    guard.stop()
+    with benched(database, binaries, tmp_path) as bench:
+        yield bench
 
 
 def test_a_script_is_registered_and_marked_and_its_output_and_end_are_its_own(bench: Bench) -> None:
     shown = "select current_setting('application_name') || ' ' || current_setting('lock_timeout') || ' ' ||"
     shown += " current_setting('client_connection_check_interval') || ' ' || current_setting('work_mem');"
     good = bench.execute(bench.script(shown, "-At"), "--verify", "select 1 = 1", PGOPTIONS="-c work_mem=5MB")
-    assert good.wait() == 0
+    assert good.wait(40) == 0
     assert "migration:m 1s 500ms 5MB" in good.text()
     assert bench.run("outcome application_name outcome_detail") == ("done", "migration:m", None)
     bad = bench.execute(bench.script("select 1/0;"))
-    assert bad.wait() == 3
+    assert bad.wait(40) == 3
     assert "division by zero" in bad.text()
     assert bench.run("outcome outcome_detail") == ("failed", "psql ended with exit code 3: division by zero")
 
@@ -56,7 +50,7 @@ def test_what_a_pause_cancels_is_taken_back_and_done_after_it(bench: Bench) -> N
     assert not bench.there("made")
     assert process.child.running
     bench.guard.say("proceed")
-    assert process.wait() == 0, process.text()
+    assert process.wait(40) == 0, process.text()
     assert bench.there("made")
     assert "done (2 tries, held for" in process.text()
 
@@ -66,7 +60,7 @@ def test_what_may_not_be_repeated_is_not_and_its_end_says_what_was_cut_off(bench
     process = bench.execute(bench.script(f"create table made (id int); {HELD} create table never (id int);"))
     bench.wait_at_work()
     bench.guard.say("pause")
-    assert process.wait() == 3, process.text()
+    assert process.wait(40) == 3, process.text()
     assert bench.there("made")
     assert not bench.there("never")
     outcome, detail = bench.run("outcome outcome_detail")
@@ -90,11 +84,11 @@ def test_a_tool_that_swallows_its_errors_is_not_done(bench: Bench, tmp_path: Pat
     process = bench.execute([sys.executable, str(tool)])
     bench.wait_at_work()
     bench.guard.say("pause")
-    assert process.wait() == 5, process.text()
+    assert process.wait(40) == 5, process.text()
     assert bench.run("outcome") == ("failed",)
     quiet = bench.execute(bench.script("select 1;"), "--verify", "select false")
     bench.guard.say("proceed")
-    assert quiet.wait() == 5
+    assert quiet.wait(40) == 5
     assert "--verify says False, not true" in quiet.text()
 
 
@@ -114,7 +108,7 @@ def test_it_waits_for_whoever_holds_its_table_names_him_and_does_it_when_he_is_g
         bench.wait_none_left()
         assert not bench.there("t", "c")
         holder.execute("rollback")
-        assert process.wait() == 0, process.text()
+        assert process.wait(40) == 0, process.text()
     assert bench.there("t", "c")
     assert ("begins try 2" in process.text()) is not known_tables
 
@@ -126,7 +120,7 @@ def test_tries_are_bounded_and_the_end_names_who_was_in_the_way(bench: Bench) ->
             bench.script("alter table t add column c int;"),
             *("--repeatable", "--lock-timeout", "300ms", "--tries", "2"),
         )
-        assert process.wait(30) == 75, process.text()
+        assert process.wait(40) == 75, process.text()
         assert "2 tries are used up" in process.text()
         assert f"session {holder.info.backend_pid} (" in bench.run("outcome_detail")[0]
     assert not bench.there("t", "c")
@@ -137,7 +131,7 @@ def test_an_abort_ends_it_on_the_server_and_here(bench: Bench) -> None:
     process = bench.execute(bench.script(f"begin; create table made (id int); {HELD} commit;"), "--repeatable")
     bench.wait_at_work()
     bench.guard.say("abort")
-    assert process.wait() == 4, process.text()
+    assert process.wait(40) == 4, process.text()
     assert bench.run("outcome")[0] == "aborted"
     assert bench.sessions() == []
     assert not bench.there("made")
@@ -149,7 +143,7 @@ def test_told_to_end_it_cancels_first_so_that_nothing_commits_later(bench: Bench
         process = bench.execute(bench.script("alter table t add column c int;"), "--lock-timeout", "60s")
         bench.wait_at_work("Lock")
         process.send(signal.SIGTERM)
-        assert process.wait() == 128 + signal.SIGTERM, process.text()
+        assert process.wait(40) == 128 + signal.SIGTERM, process.text()
         assert bench.sessions() == []
         assert bench.run("outcome outcome_detail") == ("failed", "told to end by SIGTERM")
     assert not bench.there("t", "c")

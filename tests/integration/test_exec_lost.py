@@ -1,0 +1,84 @@
+"""A command under guard whose guard, server or way to it is lost; and what a cancelled statement leaves behind."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from guard.demo.embedded import Binaries
+from tests.executing import Bench, benched
+from tests.fix_postgres import Database
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def bench(database: Database, binaries: Binaries, tmp_path: Path) -> Iterator[Bench]:
+    with benched(database, binaries, tmp_path) as bench:
+        database.execute("insert into hold default values")
+        yield bench
+
+
+HELD = """
+do $$ begin
+    while exists (select from hold) loop perform pg_sleep(0.1); end loop;
+end $$;
+"""
+
+
+def test_its_connection_may_break_while_the_command_is_at_work(bench: Bench) -> None:
+    process = bench.execute(bench.script(f"{HELD} create table made (id int);"))
+    bench.wait_at_work()
+    [own] = bench.run("pid")
+    bench.database.execute("select pg_terminate_backend(%s)", [own])
+    process.wait_says("is connected again", within=20)
+    bench.database.execute("delete from hold")
+    assert process.wait(40) == 0, process.text()
+    assert bench.there("made")
+    outcomes = bench.database.execute("select outcome from migration_guard.run order by run_id")
+    assert outcomes == [("gone",), ("done",)]
+
+
+def test_without_a_guard_it_is_cancelled_and_tried_again_when_the_guard_is_back(bench: Bench) -> None:
+    process = bench.execute(bench.script(f"create table made (id int); {HELD}", "-1"))
+    bench.wait_at_work()
+    bench.guard.die()
+    process.wait_says("cancelled session", within=20)
+    bench.wait_none_left()
+    assert not bench.there("made")
+    bench.database.execute("delete from hold")
+    bench.guard.silent.clear()
+    assert process.wait(40) == 0, process.text()
+    assert bench.there("made")
+
+
+def test_sessions_without_the_mark_are_told_of_loudly(bench: Bench) -> None:
+    command = [bench.psql, "-X", f"{bench.dsn} application_name=other", "-c", HELD]
+    url = "postgresql://nowhere/?application_name=other"
+    process = bench.execute(command, OTHER_URL=url)
+    process.wait_says("NOT SEEN", within=20)
+    assert "1 of its role began since: other" in process.text()
+    assert "OTHER_URL says an application_name of its own" in process.text()
+    bench.database.execute("delete from hold")
+    assert process.wait(40) == 0
+
+
+def test_what_a_cancelled_index_leaves_behind_does_not_pass_for_the_index(bench: Bench) -> None:
+    with bench.database.connect() as reader:
+        reader.execute("begin isolation level repeatable read; select from hold")
+        process = bench.execute(
+            bench.script("create index concurrently if not exists t_id on t (id);"),
+            "--repeatable",
+            "--lock-timeout",
+            "60s",
+        )
+        bench.wait_at_work("Lock")
+        bench.guard.say("pause")
+        process.wait_says("is let finish", within=20)
+        [(pid, _, _)] = bench.sessions()
+        bench.database.execute("select pg_cancel_backend(%s)", [pid])
+        process.wait_says("left behind: invalid index public.t_id", within=20)
+        bench.guard.say("proceed")
+    assert process.wait(40) == 5, process.text()
+    said = bench.run("outcome_detail")[0]
+    assert "DROP INDEX CONCURRENTLY public.t_id;" in said
