@@ -60,7 +60,7 @@ class Tool:
 
 def _why(output: str) -> str:
     """The tool's own words on its failure, as far as they are a server's or a library's: one line with the SQLSTATE."""
-    lines = _ERROR.findall(output)
+    lines: list[str] = _ERROR.findall(output)
     code = _SQLSTATE.search(output)
     if not lines:
         return f"SQLSTATE {code[1]}" if code else ""
