@@ -189,6 +189,16 @@ def unsound() -> World:
     return world
 
 
+def starved() -> World:
+    """A paced migration that other writers keep from its turn."""
+    world = running(LAG)
+    size = "replica1 has 61.5 MB to replay, above the window of 10.0 MB without its own"
+    for noted in (f"starved by other writers (12.3 MB/s): {size}", ""):
+        world.runs = [a_run(1, NAME, rows_done=1000, note=noted)]
+        world.tick()
+    return world
+
+
 def ends() -> World:
     """A migration ends well; another one vanishes."""
     world = running(LAG, soak={"*": 600.0})
@@ -245,6 +255,7 @@ SCENES: dict[str, Callable[[], World]] = {
     "A rollback": rollback,
     "A rollback that is not needed any more": withheld,
     "A rollback that a human must decide": question,
+    "A paced migration among others who write": starved,
     "Migrations that end": ends,
     "Data that is not as it must be": unsound,
     "A guard that only observes": observing,

@@ -143,8 +143,7 @@ class Valve:
         self._account(seen, now)
         if seen.bytes is None or seen.replayed is None:
             return self._hold_unknown(seen)
-        # Half a window to do at each look: so it never waited for more in between, and its speed is its own.
-        self._replay.look(now, seen.slowest or "", seen.replayed, busy=seen.bytes > self.window / 2)
+        self._replay.look(now, seen.slowest or "", seen.replayed, seen.replayed + seen.bytes)
         if seen.replayed != self._moved[1]:
             self._moved = (now, seen.replayed)
         if seen.bytes <= self.window:

@@ -40,9 +40,12 @@ def low(values: Sequence[float], share: float = LOW) -> float | None:
 def window(rate: float | None, pause_limit: float, batch: int) -> int:
     """Bytes that may be un-replayed when a batch begins: at *rate* bytes/s a share of *pause_limit* seconds of lag.
 
-    Never less than two of what a *batch* writes, else the standby would wait for the migration.
+    Never less than two of what a *batch* writes, else the standby would wait for the migration. A window of less than
+    FIRST is so short a time that a busy machine is late by as much: there the share is up to twice as large.
     """
-    return max(LEAST, FIRST if rate is None else int(rate * pause_limit * SHARE), 2 * batch)
+    seconds = pause_limit * SHARE
+    fits = FIRST if rate is None else max(int(rate * seconds), min(FIRST, int(2 * rate * seconds)))
+    return max(LEAST, fits, 2 * batch)
 
 
 @dataclass(slots=True)
@@ -51,14 +54,18 @@ class Replay:
 
     _rates: deque[tuple[float, float]] = field(default_factory=deque)
     _since: tuple[float, int] | None = None
-    _last: tuple[float, str] = (0.0, "")
+    _last: tuple[float, str, int] = (0.0, "", 0)
 
-    def look(self, now: float, name: str, replayed: int, *, busy: bool) -> None:
-        """Standby *name* has come to *replayed*; *busy*: it has so much to do that it cannot have waited for more."""
-        before, who = self._last
-        self._last = (now, name)
-        if not busy or self._since is None or name != who or now - before > GAP or replayed < self._since[1]:
-            self._since = (now, replayed) if busy else None
+    def look(self, now: float, name: str, replayed: int, written: int) -> None:
+        """Standby *name* has come to *replayed* of *written*.
+
+        It had enough to do where it has not yet replayed all that was written at the look before: else it may have
+        waited for more meanwhile, and its rate would be the migration's own.
+        """
+        before, who, had = self._last
+        self._last = (now, name, written)
+        if self._since is None or replayed >= had or name != who or now - before > GAP or replayed < self._since[1]:
+            self._since = (now, replayed)
             return
         began, position = self._since
         if now - began >= SLICE:

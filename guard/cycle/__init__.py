@@ -16,6 +16,7 @@ interrupted.py cancels that a killed guard may have made
 flapping.py  what comes and goes, so that people are told a few times only
 trouble.py   whether orders can be given at all, as news
 operators.py what humans ordered, as news
+starving.py  a paced migration that others keep from its turn, as news
 values.py    what crosses between the cycle and its caller
 tape.py      what the flight recorder is given; frames.py its JSON
 replaying.py what a guard with other options would have decided on it

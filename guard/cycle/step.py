@@ -21,6 +21,7 @@ from guard.cycle.observing import ORDERED
 from guard.cycle.operators import Operators
 from guard.cycle.publisher import Bulletin, Publisher
 from guard.cycle.runs import Runs, key_of, unheard
+from guard.cycle.starving import Starving
 from guard.cycle.tape import Tape
 from guard.cycle.trouble import ASLEEP, SIGHT, SIGNAL, Trouble
 from guard.cycle.values import Chore, Key, Options, Result, Step
@@ -51,7 +52,7 @@ class Guard:
         self.states = self._runs.states
         self._acting = Acting(self.states, self._ledger)
         self._verifying = Verifying(self.states, self._ledger)
-        self._operators = Operators()
+        self._operators, self._starving = Operators(), Starving(self._ledger)
         self._mute, self._blind = Trouble(SIGNAL), Trouble(SIGHT)
         self._clocks = Clocks()
         self._tape = Tape()
@@ -199,6 +200,7 @@ class Guard:
         self._adopting.begin(now, wall)
         self._runs.meet(self.board, self._acting, now, wall)
         self._hear_operators(wall)
+        self._starving.hear(self.board.roster, self.states, wall)
         self._tape.deciding()
         duty = Duty(self.options, self.hands, self.board, now, wall)
         decisions, due = self._decide(duty)

@@ -1,4 +1,4 @@
-"""What the guard says for migrations that pace themselves: who must stream, and the lag at which it pauses."""
+"""Migrations that pace themselves: what the guard says for them, and what it tells of those that are starved."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import dataclasses
 
 import pytest
 
+from guard.client.valve import Limits, Seen, Valve
+from guard.cycle.starving import MARK
 from guard.cycle.words import pacing
 from guard.judge.conditions import complement, parse_condition
 from guard.model import Dimension, Rule
+from tests.fakes import World, a_run
 
 STANDBYS = ("a", "b")
 
@@ -43,3 +46,49 @@ def test_other_metrics_and_rules_that_only_warn_give_no_limit() -> None:
 def test_that_there_are_none_on_purpose_is_said_and_that_it_is_not_known_is_not() -> None:
     assert pacing([], ()) == {"standbys": []}
     assert pacing([], None) == {}
+
+
+NOTE = f"half way; {MARK} (12.0 MB/s): replica1 has 40.0 MB to replay, above the window of 5.0 MB without its own"
+
+
+def test_who_is_starved_is_told_once_and_that_it_is_over_too() -> None:
+    world = World(lag("> 5s"))
+    world.values = {"replication.lag": 0.0}
+    world.runs = [a_run(1, "m"), a_run(2, "other", note="fine")]
+    world.tick(2)
+    before = world.told()
+    world.runs = [a_run(1, "m", note=NOTE), world.runs[1]]
+    world.tick(3)
+    assert world.told() == [*before, "starved"]
+    notice = world.journal.notices[-1]
+    assert notice.migration == "m"
+    assert notice.because == NOTE.removeprefix("half way; ")
+    world.runs = [a_run(1, "m", note="half way"), world.runs[1]]
+    world.tick(3)
+    assert world.told() == [*before, "starved", "fed"]
+    assert world.phases == {"m": "running", "other": "running"}
+
+
+def test_a_run_that_ends_starved_is_told_to_have_ended_and_nothing_more() -> None:
+    world = World(lag("> 5s"))
+    world.values = {"replication.lag": 0.0}
+    world.runs = [a_run(1, "m", note=NOTE)]
+    world.tick(2)
+    assert world.told().count("starved") == 1
+    world.runs = [a_run(1, "m", note=NOTE, outcome="done", here=False)]
+    world.tick(2)
+    assert world.told()[-1] == "ended"
+    assert "fed" not in world.told()
+
+
+def test_before_anybody_was_looked_for_nothing_is_told() -> None:
+    world = World(lag("> 5s"))
+    world.step()
+    assert world.told() == []
+
+
+def test_the_clients_alarm_is_what_the_guard_looks_for() -> None:
+    valve = Valve(Limits(window=1, alert_after=0.0))
+    valve.ended(0.0, 1.0)
+    valve.hear(Seen(100, "a", 0, 100, 1, 1), 0.0)
+    assert valve.alarm.startswith(MARK)

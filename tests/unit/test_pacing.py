@@ -105,6 +105,8 @@ def test_a_low_percentile_is_one_of_the_values(values: list[float], share: float
         (8.0 * MB, 10.0, 1000, 20 * MB),
         (8.0 * MB, 1.0, 3 * MB, 6 * MB),
         (0.0, 10.0, 0, LEAST),
+        (2.0 * MB, 1.0, 1000, MB),
+        (1.0 * MB, 1.0, 1000, MB // 2),
     ],
 )
 def test_the_window_is_a_quarter_of_the_limit_at_the_rate_and_at_least_two_batches(
@@ -116,11 +118,12 @@ def test_the_window_is_a_quarter_of_the_limit_at_the_rate_and_at_least_two_batch
 def test_a_rate_counts_for_a_minute_and_only_where_the_standby_had_enough_to_do_all_the_while() -> None:
     replay = Replay()
     for n in range(11):
-        replay.look(n / 10, "a", n * 100, busy=True)
+        replay.look(n / 10, "a", n * 100, n * 100 + 101)
     assert replay.rate(1.0) == pytest.approx(1000)
-    replay.look(1.1, "a", 1100, busy=False)
-    for n in range(12, 40):  # idle in between, each time before half a second is over
-        replay.look(n / 10, "a", 1100 + n, busy=n % 3 != 0)
+    position = 1000
+    for n in range(11, 40):  # each third time all that was there is replayed, before half a second is over
+        position += 200 if n % 3 else 1
+        replay.look(n / 10, "a", position, position + (200 if n % 3 == 0 else 1000))
     assert replay.rate(4.0) == pytest.approx(1000)
     assert replay.rate(61.5) is None
 
@@ -132,10 +135,10 @@ def test_a_rate_counts_for_a_minute_and_only_where_the_standby_had_enough_to_do_
 )
 def test_two_looks_that_do_not_belong_together_are_no_rate(name: str, at: float, position: int) -> None:
     replay = Replay()
-    replay.look(0.0, "a", 0, busy=True)
-    replay.look(at, name, position, busy=True)
+    replay.look(0.0, "a", 0, 10_000)
+    replay.look(at, name, position, 10_000)
     assert replay.rate(at) is None
-    replay.look(at + 0.5, name, position + 500, busy=True)
+    replay.look(at + 0.5, name, position + 500, 10_000)
     assert replay.rate(at + 0.5) == pytest.approx(1000)
 
 
