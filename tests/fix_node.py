@@ -18,7 +18,7 @@ import pytest
 from tests.tools import tool
 
 DRIZZLE = Path(__file__).with_name("drizzle")
-"""A project with Drizzle Kit: its schema, its migrations, its package.json."""
+"""A project with Drizzle Kit: its schema, its migrations, its package.json. Its configuration is in docs/recipes."""
 PNPM = "pnpm@12.21.0"
 _QUIET = ("--no-audit", "--no-fund", "--no-update-notifier")
 _WITHIN = 300.0

@@ -16,6 +16,8 @@ _HINDERED: Final = (
     (re.compile(r"\b55P03\b|canceling statement due to lock timeout"), "a lock timeout (55P03)"),
     (re.compile(r"\b57014\b|canceling statement due to user request"), "a cancel (57014)"),
     (re.compile(r"\b57P01\b|terminating connection due to administrator command"), "the end of its session (57P01)"),
+    # pg for Node keeps to itself what the server said last.
+    (re.compile(r"Connection terminated unexpectedly"), "the end of its connection"),
     (re.compile(r"\b40P01\b|deadlock detected"), "a deadlock (40P01)"),
 )
 

@@ -69,6 +69,7 @@ def test_statements_that_commit_one_by_one_are_not_tried_again_though_nothing_wa
         ("  code: '55P03',\n", "a lock timeout (55P03)"),
         ("ERROR:  canceling statement due to user request", "a cancel (57014)"),
         ("FATAL:  terminating connection due to administrator command", "the end of its session (57P01)"),
+        ("Error: Connection terminated unexpectedly", "the end of its connection"),
         ("psycopg.errors.DeadlockDetected: deadlock detected", "a deadlock (40P01)"),
     ],
 )

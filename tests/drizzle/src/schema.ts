@@ -1,17 +1,16 @@
 import { index, integer, pgTable, text } from "drizzle-orm/pg-core";
 
-export const users = pgTable("users", {
-  id: integer().primaryKey(),
-  email: text().notNull(),
-  emailLower: text("email_lower"),
-});
-
-export const orders = pgTable(
-  "orders",
+export const users = pgTable(
+  "users",
   {
     id: integer().primaryKey(),
-    userId: integer("user_id").notNull(),
-    note: text(),
+    email: text().notNull(),
   },
-  (table) => [index("orders_user_id").on(table.userId)],
+  (table) => [index("users_email").on(table.email)],
 );
+
+export const orders = pgTable("orders", {
+  id: integer().primaryKey(),
+  userId: integer("user_id").notNull(),
+  note: text(),
+});
