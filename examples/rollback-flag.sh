@@ -15,12 +15,14 @@ ask() {
 }
 
 if [ "${MIGRATION_GUARD_REHEARSAL:-}" = true ]; then
-    echo "rehearsal, $flag stays as it is: $(ask "$flag")"
+    state=$(ask "$flag")
+    echo "rehearsal, $flag stays as it is: $state"
     exit 0
 fi
 ask -X PUT -H 'Content-Type: application/json' --data '{"enabled": false}' "$flag" >/dev/null
 # What the service says of it now, and not what it answered to the order.
-case $(ask "$flag" | tr -d '[:space:]') in
+state=$(ask "$flag")
+case $(echo "$state" | tr -d '[:space:]') in
     *'"enabled":false'*) echo "$flag is off" ;;
     *) echo "$flag is not off" >&2; exit 1 ;;
 esac

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import shutil
+import os
 from pathlib import Path
 
 import pytest
 
+from guard.demo.embedded import Binaries
 from tests.acceptance.house import ROOT, House
 from tests.command import command
 from tests.fix_matrix import Took
@@ -31,10 +32,8 @@ def gate(house: House, *words: str) -> tuple[int, str]:
 
 @pytest.mark.fault(57)
 def test_a_run_that_has_spoilt_the_data_is_told_recorded_and_taken_back_by_down_sql(
-    house: House, tmp_path: Path, took: Took
+    house: House, tmp_path: Path, took: Took, binaries: Binaries
 ) -> None:
-    if shutil.which("psql") is None:
-        pytest.skip("needs psql")
     down = tmp_path / "down side.sql"
     down.write_text("update public.t set v = 0;\nupdate public.progress set upto = 0;\n")
     hook, dsn = ROOT / "examples/rollback-sql.sh", house.database.dsn()
@@ -52,7 +51,8 @@ no_rows = "select id from public.t where v > 1"
 """  # noqa: S608 -- a configuration file
     house.database.execute("delete from t where id > 50; update progress set total = 50")
     house.database.execute("create table secret (); grant select on t to guard_login")
-    house.serve()
+    programs = Path(binaries.path("psql")).parent
+    house.serve(environment={"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"})
     migrating = house.wait_migrating(size=10)
     assert migrating.wait(20) == 0
     failed, told_at, _ = house.wait_event("check_failed")
