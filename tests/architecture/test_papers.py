@@ -7,6 +7,7 @@ from pathlib import Path
 
 from guard.decide.machine import diagram
 from guard.model.sensors.paper import paper
+from tests.recipes import PAGES, recipe
 
 ROOT = Path(__file__).parents[2]
 
@@ -20,3 +21,12 @@ def test_the_readme_shows_the_phases_as_they_are() -> None:
 def test_the_paper_of_sensors_is_the_catalogue() -> None:
     told = "run: python -m guard.model.sensors > docs/sensors.md"
     assert (ROOT / "docs" / "sensors.md").read_text() == paper(), told
+
+
+def test_every_recipe_is_in_the_index_and_is_run_by_a_test() -> None:
+    names = {page.stem for page in PAGES.glob("*.md")} - {"README"}
+    index = (PAGES / "README.md").read_text()
+    tests = "".join(file.read_text() for file in (ROOT / "tests" / "acceptance").glob("test_*.py"))
+    assert {name for name in names if f"({name}.md" not in index} == set()
+    assert {name for name in names if f'recipe("{name}")' not in tests} == set()
+    assert all(recipe(name).files for name in names)
