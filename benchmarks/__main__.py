@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import cost, healthy, light, pileup, reaction, work
+from benchmarks import cost, gate, healthy, light, pace, pileup, reaction, work
 from benchmarks.rig import PATIENT, Daemon, Rig
 from benchmarks.table import Row, notes, table
 from guard.demo.embedded import find_binaries
@@ -37,6 +37,8 @@ class Runs:
     blocks: int
     pairs: int
     minutes: float
+    batches: int = 300
+    """Of the backfill that is paced; a short one without foreground writers where there are few."""
 
     @classmethod
     def of(cls, asked: argparse.Namespace) -> Runs:
@@ -45,9 +47,9 @@ class Runs:
         minutes = asked.minutes if asked.minutes is not None else 0.25 if quick else 2.0
         if asked.runs is not None:
             n = asked.runs
-            return cls(dict.fromkeys(POLLS, n), dict.fromkeys(POLLS, n), n, max(5.0, n), n, n, n, minutes)
+            return cls(dict.fromkeys(POLLS, n), dict.fromkeys(POLLS, n), n, max(5.0, n), n, n, n, minutes, 20 * n)
         if quick:
-            return cls({1.0: 6, 0.1: 12}, {1.0: 3, 0.1: 3}, 2, 10.0, 3, 20, 8, minutes)
+            return cls({1.0: 6, 0.1: 12}, {1.0: 3, 0.1: 3}, 2, 10.0, 3, 20, 8, minutes, 120)
         return cls({1.0: 60, 0.1: 200}, {1.0: 20, 0.1: 30}, 5, 60.0, 12, 100, 60, minutes)
 
 
@@ -73,7 +75,9 @@ def steady(rig: Rig, daemon: Daemon, runs: Runs, *, names: set[str], say: Say) -
 
 
 STEADY = ("tick", "checkpoint", "throughput", "healthy")
-NAMES = ("reaction", "pileup", *STEADY, "start", "cost")
+NAMES = ("reaction", "pileup", *STEADY, "start", "gate", "cost", "pace")
+OWN = {"cost", "pace"}
+"""With servers of their own."""
 
 
 def run(rig: Rig, runs: Runs, names: set[str], say: Say) -> list[Row]:
@@ -95,21 +99,28 @@ def run(rig: Rig, runs: Runs, names: set[str], say: Say) -> list[Row]:
             rows += steady(rig, daemon, runs, names=names, say=say)
     if "start" in names:
         rows += start(rig, runs, say)
+    if "gate" in names:
+        rows += gate.measure(rig, runs.blocks)
     return rows
 
 
-def everything(runs: Runs, names: set[str], say: Say) -> tuple[list[Row], list[cost.Cost]]:
+def everything(runs: Runs, names: set[str], say: Say) -> tuple[list[Row], list[cost.Cost], list[pace.Run]]:
     """What was picked; the cost of a tick on a server of its own, which has room for its sessions."""
     rows: list[Row] = []
-    if names != {"cost"}:
+    costs: list[cost.Cost] = []
+    paces: list[pace.Run] = []
+    if names - OWN:
         say("making a primary and a standby")
         with Rig() as rig:
             say(str(rig.cluster.binaries))
             rows += run(rig, runs, names, say)
-    if "cost" not in names:
-        return rows, []
-    more, costs = cost.measure(runs.ticks, say)
-    return rows + more, costs
+    if "pace" in names:
+        more, paces = pace.measure(runs.batches, say, writers=runs.batches >= 300)
+        rows += more
+    if "cost" in names:
+        more, costs = cost.measure(runs.ticks, say)
+        rows += more
+    return rows, costs, paces
 
 
 def main() -> int:
@@ -125,13 +136,16 @@ def main() -> int:
     def say(text: str) -> None:
         console.print(f"[dim]{time.monotonic() - began:6.1f} s  {text}[/]", highlight=False)
 
-    rows, costs = everything(Runs.of(asked), set(asked.only or NAMES), say)
+    rows, costs, paces = everything(Runs.of(asked), set(asked.only or NAMES), say)
     title = f"migration-guard on {find_binaries()}, {time.monotonic() - began:.0f} s in all"
     if asked.json is not None:
         samples = [{"what": row.what, "unit": row.unit, "samples": row.samples, "met": row.met} for row in rows]
-        asked.json.write_text(json.dumps({"rows": samples, "costs": [asdict(each) for each in costs]}))
+        further = {"costs": [asdict(each) for each in costs], "paces": [asdict(each) for each in paces]}
+        asked.json.write_text(json.dumps({"rows": samples, **further}))
     for each in cost.tables(costs):
         console.print(each)
+    if paces:
+        console.print(pace.table(paces))
     console.print(table(rows, title))
     for line in notes(rows):
         console.print(line, highlight=False)
