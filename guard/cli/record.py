@@ -18,6 +18,8 @@ class EventSeen:
     headline: str | None
     checks: Mapping[str, Any] | None
     told: Mapping[str, str] = field(default_factory=dict)
+    baselines: Sequence[Mapping[str, Any]] | None = None
+    """What it was measured against by then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,12 @@ def pauses(events: Sequence[EventSeen]) -> tuple[Stretch, ...]:
 def cancels(events: Sequence[EventSeen]) -> tuple[EventSeen, ...]:
     """What was cancelled or ended of it, or was tried to."""
     return tuple(event for event in events if event.kind in {"cancelled", "cancel_failed"})
+
+
+def baselines(events: Sequence[EventSeen]) -> list[Mapping[str, Any]]:
+    """What it was measured against, as it was written down last."""
+    known = [event.baselines for event in events if event.baselines]
+    return list(known[-1]) if known else []
 
 
 def verification(events: Sequence[EventSeen], when: str) -> list[Mapping[str, Any]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from guard.cli.record import EventSeen, Stretch, cancels, pauses, stretches, verification
+from guard.cli.record import EventSeen, Stretch, baselines, cancels, pauses, stretches, verification
 from guard.cli.seen import RunSeen, runs
 from guard.cli.where import AsJson, Config, Database, Dsn, ask, target
 from guard.cli.words import at, one_line, print_json, table_with_reasons
@@ -30,9 +30,9 @@ def report(
     """The record of a run: when, its pauses and their reasons, cancels, checks before and after, soak, rollback.
 
     --json: {"run": as in `runs --json`, "database", "now", "pauses": [{"since", "until", "seconds", "because",
-    "effective_after"}], "paused_seconds", "cancels": [{"at", "because"}], "checks_before": [{"check", "holds", "said",
-    "offending"}], "checks_after": [...], "phases": [...], "events": [{"at", "kind", "phase", "because"}]}; times are
-    Unix seconds, and what a run is in still has no "until".
+    "effective_after"}], "paused_seconds", "cancels": [{"at", "because"}], "baselines": [...], "checks_before":
+    [{"check", "holds", "said", "offending"}], "checks_after": [...], "phases": [as pauses], "events": [{"at", "kind",
+    "phase", "because"}]}; times are Unix seconds, and what a run is in still has no "until".
     """
     where = target(config, database, dsn)
     found, events, now = ask(where, lambda door: _read(door, run))
@@ -62,6 +62,7 @@ def _as_json(run: RunSeen, events: Sequence[EventSeen], now: float) -> dict[str,
         "pauses": [_stretch(each, now) for each in pauses(events)],
         "paused_seconds": round(sum(each.seconds(now) for each in pauses(events)), 3),
         "cancels": [{"at": event.at, "because": event.because} for event in cancels(events)],
+        "baselines": baselines(events),
         "checks_before": verification(events, "before"),
         "checks_after": verification(events, "after"),
         "phases": [_stretch(each, now) for each in stretches(events)],
@@ -104,11 +105,21 @@ def _facts(run: RunSeen, events: Sequence[EventSeen], now: float) -> list[tuple[
         ("paused", f"{len(held)} {'time' if len(held) == 1 else 'times'}, {longest} in all" if held else "never"),
     ]
     facts += [("cancelled", f"{at(event.at)}: {event.because}") for event in cancels(events)]
+    facts += [("baseline", _baseline(each)) for each in baselines(events)]
     for when in ("before", "after"):
         facts += [(f"check {when}", _check(each)) for each in verification(events, when)]
     facts += [("rollback", words) for words in _rollback(run, events)]
     facts += [("barred", run.barred_because)] if run.barred_because else []
     return facts
+
+
+def _baseline(each: Mapping[str, Any]) -> str:
+    signal, _, _ = str(each["of"]).rpartition("#")
+    over = say_seconds(round(each["until_wall"] - each["since_wall"]))
+    values = (
+        f"{each['value']:.4g} in its base unit (median of {each['count']} over {over}, spread {each['spread']:.4g})"
+    )
+    return f"{signal}: {values}"
 
 
 def _check(each: Mapping[str, Any]) -> str:

@@ -302,6 +302,30 @@ def test_a_restarted_guard_goes_on_with_what_was_answered_before() -> None:
     assert 'check "sum": was 120 before the run, and is 121' in [each.because for each in world.journal.notices]
 
 
+@pytest.mark.parametrize("ended", [False, True], ids=["before", "after"])
+def test_a_guard_that_was_killed_while_it_asked_is_followed_by_one_that_asks(ended: bool) -> None:
+    world, checker = house(HOLDS, soak={"*": 60.0})
+    world.runs = [a_run()]
+    if ended:
+        world.tick()
+        checker.answers["totals"] = FAILS
+        end(world)
+    world.now += 1.0
+    world.look()
+    world.step()
+    kept = tuple(world.guard.states.values())
+    world.drop_chores()
+    world.signal.leadership = Leadership(2, 9, kept, 5)
+    world.new_guard()
+    equip(world, checker)
+    world.tick(3)
+    assert world.phases == {"m": "soaking" if ended else "running"}
+    assert (record(world)[-1], world.told().count("check_failed")) == (
+        ("after", [False]) if ended else ("before", [True]),
+        int(ended),
+    )
+
+
 def test_answers_for_a_run_that_has_left_meanwhile_are_passed_over() -> None:
     world, _ = house(HOLDS)
     world.runs = [a_run()]

@@ -1,6 +1,6 @@
 """The record of a run: how long it was in each phase, which of that was a pause, and since when the pause held."""
 
-from guard.cli.record import EventSeen, cancels, pauses, stretches, verification
+from guard.cli.record import EventSeen, baselines, cancels, pauses, stretches, verification
 
 
 def event(at: float, kind: str, phase: str, because: str = "") -> EventSeen:
@@ -42,6 +42,15 @@ def test_events_without_a_phase_and_none_at_all_make_no_stretch() -> None:
     assert stretches(()) == ()
     assert stretches((event(1.0, "moved", ""),)) == ()
     assert [each.because for each in cancels(TRAIL)] == ["3 queued"]
+
+
+def test_baselines_are_those_that_were_written_down_last() -> None:
+    def measured(value: float | None) -> EventSeen:
+        known = [] if value is None else [{"of": "p99#1", "value": value}]
+        return EventSeen("paused", "paused", "", 0.0, None, None, {}, known)
+
+    assert baselines((measured(1.0), measured(2.0), measured(None), TRAIL[0])) == [{"of": "p99#1", "value": 2.0}]
+    assert baselines(TRAIL) == []
 
 
 def test_of_checks_that_were_asked_anew_the_last_word_counts() -> None:

@@ -7,6 +7,7 @@ import pytest
 from guard.errors import ConfigError
 from guard.model import Check
 from guard.settings import Settings, load
+from guard.wiring import options_of
 
 BASE = '[database.main]\ndsn = "dbname=x"\nstandbys = []\n'
 HOOK = '[rollback]\ncommand = ["/bin/true"]\n'
@@ -88,3 +89,31 @@ def test_one_hook_of_any_migration_is_enough_for_a_check_of_all_to_ask_for_it(tm
         '[verify.a]\nno_rows = "select 1"\non_failure = "rollback"\n[migration.m.rollback]\ncommand = ["/bin/true"]\n'
     )
     assert read(tmp_path, text).checks[0].check.rollback
+
+
+def test_the_options_of_a_guard_say_of_each_migration_what_its_section_says(tmp_path: Path) -> None:
+    file = tmp_path / "guard.toml"
+    file.write_text(
+        """
+[database.main]
+dsn = "dbname=x"
+standbys = []
+[rollback]
+command = ["/bin/true"]
+auto_rollback = true
+[verify.a]
+no_rows = "select 1"
+[migration."region-*"]
+soak = "0s"
+[migration."region-*".rollback]
+command = ["/bin/own"]
+[migration."region-*".verify.b]
+no_rows = "select 2"
+[migration.other]
+"""
+    )
+    options = options_of(load(file), "main")
+    names = ("region-eu", "other", "any")
+    assert [options.soak_of(name) for name in names] == [0.0, 600.0, 600.0]
+    assert [options.fires_in_soak(name) for name in names] == [False, True, True]
+    assert [[check.name for check in options.checks_of(name)] for name in names] == [["a", "b"], ["a"], ["a"]]
