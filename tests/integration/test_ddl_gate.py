@@ -197,14 +197,21 @@ def test_without_a_guard_it_is_closed_until_an_operator_overrides(gated: Gated) 
     gated.refused()
     gated.contract.operator("override")
     gated.passes()
+    gated.contract.run("m")
+    gated.contract.publish()
+    gated.passes()
 
 
 def test_a_guard_that_sleeps_lets_pass_who_comes_and_one_that_has_died_asleep_does_not(gated: Gated) -> None:
-    gated.contract.guard.execute("set application_name = 'migration_guard/signal'")
     gated.contract.publish(mode="dormant", lease=0)
+    assert "is silent now" in gated.refused()  # another session with the number of the one that led
+    gated.contract.guard.execute("set application_name = 'migration_guard/signal'")
     gated.passes()
     gated.contract.run("m")  # who has registered waits for the guard to wake
     assert "not admitted yet" in gated.refused()
+    gated.contract.publish({"m": "proceed"})
+    gated.passes()  # as the child of whoever has registered
+    gated.contract.publish(mode="dormant", lease=0)
     gated.contract.client.close()
     gated.database.execute("update migration_guard.run set ended_at = now(), outcome = 'gone'")
     gated.passes()
@@ -254,6 +261,10 @@ def test_a_session_is_of_its_own_run_else_of_its_name_else_of_the_unregistered(g
     assert "migration own must wait (pause): not admitted yet" in gated.refused(by=nameless)
     gated.contract.publish({"own": "proceed", "*": "pause"})
     gated.passes(nameless)
+    whose = "update migration_guard.run set usename = %s"
+    gated.database.execute(whose, ["other"])  # an earlier session with the same number
+    assert "migration * must wait (pause)" in gated.refused(by=nameless)
+    gated.database.execute(whose, ["shipped_client"])
     nameless.execute("select migration_guard.finish('own')")
     assert "migration * must wait (pause)" in gated.refused(by=nameless)
 
