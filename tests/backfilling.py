@@ -15,7 +15,7 @@ from tests.shipped import as_client
 COUNT = Definition("t", set_="n = n + 1")
 """Changes a row as often as it is asked to."""
 FILL = Definition("t", set_="region = 'eu'", where="region is null")
-QUICK = Manner(poll=0.02)
+QUICK = Manner(poll=0.02, window=False)
 SMALL = replace(QUICK, max_batch=100)
 
 

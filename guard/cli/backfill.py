@@ -44,6 +44,10 @@ def backfill(
     patience: Annotated[
         str, typer.Option("--patience", metavar="DURATION", help="How long it tries where nothing succeeds.")
     ] = "5m",
+    window: Annotated[
+        str,
+        typer.Option("--window", metavar="auto|off|SIZE", help="WAL that standbys may have still to replay, as 8MB."),
+    ] = "auto",
     on_guard_lost: Annotated[str, typer.Option("--on-guard-lost", help="wait, proceed or fail.")] = "wait",
     as_json: AsJson = False,
     config: Config = None,
@@ -67,6 +71,7 @@ def backfill(
             max_batch=max_batch,
             anew=restart,
             patience=duration(patience),
+            window=_window(window),
             on_guard_lost=on_guard_lost,  # type: ignore[arg-type]
         )
     except BackfillRefused as wrong:
@@ -78,6 +83,21 @@ def backfill(
     with teller(name, table, as_json=as_json) as said:
         code = _Attempts(aim, name, definition, said).run(manner)
     raise typer.Exit(code)
+
+
+def _window(text: str) -> int | bool:
+    from guard.judge.quantities import QuantityError, parse_quantity
+    from guard.model import Dimension
+
+    if text in {"auto", "off"}:
+        return text == "auto"
+    try:
+        size, dimension = parse_quantity(text)
+    except QuantityError as wrong:
+        raise typer.BadParameter(f"--window: {wrong}") from None
+    if dimension is not Dimension.BYTES or size < 1:
+        raise typer.BadParameter("--window is auto, off, or a size such as 8MB")
+    return int(size)
 
 
 class _Attempts:

@@ -1,5 +1,6 @@
 """A backfill beside others who use the table: it waits, gives way, and never makes them the victim."""
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from guard.client.backfill import (
     Stopped,
     run,
 )
+from guard.demo.embedded import Server
 from tests.backfilling import COUNT, QUICK, SMALL, counts, stopped, thousand_rows
 from tests.beating import Beating, Connection, in_thread
 from tests.fix_postgres import Database, MakeRole
@@ -174,3 +176,41 @@ def test_another_role_may_neither_go_on_with_it_nor_see_its_cursor(
         operator.execute("select migration, rows_done, owner from migration_guard.backfill")
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             operator.execute("select last_key from migration_guard.backfill")
+
+
+def test_beside_a_standby_whose_replay_stands_still_no_more_than_the_window_is_written(
+    guard: Beating, connection: Connection, database: Database, standby: Server
+) -> None:
+    said = {"pacing": {"standbys": [standby.name], "lag": 10}}
+    database.execute("delete from migration_guard.report")
+    database.execute("insert into migration_guard.report (report) values (%s)", [json.dumps(said)])
+    seen: list[Progress] = []
+    manner, wide = replace(QUICK, window=64 << 10, max_batch=50), Definition("t", set_="region = repeat('x', 500)")
+    standby.execute("select pg_wal_replay_pause()")
+    wait_for(lambda: standby.execute("select pg_get_wal_replay_pause_state()") == [("paused",)], within=20)
+    behind = "select bytes from migration_guard.unreplayed()"
+    with in_thread(lambda: run(connection, "m", wide, manner=manner, hooks=Hooks(on_progress=seen.append))):
+        wait_for(lambda: database.execute(behind)[0][0] > 64 << 10, within=20)
+        done = len(seen)
+        look = time.monotonic() + 1.0
+        wait_for(lambda: time.monotonic() > look)
+        assert len(seen) <= done + 1  # one may have begun by then
+        assert seen[-1].rows < 500
+        standby.execute("select pg_wal_replay_resume()")
+    assert seen[-1].rows == 1000
+    assert max(each.batch for each in seen[5:]) < 40  # a quarter of the window
+
+
+def test_where_no_guard_has_ever_spoken_it_goes_on_alone_only_if_it_was_told_to(
+    guard: Beating, connection: Connection, database: Database
+) -> None:
+    words: list[str] = []
+    seen: list[Progress] = []
+    hooks = Hooks(on_progress=seen.append, on_wait=words.append, stop=lambda: len(words) > 1)
+    with pytest.raises(Stopped):
+        run(connection, "m", COUNT, manner=replace(QUICK, window=True), hooks=hooks)
+    assert "backfill m: the next batch waits: no guard has said which standbys are expected" in words
+    assert seen == []
+    guard.die()
+    alone = replace(QUICK, window=True, on_guard_lost="proceed")
+    assert run(connection, "m", COUNT, manner=alone).rows == 1000

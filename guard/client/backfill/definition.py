@@ -61,6 +61,8 @@ class Manner:
     """How long it tries while no batch can be committed."""
     passes: int = 5
     """Passes over the table, at most, while each one still finds rows to change."""
+    window: int | bool = True
+    """Bytes of WAL that the slowest expected standby may have still to replay as a batch begins; True: by its rate."""
     on_guard_lost: OnGuardLost = "wait"
     give_up_after: float = 900.0
     poll: float = 0.5

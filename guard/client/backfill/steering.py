@@ -20,9 +20,10 @@ class Steering:
 
     def took(self, seconds: float, keys: int) -> None:
         """A batch of so many keys was committed."""
-        if keys < self.size:  # the rest of a pass says little
-            return
         wanted = self._target / max(seconds, 1e-6)
+        if keys < self.size:  # the rest of a pass, or cut for another reason: it says little but that it took too long
+            self.size = max(1, round(keys * max(wanted, 0.5))) if wanted < 1 else self.size
+            return
         if self._refused_at is not None and self.size >= self._refused_at:
             self._refused_at = None
         near = self._refused_at is not None and self.size * 2 >= self._refused_at

@@ -26,6 +26,7 @@ from guard.client.backfill.definition import (
     Stopped,
     Verified,
 )
+from guard.client.backfill.pacing import BatchPacer
 from guard.client.backfill.state import Standing, State
 from guard.client.backfill.statements import Statements
 from guard.client.backfill.steering import Backoff, Steering
@@ -78,6 +79,10 @@ class _Stoppable(Migration):
 
     stop: Callable[[], bool] = staticmethod(lambda: False)
 
+    def checkpoint(self) -> None:
+        _refuse_if(self.stop)
+        super().checkpoint()
+
     def _refuse_to_wait(self, answer: Any, kind: str, lost_for: float) -> None:
         super()._refuse_to_wait(answer, kind, lost_for)
         _refuse_if(self.stop)
@@ -94,6 +99,7 @@ class _Work:
         self._manner, self._hooks = how
         self._passes = 0
         self._waits_for_cursor = False
+        self._pacer = self._paced()
         self._note: str | None = None
 
     def run(self) -> Ended:
@@ -106,7 +112,7 @@ class _Work:
             fingerprint = self._definition.fingerprint(self._table.words, self._table.key)
             if (before := self._tried(migration, lambda: self._begin(fingerprint))) is not None:
                 return before
-            for _ in migration.pace(itertools.count()):
+            for _ in migration.pace(itertools.count(), window=self._pacer):
                 ended, rows = self._tried(migration, self._batch)
                 migration.progress(rows, note=self._note)
                 if ended is not None:
@@ -125,6 +131,17 @@ class _Work:
         )
         migration.stop = self._hooks.stop
         return migration
+
+    def _paced(self) -> BatchPacer | None:
+        window = self._manner.window
+        if window is False:
+            return None
+
+        def waits(words: str) -> None:
+            self._hooks.on_wait(f"backfill {self._name}: {words}")
+
+        alone = self._manner.on_guard_lost == "proceed"
+        return BatchPacer(self._connection, None if window is True else window, waits, alone=alone)
 
     def _learn(self) -> None:
         """The server's limits: an application that waits for a batch must not be the one who finds a deadlock."""
@@ -150,17 +167,21 @@ class _Work:
     # -- one batch -----------------------------------------------------------------------------------------------------
 
     def _batch(self) -> tuple[Ended | None, int]:
-        """One transaction: a batch, or the beginning or the end of a pass; how all ended, and rows changed."""
+        """One transaction: a batch, or the end; how all ended, and rows changed."""
         began = time.monotonic()
         with self._connection.transaction():
             self._waits_for_cursor = True
             at = self._state.lock(self._lock_timeout, self._statement_timeout)
             self._waits_for_cursor = False
             if at.at_the_end:
-                return self._next_pass(at), 0
+                if (ended := self._next_pass(at)) is not None:
+                    return ended, 0
+                at = self._state.lock(self._lock_timeout, self._statement_timeout)
             keys, rows = self._change(at)
         seconds = time.monotonic() - began
         self._steering.took(seconds, keys)
+        if self._pacer is not None:
+            self._pacer.did(keys, rows)
         progress = Progress(at.pass_, at.keys + keys, self._table.tuples, at.rows + rows, keys, seconds)
         self._note = f"pass {at.pass_}, {progress.keys} keys" + (f" of about {progress.of}" if progress.of else "")
         self._hooks.on_progress(progress)
@@ -169,6 +190,7 @@ class _Work:
     def _change(self, at: Standing) -> tuple[int, int]:
         """About how many keys, and how many rows."""
         first, size = at.last_key is None, self._steering.size
+        size = self._pacer.cut(size) if self._pacer is not None else size
         values = {"after": at.last_key, "end": at.end_key, "more": size - 1}
         found = fetch(self._connection, self._statements.next(first=first), values)
         upto = str(found[0][0] if found else at.end_key)
@@ -186,7 +208,7 @@ class _Work:
         return keys, rows
 
     def _next_pass(self, at: Standing) -> Ended | None:
-        """A pass is over, or none was begun yet."""
+        """A pass is over, or none was begun yet; how all ended, unless another one begins."""
         clean = at.pass_ > 0 and at.pass_rows == 0
         if clean or at.still:
             ended = self._ended(at, _verdict(at))
