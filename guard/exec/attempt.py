@@ -88,6 +88,8 @@ class Attempt:
         self._said: set[str] = set()
         self._asked: dict[tuple[int, dt.datetime], tuple[Seen, float]] = {}
         self._signalled: list[int] = []
+        self._hit = False
+        """Something of it was ended indeed; what had moved on in time was not."""
 
     def see_through(self) -> Ended:
         """Watch until the command has ended, and until nothing of it is left on the server or here."""
@@ -99,6 +101,8 @@ class Attempt:
                 self._without_line(error)
         self._free(time.monotonic())
         self._clear_up()
+        if not self._hit:
+            self.result.interrupted = ""
         return self.result
 
     # -- what is ordered -----------------------------------------------------------------------------------------------
@@ -166,15 +170,18 @@ class Attempt:
         if asked is None and seen.active:
             self._asked[seen.identity] = (seen, now)
             if self._post.sessions.cancel(seen):
+                self._hit = True
                 self._say(f"cancelled session {seen.pid}")
             return
         moved_on = asked is None or asked[0].query_start != seen.query_start
         if (moved_on or (asked and now - asked[1] >= _SETTLES)) and self._post.sessions.terminate(seen):
+            self._hit = True
             self._say(f"terminated session {seen.pid} ({seen.state})")
 
     def _signal(self, number: int) -> None:
         if number not in self._signalled:
             self._signalled.append(number)
+            self._hit = True
             self._child.signal(number)
 
     def _without_line(self, error: psycopg.Error) -> None:
@@ -218,6 +225,7 @@ class Attempt:
         for each in busy:
             self.result.xids |= {each.xid} if each.xid is not None else set()
             if self._post.sessions.terminate(each):
+                self._hit = True
                 left = f"the command ended and left {each.words}"
                 self._say(f"{left}: terminated")
                 self.result.interrupted = self.result.interrupted or left

@@ -56,6 +56,7 @@ class Child:
         self._line, theirs = socket.socketpair()
         self._pumps = [_Pump(stream) for stream in (1, 2)]
         self._tail = _Tail()
+        self._manners = _manners()
         with theirs:
             self._keeper = subprocess.Popen(
                 [sys.executable, "-P", str(Path(keeper.__file__)), str(theirs.fileno())],
@@ -85,6 +86,11 @@ class Child:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def keeper(self) -> int:
+        """The process id of its keeper, and the session that it is in."""
+        return self._keeper.pid
 
     @property
     def output(self) -> str:
@@ -127,6 +133,9 @@ class Child:
             self._keeper.wait(10)
         for pump in self._pumps:
             pump.finish(_DRAIN)
+        if self._manners is not None:
+            with contextlib.suppress(termios.error):
+                termios.tcsetattr(0, termios.TCSADRAIN, self._manners)
 
     def _tell(self, message: dict[str, Any]) -> None:
         try:
@@ -202,6 +211,14 @@ class _Pump:
         with contextlib.suppress(OSError):  # our reader has left; the command is not to fail for that
             while data:
                 data = data[os.write(self._stream, data) :]
+
+
+def _manners() -> list[Any] | None:
+    """How our terminal behaves: a tool that was ended while it asked leaves it without an echo. None: not ours."""
+    try:
+        return termios.tcgetattr(0) if os.tcgetpgrp(0) == os.getpgrp() else None
+    except (OSError, termios.error):
+        return None
 
 
 def _terminal(stream: int) -> tuple[int, int] | None:

@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -99,7 +101,7 @@ class _Received:
 class _Keeper:
     def __init__(self, line: socket.socket, received: _Received, task: dict[str, Any]) -> None:
         self._line, self._received, self._task = line, received, task
-        self._code: int | None = None
+        self._process: subprocess.Popen[bytes] | None = None
         self._ended = False
 
     def keep(self) -> None:
@@ -113,11 +115,7 @@ class _Keeper:
         for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda *_: None)
         try:
-            process = subprocess.Popen(
-                self._task["command"],
-                process_group=0,
-                preexec_fn=_dies_with_parent(libc),  # noqa: PLW1509 -- there is one thread
-            )
+            process = self._process = _start(self._task["command"], libc)
         except (OSError, ValueError) as error:
             self._say({"failed": f"{type(error).__name__}: {getattr(error, 'strerror', None) or error}"})
             return
@@ -129,18 +127,18 @@ class _Keeper:
             ready = select.select([self._line.fileno(), woken], [], [])[0]
             with contextlib.suppress(BlockingIOError):
                 os.read(woken, 4096)
-            self._reap(process)
+            self._reap()
             if self._line.fileno() in ready:
                 self._ended = not self._obey()
                 while self._received.more and not self._ended:
                     self._ended = not self._obey()
 
-    def _reap(self, process: subprocess.Popen[bytes]) -> None:
+    def _reap(self) -> None:
         with contextlib.suppress(ChildProcessError):
             while (ended := os.waitpid(-1, os.WNOHANG))[0]:
-                if ended[0] == process.pid:
-                    self._code = process.returncode = os.waitstatus_to_exitcode(ended[1])
-                    self._say({"ended": self._code})
+                if self._process is not None and ended[0] == self._process.pid:
+                    self._process.returncode = os.waitstatus_to_exitcode(ended[1])
+                    self._say({"ended": self._process.returncode})
 
     def _obey(self) -> bool:
         """Do what is asked; whether there is more to come."""
@@ -159,11 +157,21 @@ class _Keeper:
         me = os.getpid()
         signal_all(members(me, but=me), signal.SIGTERM)
         signal_all(members(me, but=me), signal.SIGCONT)
-        if _until(lambda: not members(me, but=me), grace):
+        if self._until(lambda: not members(me, but=me), grace):
             return []
         left = members(me, but=me)
-        _until(lambda: _killed(me), 5.0)
+        self._until(lambda: _killed(me), 5.0)
         return left
+
+    def _until(self, condition: Callable[[], bool], within: float) -> bool:
+        end = time.monotonic() + within
+        while not condition():
+            if time.monotonic() >= end:
+                return False
+            time.sleep(0.02)
+            self._reap()
+        self._reap()
+        return True
 
     def _bereaved(self) -> None:
         reached = self._end_on_server()
@@ -199,6 +207,20 @@ def _killed(session: int) -> bool:
     return not found
 
 
+def _start(command: list[str], libc: ctypes.CDLL | None) -> subprocess.Popen[bytes]:
+    """Start it as a shell would. Raises OSError, ValueError."""
+    dies = _dies_with_parent(libc)
+    try:
+        return subprocess.Popen(command, process_group=0, preexec_fn=dies)  # noqa: PLW1509 -- there is one thread
+    except OSError as error:
+        if error.errno != errno.ENOEXEC:
+            raise
+    # A script whose first line names no program is sh's, as execvp(3) has it; pnpm's own is one, where npm was told to
+    # run no script of a package.
+    command = ["/bin/sh", shutil.which(command[0]) or command[0], *command[1:]]
+    return subprocess.Popen(command, process_group=0, preexec_fn=dies)  # noqa: PLW1509
+
+
 def _libc() -> ctypes.CDLL | None:
     return ctypes.CDLL(None) if sys.platform == "linux" else None
 
@@ -212,18 +234,6 @@ def _dies_with_parent(libc: ctypes.CDLL | None) -> Callable[[], None] | None:
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
     return ask
-
-
-def _until(condition: Callable[[], bool], within: float) -> bool:
-    end = time.monotonic() + within
-    while not condition():
-        if time.monotonic() >= end:
-            return False
-        with contextlib.suppress(ChildProcessError):
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
-        time.sleep(0.02)
-    return True
 
 
 if __name__ == "__main__":

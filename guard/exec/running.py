@@ -82,6 +82,7 @@ class Running:
         self._left_before = self._post.sessions.leftovers()
         for words in self._left_before:
             self._say(f"is there already: {words}")
+        self._waiting.end_orphans()
         while True:
             history = self._history()
             self._waiting.to_begin()

@@ -65,6 +65,15 @@ class Waiting:
         """Until the guard lets it begin and nobody holds its tables. Raises Aborted, GuardLost, OutOfTime, Stopped."""
         self._surviving(self._to_begin)
 
+    def end_orphans(self) -> None:
+        """End what an earlier run left on the server: its statement would go on beside ours. Raises psycopg.Error.
+
+        There is no other run of this name, or ours would not have been let to register.
+        """
+        for seen in self._post.sessions.look():
+            self._say(f"left by an earlier run: {seen.words}: terminated")
+            self._post.sessions.terminate(seen)
+
     def _to_begin(self) -> None:
         looks = 0
         while True:

@@ -130,6 +130,9 @@ def test_an_abort_ends_it_on_the_server_and_here(bench: Bench) -> None:
     bench.database.execute("insert into hold default values")
     process = bench.execute(bench.script(f"begin; create table made (id int); {HELD} commit;"), "--repeatable")
     bench.wait_at_work()
+    second = bench.execute(bench.script("select 1;"))
+    assert second.wait(40) == 75
+    assert "is already running" in second.text()
     bench.guard.say("abort")
     assert process.wait(40) == 4, process.text()
     assert bench.run("outcome")[0] == "aborted"
@@ -147,6 +150,12 @@ def test_told_to_end_it_cancels_first_so_that_nothing_commits_later(bench: Bench
         assert bench.sessions() == []
         assert bench.run("outcome outcome_detail") == ("failed", "told to end by SIGTERM")
     assert not bench.there("t", "c")
+    bench.guard.say("pause")
+    waiting = bench.execute(bench.script("create table never (id int);"))
+    waiting.wait_says("waits: pause for a test", within=20)
+    waiting.send(signal.SIGINT)
+    assert waiting.wait(40) == 128 + signal.SIGINT
+    assert not bench.there("never")
 
 
 def test_killed_outright_it_leaves_no_statement_and_no_process_behind(bench: Bench, tmp_path: Path) -> None:

@@ -1,13 +1,15 @@
 """A command under guard whose guard, server or way to it is lost; and what a cancelled statement leaves behind."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from guard.demo.embedded import Binaries
 from tests.executing import Bench, benched
 from tests.fix_postgres import Database
+from tests.fix_sessions import Background
 
 pytestmark = pytest.mark.integration
 
@@ -50,6 +52,18 @@ def test_without_a_guard_it_is_cancelled_and_tried_again_when_the_guard_is_back(
     bench.guard.silent.clear()
     assert process.wait(40) == 0, process.text()
     assert bench.there("made")
+
+
+def test_what_an_earlier_run_left_on_the_server_is_ended_before_the_next_begins(
+    bench: Bench, background: Callable[[str, str], Background]
+) -> None:
+    left = background(f"{bench.dsn} application_name=migration:m", HELD)
+    bench.wait_at_work()
+    process = bench.execute(bench.script("select count(*) from pg_stat_activity where state = 'active';", "-At"))
+    assert process.wait(40) == 0, process.text()
+    assert f"left by an earlier run: session {left.pid}" in process.text()
+    left.wait()
+    assert isinstance(left.error, psycopg.errors.AdminShutdown)
 
 
 def test_sessions_without_the_mark_are_told_of_loudly(bench: Bench) -> None:
