@@ -48,6 +48,15 @@ def test_that_there_are_none_on_purpose_is_said_and_that_it_is_not_known_is_not(
     assert pacing([], None) == {}
 
 
+def test_the_report_holds_it() -> None:
+    world = World(lag("> 5s"), standbys=("a", "b"))
+    world.values = {"replication.lag": 0.0}
+    world.runs = [a_run(1, "m")]
+    world.tick(2)
+    report = next(each.report for each in reversed(world.signal.published) if each.report is not None)
+    assert report["pacing"] == {"standbys": ["a", "b"], "lag": 5.0}
+
+
 NOTE = f"half way; {MARK} (12.0 MB/s): replica1 has 40.0 MB to replay, above the window of 5.0 MB without its own"
 
 
