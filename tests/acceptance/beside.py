@@ -219,13 +219,13 @@ class Beside:
 
     # -- what must be so -----------------------------------------------------------------------------------------------
 
-    def assert_at_rest(self, *, snapshot: float = 0.0, lasting: float = 1.2) -> None:
-        """For that long, no batch begins, and the migration's sessions hold nothing.
+    def assert_at_rest(self, *, snapshot: float = 0.0) -> None:
+        """No batch begins, and the migration's sessions hold nothing, for as long as it takes to see that.
 
         A lock on a table or a row never, a snapshot for no longer than *snapshot* seconds (and what a question takes).
         """
         before, seen = len(self.batches()), list[Any]()
-        end = time.monotonic() + lasting
+        end = time.monotonic() + snapshot + NOISE + 0.4  # longer than a snapshot may be old
         with self.database.connect() as eye:
             while time.monotonic() < end:
                 seen += eye.execute(SESSIONS).fetchall()
