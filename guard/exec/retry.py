@@ -14,6 +14,8 @@ from guard.exits import Exit
 _HINDERED: Final = (
     # The code as drivers print it, or the server's words in English; what it means for people.
     (re.compile(r"\b55P03\b|canceling statement due to lock timeout"), "a lock timeout (55P03)"),
+    # Of the DDL gate and of require_proceed(), where the tool does not print the code.
+    (re.compile(r"\bmust wait \((?:pause|lost)\): "), "the guard's pause (55P03)"),
     (re.compile(r"\b57014\b|canceling statement due to user request"), "a cancel (57014)"),
     (re.compile(r"\b57P01\b|terminating connection due to administrator command"), "the end of its session (57P01)"),
     # pg for Node keeps to itself what the server said last.

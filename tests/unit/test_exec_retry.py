@@ -27,7 +27,14 @@ def test_the_end_of_a_command_of_which_nothing_is_known(ended: Try, code: int) -
     assert (verdict.why == "") is (code == 0)
 
 
-@pytest.mark.parametrize("ended", [Try(code=1, output=LOCK), Try(code=0, interrupted="cancelled by the guard")])
+GATE = "psql:a.sql:3: ERROR:  migration m must wait (lost): the guard g was stopped\nHINT:  Without a guard: ..."
+
+
+@pytest.mark.parametrize(
+    "ended",
+    [Try(code=1, output=LOCK), Try(code=0, interrupted="cancelled by the guard"), Try(code=3, output=GATE)],
+    ids=["lock timeout", "cancelled", "refused by the gate"],
+)
 def test_what_was_hindered_is_tried_again_where_it_may_be(ended: Try) -> None:
     assert judge(ended, repeatable=True, one_transaction=False).again
 
