@@ -137,7 +137,7 @@ def test_alembic_tries_a_cancelled_revision_again_and_waits_between_two_and_in_a
     assert beside.outcomes("alembic")[-1] == "done"
 
 
-def test_django_waits_between_two_batches_of_a_data_migration(beside: Beside) -> None:
+def test_django_waits_between_two_batches_of_a_data_migration_and_asks_before_it_builds_an_index(beside: Beside) -> None:
     page = recipe("django")
     whole = Recipe(page.name, {**DJANGO, **page.files})
     running = beside.run(whole, "python", "-m", "django", "migrate", "--fake-initial", "--settings", "settings")
@@ -150,5 +150,8 @@ def test_django_waits_between_two_batches_of_a_data_migration(beside: Beside) ->
     running.ends()
     beside.assert_kept_to_orders()
     beside.assert_filled()
-    assert [row[0][:4] for row in beside.database.execute(history)] == ["0001", "0002", "0003"]
-    assert beside.outcomes()[-1] == "done"
+    assert [row[0][:4] for row in beside.database.execute(history)] == ["0001", "0002", "0003", "0004"]
+    assert beside.database.execute("select indisvalid from pg_index where indrelid = 'users'::regclass") == 2 * [
+        (True,)
+    ]
+    assert (beside.outcomes()[-1], beside.outcomes("users-email-index")) == ("done", ["done"])
