@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from guard.act.ddl_gate import remove_gate
 from tests.acceptance.beside import Beside
+from tests.fix_sessions import Background
 from tests.recipes import Recipe, recipe
 from tests.waiting import wait_for
 
@@ -27,7 +28,7 @@ WHOLE = [(True, True, True, "the address, for lookups")]
 
 @pytest.fixture
 def held(beside: Beside) -> Iterator[Beside]:
-    """The gate is there for one test alone: other recipes have no application_name that it knows."""
+    """The gate is there for one test alone."""
     yield beside
     remove_gate(beside.database.dsn())
 
@@ -37,13 +38,19 @@ def prepare(beside: Beside, page: Recipe) -> None:
     beside.run(page, "sh", "-eu", "gate.sh").ends()
 
 
-def test_a_tool_that_tries_again_on_55p03_is_held_between_two_statements(held: Beside) -> None:
+def test_a_tool_that_tries_again_on_55p03_is_held_between_two_statements(
+    held: Beside, background: Callable[[str, str], Background]
+) -> None:
     page = recipe("retrier")
     prepare(held, page)
     with held.database.connect("shop") as reader:
         reader.execute("begin; select count(*) from users")
         tool = held.run(page, "sh", "-eu", "migrate.sh")
         tool.wait_says("canceling statement due to lock timeout", within=30)
+        for _ in range(2):  # whoever queues behind it waits for no longer than its lock_timeout
+            queued = background(held.database.dsn("shop"), "select count(*) from users")
+            queued.wait()
+            assert queued.error is None
         held.wait_event("seen", "*")
         held.house.load(9)
         held.wait_event("paused", "*")
