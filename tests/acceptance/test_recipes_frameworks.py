@@ -137,7 +137,7 @@ def test_alembic_tries_a_cancelled_revision_again_and_waits_between_two_and_in_a
     assert beside.outcomes("alembic")[-1] == "done"
 
 
-def test_django_waits_between_two_batches_of_a_data_migration_and_asks_before_it_builds_an_index(beside: Beside) -> None:
+def test_django_waits_between_two_batches_of_a_data_migration_and_asks_before_an_index(beside: Beside) -> None:
     page = recipe("django")
     whole = Recipe(page.name, {**DJANGO, **page.files})
     running = beside.run(whole, "python", "-m", "django", "migrate", "--fake-initial", "--settings", "settings")
