@@ -143,7 +143,8 @@ class Valve:
         self._account(seen, now)
         if seen.bytes is None or seen.replayed is None:
             return self._hold_unknown(seen)
-        self._replay.look(now, seen.slowest or "", seen.replayed, seen.replayed + seen.bytes)
+        waits = seen.bytes > self.window
+        self._replay.look(now, seen.slowest or "", seen.replayed, seen.replayed + seen.bytes, waits=waits)
         if seen.replayed != self._moved[1]:
             self._moved = (now, seen.replayed)
         if seen.bytes <= self.window:

@@ -12,10 +12,11 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-FIRST = 1 << 20
-"""Bytes of the window until a rate is known. On a line of 8 Mbit/s, below which nobody runs a standby, it is one
-second; and a standby of any speed that is kept waiting by it shows its rate within half a second, since a rate is
-measured exactly where the window is full."""
+ASSUMED = 4.0 * (1 << 20)
+"""Bytes/s that a standby is taken to replay until its rate is known, as one on a line of 32 Mbit/s does. One half as fast
+lags by half of the limit once, before it has shown its rate."""
+SMALL = 1 << 20
+"""Bytes of a window below which it is so short a time that a busy machine is late by as much."""
 LEAST = 1 << 16
 """Bytes of the smallest window: a standby is never quite without WAL to replay."""
 SHARE = 0.25
@@ -40,12 +41,11 @@ def low(values: Sequence[float], share: float = LOW) -> float | None:
 def window(rate: float | None, pause_limit: float, batch: int) -> int:
     """Bytes that may be un-replayed when a batch begins: at *rate* bytes/s a share of *pause_limit* seconds of lag.
 
-    Never less than two of what a *batch* writes, else the standby would wait for the migration. A window of less than
-    FIRST is so short a time that a busy machine is late by as much: there the share is up to twice as large.
+    Never less than two of what a *batch* writes, else the standby would wait for the migration. Of a SMALL window the
+    share is up to twice as large.
     """
-    seconds = pause_limit * SHARE
-    fits = FIRST if rate is None else max(int(rate * seconds), min(FIRST, int(2 * rate * seconds)))
-    return max(LEAST, fits, 2 * batch)
+    fits = (ASSUMED if rate is None else rate) * pause_limit * SHARE
+    return max(LEAST, int(max(fits, min(SMALL, 2 * fits))), 2 * batch)
 
 
 @dataclass(slots=True)
@@ -53,24 +53,41 @@ class Replay:
     """How fast the slowest standby replays while it has enough to do, in bytes/s."""
 
     _rates: deque[tuple[float, float]] = field(default_factory=deque)
-    _since: tuple[float, int] | None = None
+    _since: tuple[float, int] = (0.0, 0)
+    """When the time began in which it has had enough to do, and where it was then."""
+    _waited: bool = False
+    """Whether it was waited for in that time."""
     _last: tuple[float, str, int] = (0.0, "", 0)
+    _sum: tuple[float, int] = (0.0, 0)
+    """Seconds and bytes of such times, each too short to be a rate."""
 
-    def look(self, now: float, name: str, replayed: int, written: int) -> None:
-        """Standby *name* has come to *replayed* of *written*.
+    def look(self, now: float, name: str, replayed: int, written: int, *, waits: bool = True) -> None:
+        """Standby *name* has come to *replayed* of *written*; *waits*: the migration waits for it.
 
         It had enough to do where it has not yet replayed all that was written at the look before: else it may have
-        waited for more meanwhile, and its rate would be the migration's own.
+        waited for more meanwhile, and its rate would be the migration's own. What it had until then counts all the same
+        where it was waited for, since such looks follow each other closely.
         """
         before, who, had = self._last
         self._last = (now, name, written)
-        if self._since is None or replayed >= had or name != who or now - before > GAP or replayed < self._since[1]:
-            self._since = (now, replayed)
-            return
         began, position = self._since
-        if now - began >= SLICE:
-            self._rates.append((now, (replayed - position) / (now - began)))
-            self._since = (now, replayed)
+        if name != who or now - before > GAP or replayed < position:
+            self._since, self._waited = (now, replayed), waits
+            return
+        idle = replayed >= had
+        if idle or now - began >= SLICE:
+            if self._waited or not idle:
+                self._add(now, now - began, (had if idle else replayed) - position)
+            self._since, self._waited = (now, replayed), waits
+        else:
+            self._waited = self._waited or waits
+
+    def _add(self, now: float, seconds: float, size: int) -> None:
+        seconds, size = self._sum[0] + seconds, self._sum[1] + size
+        self._sum = (seconds, size)
+        if seconds >= SLICE:
+            self._rates.append((now, size / seconds))
+            self._sum = (0.0, 0)
 
     def rate(self, now: float) -> float | None:
         """A low one of the last minute; None where it never had enough to do."""

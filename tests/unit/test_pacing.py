@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from guard.client.valve import FRESH, TOLD_AFTER, UNKNOWN, Limits, Seen, Valve
-from guard.client.window import FIRST, LEAST, Ease, Replay, Writes, low, window
+from guard.client.window import LEAST, Ease, Replay, Writes, low, window
 
 MB = 1 << 20
 TICK = 0.001
@@ -99,8 +99,9 @@ def test_a_low_percentile_is_one_of_the_values(values: list[float], share: float
 @pytest.mark.parametrize(
     ("rate", "limit", "batch", "wanted"),
     [
-        (None, 5.0, 0, FIRST),
-        (None, 5.0, MB, 2 * MB),
+        (None, 5.0, 0, 5 * MB),
+        (None, 5.0, 3 * MB, 6 * MB),
+        (None, 0.5, 0, MB),
         (8.0 * MB, 1.0, 1000, 2 * MB),
         (8.0 * MB, 10.0, 1000, 20 * MB),
         (8.0 * MB, 1.0, 3 * MB, 6 * MB),
@@ -120,12 +121,21 @@ def test_a_rate_counts_for_a_minute_and_only_where_the_standby_had_enough_to_do_
     for n in range(11):
         replay.look(n / 10, "a", n * 100, n * 100 + 101)
     assert replay.rate(1.0) == pytest.approx(1000)
-    position = 1000
-    for n in range(11, 40):  # each third time all that was there is replayed, before half a second is over
-        position += 200 if n % 3 else 1
-        replay.look(n / 10, "a", position, position + (200 if n % 3 == 0 else 1000))
+    for n in range(11, 40):  # all that was there at the look before is replayed
+        replay.look(n / 10, "a", 1000 + n, 1000 + n, waits=False)
     assert replay.rate(4.0) == pytest.approx(1000)
     assert replay.rate(61.5) is None
+
+
+def test_short_times_of_waiting_for_a_standby_count_together_up_to_what_it_had_to_do() -> None:
+    replay = Replay()
+    for n in range(30):
+        at, position = n * 1.0, n * 10_000
+        replay.look(at, "a", position, position + 500)
+        replay.look(at + 0.01, "a", position + 50, position + 500)
+        replay.look(at + 0.05, "a", position + 600, position + 600, waits=False)  # and idle for a part of that
+        replay.look(at + 0.06, "a", position + 600, position + 600, waits=False)
+    assert replay.rate(30.0) == pytest.approx(10_000)
 
 
 @pytest.mark.parametrize(
