@@ -196,6 +196,7 @@ def test_migrate_is_taken_back_for_a_pause_holds_nothing_and_is_run_again_whole(
     assert shop.beside.outcomes(NAME) == ["done"]
 
 
+@pytest.mark.fault(33)
 def test_push_that_a_queue_forms_behind_is_cancelled_and_completes_when_the_blocker_is_gone(
     shop: Shop, background: Callable[[str, str], Background], took: Took
 ) -> None:
@@ -245,7 +246,7 @@ def test_migrate_outlives_the_guard_and_the_end_of_its_session(shop: Shop) -> No
     assert shop.beside.outcomes(NAME) == ["done"]
 
 
-def test_push_that_gets_no_lock_gives_up_with_the_truth_and_goes_on_where_it_was(shop: Shop) -> None:
+def test_push_that_gets_no_lock_gives_up_and_says_who_was_in_the_way(shop: Shop) -> None:
     with shop.writer() as writer:
         shop.run("push.sh", lock_timeout="500ms", tries="2").ends(75)
         said = shop.said()
@@ -253,6 +254,4 @@ def test_push_that_gets_no_lock_gives_up_with_the_truth_and_goes_on_where_it_was
         assert str(writer.info.backend_pid) in said
         assert shop.applied() == HALF
         shop.wait_none_left()
-    shop.run("push.sh").ends()
-    assert shop.applied() == APPLIED
-    assert shop.beside.outcomes(NAME) == ["failed", "done"]
+    assert shop.beside.outcomes(NAME) == ["failed"]
