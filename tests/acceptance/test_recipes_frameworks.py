@@ -105,12 +105,12 @@ def test_alembic_takes_back_its_transaction_for_a_pause_and_runs_again_after_it(
     beside.assert_filled()
 
 
-def test_alembic_tries_a_cancelled_revision_again_and_waits_between_two_and_in_an_autocommit_block(
+def test_alembic_tries_a_revision_again_that_others_queued_behind_and_waits_between_two_and_in_an_autocommit_block(
     beside: Beside, background: Start
 ) -> None:
     database, page = beside.database, alembic("0001", "0002", "index")
     with beside.gate_shut():
-        beside.pile_up(lambda: beside.run(page, "python", "stepwise.py"), background, "alembic")
+        beside.pile_up(lambda: beside.run(page, "python", "stepwise.py"), background)
         paused = beside.pause_at_gate("alembic")
     beside.wait_acknowledged(paused, "alembic")
     beside.assert_at_rest()
