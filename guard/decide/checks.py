@@ -44,7 +44,7 @@ def due_by_check(state: State) -> bool:
 def _before(found: Found) -> Verdict:
     # It stops nobody: whether data that were wrong before may be migrated is for the people who were told.
     level = Level.FINE if found.holds else Level.UNKNOWN
-    harms = None if found.holds is None else not found.holds
+    harms = False if found.holds else None
     return Verdict(titled(found.check), level, Ask.PROCEED, "", well=True, settled=True, harms=harms, since=0.0)
 
 

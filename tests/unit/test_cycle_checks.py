@@ -11,9 +11,10 @@ import pytest
 
 from guard.cycle import Guard
 from guard.cycle.inquests import ANSWERED_WITHIN
+from guard.cycle.lasting import is_newer
 from guard.cycle.replaying import Replay
 from guard.cycle.verifying import GIVEN_UP_AFTER
-from guard.model import Answer, Check, Found, OperatorOrder, Run
+from guard.model import Answer, Check, Found, OperatorOrder, Phase, Run, State
 from guard.ports import Frame, Leadership
 from tests.fakes import FakeHook, World, a_run, make_rule
 
@@ -99,7 +100,7 @@ def test_they_are_asked_before_it_begins_and_after_it_has_ended_and_each_answer_
 
 
 def test_who_waits_for_a_rule_is_asked_about_when_nothing_else_keeps_it_and_anew_after_another_wait() -> None:
-    world, checker = house(HOLDS)
+    world, checker = house(FAILS)
     world.values["lag sensor"] = 9.0
     world.runs = [a_run()]
     world.tick(5)
@@ -116,6 +117,7 @@ def test_who_waits_for_a_rule_is_asked_about_when_nothing_else_keeps_it_and_anew
     world.values["lag sensor"] = 0.0
     world.tick(8)
     assert (len(checker.asked), world.phases) == (2, {"m": "running"})
+    assert world.told().count("check_failed") == 1
 
 
 def test_what_does_not_hold_before_is_told_once_and_keeps_nobody_from_beginning() -> None:
@@ -339,6 +341,28 @@ def test_answers_for_a_run_that_has_left_meanwhile_are_passed_over() -> None:
     assert (world.phases, "check_unknown" in world.told()) == ({}, False)
 
 
+def test_an_answer_that_comes_when_the_run_has_begun_without_it_says_nothing_of_how_it_was_before() -> None:
+    world, _ = house(HOLDS)
+    world.runs = [a_run()]
+    world.look()
+    world.step()
+    world.guard.reconfigure(dataclasses.replace(world.options, checks={}), world.guard.hands.hooks)
+    world.now += 1.0
+    world.look()
+    world.step()
+    assert world.phases == {"m": "running"}
+    world.work()
+    world.tick()
+    assert ([state.before for state in world.guard.states.values()], record(world)) == ([()], [])
+
+
+def test_a_state_with_answers_is_newer_than_the_same_without() -> None:
+    state = State("m", 1, Phase.WAITING, "", 1.0)
+    found = (Found("sum", holds=True),)
+    for later in (dataclasses.replace(state, before=found), dataclasses.replace(state, after=found)):
+        assert (is_newer(later, state, even=False), is_newer(state, later, even=True)) == (True, False)
+
+
 # -- played again ------------------------------------------------------------------------------------------------------
 
 
@@ -351,3 +375,7 @@ def test_a_recorded_run_with_checks_is_decided_again_as_it_was(auto: bool) -> No
     assert (played.differs, played.same_options) == ("", True)
     turns = [turn.phase.value for turn in played.other.turns]
     assert turns[:4] == ["waiting", "running", "soaking", "rolling back" if auto else "done"]
+    # With other options it is another state, and what was answered of the run is known of it all the same.
+    other = dataclasses.replace(world.options, auto_rollback=True, soak={"*": 50.0})
+    turns = [turn.phase.value for turn in Replay(other).play(bodies).other.turns]
+    assert turns[:4] == ["waiting", "running", "soaking", "rolling back"]
