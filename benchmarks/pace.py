@@ -29,7 +29,7 @@ LIMIT = 1.0
 FAST, SLOW, EVERY = 8 << 20, 2 << 20, 3.0
 """Bytes/s of the line, and how long it has each speed where it jumps."""
 REPLAY, TURN = 5 << 20, 0.004
-"""Bytes/s of replay where that is what is limited, and the seconds between two looks whether it is ahead."""
+"""Bytes/s of replay where that is what is limited, and the seconds for which it runs before it may have to rest."""
 WITHIN, WITHIN_REPLAY, OF_ON_OFF = 1.05, 1.25, 0.25
 POLL = 0.1
 """Seconds between two looks of on/off throttling."""
@@ -113,11 +113,15 @@ def slow_replay(_: Proxy, standby: Server) -> Iterator[None]:
     def hold_back(connection: Connection) -> None:
         before, allowed = time.monotonic(), float(ask(connection, REPLAYED))
         while not over.wait(TURN):
+            # Asked while it runs: stopped, it may hold what every query needs.
             now, replayed = time.monotonic(), ask(connection, REPLAYED)
             # What it did not use while it had nothing to do is gone.
             allowed = min(allowed + REPLAY * (now - before), replayed + 4 * REPLAY * TURN)
             before = now
-            os.kill(pid, signal.SIGSTOP if replayed > allowed else signal.SIGCONT)
+            if replayed > allowed:
+                os.kill(pid, signal.SIGSTOP)
+                over.wait(min((replayed - allowed) / REPLAY, 10 * TURN))
+                os.kill(pid, signal.SIGCONT)
 
     with standby.connect() as connection:
         thread = threading.Thread(target=hold_back, args=(connection,), daemon=True)
@@ -127,7 +131,6 @@ def slow_replay(_: Proxy, standby: Server) -> Iterator[None]:
         finally:
             over.set()
             thread.join()
-            os.kill(pid, signal.SIGCONT)
 
 
 SCENES = {"line of 8 MB/s": even, "line of 8 and 2 MB/s": jumping, "replay of 5 MB/s": slow_replay}

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 ASSUMED = 4.0 * (1 << 20)
-"""Bytes/s that a standby is taken to replay until its rate is known, as one on a line of 32 Mbit/s does. One half as fast
-lags by half of the limit once, before it has shown its rate."""
+"""Bytes/s that a standby is taken to replay until its rate is known, as one on a line of 32 Mbit/s does. One half as
+fast lags by half of the limit once, before it has shown its rate."""
 SMALL = 1 << 20
 """Bytes of a window below which it is so short a time that a busy machine is late by as much."""
 LEAST = 1 << 16
