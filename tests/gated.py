@@ -27,8 +27,8 @@ class Gated:
         install_gate(database.dsn(), GATE)
 
     def migration(self, name: str = "migration:m", **more: str) -> Session:
-        """A session of the migration's role; the server gives up what takes longer than 5 s."""
-        dsn = self.database.dsn(application_name=name, options="-c statement_timeout=5s", **more)
+        """A session of the migration's role; the server gives up what takes longer than 15 s."""
+        dsn = self.database.dsn(application_name=name, options="-c statement_timeout=15s", **more)
         return self._opened.enter_context(psycopg.connect(as_client(dsn), autocommit=True))
 
     def refused(self, statement: str = "create table x ()", by: Session | None = None) -> str:

@@ -10,6 +10,8 @@ do $$ begin
     if not exists (select from pg_catalog.pg_roles where rolname = 'migration_guard_gate') then
         create role migration_guard_gate nologin;
     end if;
+exception when duplicate_object or unique_violation then
+    null;  -- made for another database in this very moment
 end $$;
 -- Whether a dormant guard lives is seen by its session.
 grant pg_read_all_stats to migration_guard_gate;
