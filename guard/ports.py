@@ -184,6 +184,9 @@ class Canceller(Protocol):
     async def end_run(self, run: Run, *, terminate: bool) -> CancelReport:
         """End every session of a run, before its rollback."""
 
+    async def stop(self, run: Run, *, terminate: bool) -> CancelReport:
+        """Cancel what the sessions of a run do in spite of a pause, or end those; idle ones stay."""
+
     async def close(self) -> None: ...
 
 

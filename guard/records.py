@@ -54,6 +54,9 @@ def state_from_dict(record: Mapping[str, object]) -> State:
         before=tuple(_found(each) for each in read.objects("before")),
         after=tuple(_found(each) for each in read.objects("after")),
         epoch=read.whole_or_none("epoch") or 0,
+        acknowledged_since_wall=read.number_or_none("acknowledged_since_wall"),
+        broken=read.whole_or_none("broken") or 0,
+        rungs=read.texts("rungs"),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import uuid
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TextIO
 
@@ -199,7 +199,9 @@ def _options(settings: Settings, hosts: dict[str, Hosts], database: str) -> Opti
             if migration.rollback is not None and migration.rollback != settings.rollback
         },
         checks={name: migration.checks_of(database) for name, migration in named.items()},
-        bounds=settings.guard.bounds,
+        bounds=replace(settings.guard.bounds, ignored=settings.recognition.ignored),
+        grace=settings.recognition.grace,
+        let_finish=settings.recognition.let_finish,
         gathering=settings.guard.gathering,
     )
 

@@ -109,6 +109,7 @@ class FakeCanceller:
     cleared: list[tuple[str, bool]] = field(default_factory=list)
     saw: list[Roster] = field(default_factory=list)
     ended: list[tuple[int, bool]] = field(default_factory=list)
+    stopped: list[tuple[int, bool]] = field(default_factory=list)
 
     async def ready(self) -> None: ...
 
@@ -119,6 +120,10 @@ class FakeCanceller:
 
     async def end_run(self, run: Run, *, terminate: bool) -> CancelReport:
         self.ended.append((run.run_id, terminate))
+        return self._next()
+
+    async def stop(self, run: Run, *, terminate: bool) -> CancelReport:
+        self.stopped.append((run.run_id, terminate))
         return self._next()
 
     def _next(self) -> CancelReport:

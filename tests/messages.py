@@ -43,11 +43,11 @@ LOAD = rule("checkout p99", "prometheus", Dimension.SECONDS, pause="> 500ms", re
 
 
 def running(*rules: Rule, **options: Any) -> World:
-    """A migration that has begun and has applied something."""
+    """A migration that has begun, has applied something, and acknowledges what it is told."""
     world = World(*rules, **options)
     world.runs = [a_run(1, NAME)]
     world.tick()
-    world.runs = [a_run(1, NAME, rows_done=1000)]
+    world.runs = [a_run(1, NAME, rows_done=1000, acknowledged_epoch=10**6)]
     world.tick()
     return world
 
@@ -135,6 +135,34 @@ def fenced() -> World:
     world.runs = [a_run(1, NAME, rows_done=1000, fence=fence)]
     world.values["lock queue sensor"] = 3.0
     world.tick(12)
+    return world
+
+
+def ignored() -> World:
+    """Migrations that are told to pause: one goes on, one waits inside a transaction, one builds an index."""
+    world = running(LAG, bounds=Bounds(ignored=("cancel", "terminate", "abort")))
+    at_work = Session(4711, WALL, "migrator", f"migration:{NAME}", "active", 1, writes=True)
+    swallowed = Ended(at_work, "cancelled", gone=False, detail="and still at work 2 s later")
+    world.canceller.reports = [CancelReport((swallowed,)), CancelReport((Ended(at_work, "terminated", gone=True),))]
+    world.runs = [dataclasses.replace(a_run(1, NAME, rows_done=1000), session=at_work)]
+    world.values["replica lag sensor"] = 7.4
+    world.tick(40)
+    idles = Session(4712, WALL, "migrator", "migration:rude", "idle in transaction", 2, 3.0, 9.0, writes=True)
+    idles = dataclasses.replace(idles, holds="changes and locks on public.users")
+    index = Session(4713, WALL, "migrator", "migration:add-index", "active", 3, gentle="CREATE INDEX CONCURRENTLY")
+    index = dataclasses.replace(index, at_work=600.0)
+    world.guard.reconfigure(dataclasses.replace(world.options, bounds=Bounds()), {})
+    world.values["replica lag sensor"] = 0.2
+    world.runs = [a_run(2, "rude"), a_run(3, "add-index")]
+    world.tick(20)
+    world.runs = [
+        dataclasses.replace(a_run(2, "rude"), session=idles),
+        dataclasses.replace(a_run(3, "add-index"), session=index),
+    ]
+    world.values["replica lag sensor"] = 7.4
+    world.tick(6)
+    world.runs[0] = dataclasses.replace(a_run(2, "rude"), session=dataclasses.replace(at_work, run_id=2))
+    world.tick(40)
     return world
 
 
@@ -252,6 +280,7 @@ SCENES: dict[str, Callable[[], World]] = {
     "A lock queue behind sessions that never registered": queue,
     "A lock queue behind a migration that comes back": comes_back,
     "A lock queue behind a migration in a fence": fenced,
+    "Migrations that do not keep to a pause": ignored,
     "A rollback": rollback,
     "A rollback that is not needed any more": withheld,
     "A rollback that a human must decide": question,

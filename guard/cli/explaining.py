@@ -101,7 +101,7 @@ def rules(found: View) -> None:
 
 def _reported(found: View, reported: Mapping[str, Any], *, paused: bool = False, with_rules: bool = True) -> None:
     now = found.guard.now_wall
-    effect = ", and it holds" if reported.get("effective") else ", not acknowledged yet"
+    effect = _effect(reported)
     # An override lets a migration go on that the guard has paused.
     effect = effect if paused and reported.get("phase") == "paused" else ""
     age = _reported_ago(found)
@@ -109,8 +109,21 @@ def _reported(found: View, reported: Mapping[str, Any], *, paused: bool = False,
     typer.echo(f"  {phase}: {reported.get('phase')} for {ago(reported.get('since'), now)}{effect} ({age})")
     if fence := (found.guard.report or {}).get("fences", {}).get(str(reported.get("run_id"))):
         typer.echo(f"  fenced, so it was not to be cancelled ({age}): {fence}")
+    if paused and (busy := (found.guard.report or {}).get("in_flight", {}).get(str(reported.get("run_id")))):
+        typer.echo(f"  still at work ({age}): {busy}")
     for verdict in reported.get("verdicts", []) if with_rules else ():
         _verdict(verdict, found)
+
+
+def _effect(reported: Mapping[str, Any]) -> str:
+    """How a pause was taken: asked for, acknowledged, effective."""
+    asked, heard, held = (reported.get(key) for key in ("since", "acknowledged_since", "effective_since"))
+    words = ", and it holds" if reported.get("effective") else ""
+    if heard is not None and asked is not None:
+        words = f", acknowledged after {say_seconds(round(max(0.0, heard - asked), 1))}{words}"
+    if held is not None and asked is not None and words:
+        words += f" since {say_seconds(round(max(0.0, held - asked), 1))} after it was asked for"
+    return words or ", not acknowledged yet"
 
 
 def _told(run: RunSeen) -> str:

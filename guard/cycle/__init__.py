@@ -15,6 +15,7 @@ rereading.py the reason of a rollback, read again before it begins
 interrupted.py cancels that a killed guard may have made
 flapping.py  what comes and goes, so that people are told a few times only
 trouble.py   whether orders can be given at all, as news
+obedience.py whether who is told to pause does; disobeyed.py and stopping.py tell of those that do not
 operators.py what humans ordered, as news
 starving.py  a paced migration that others keep from its turn, as news
 values.py    what crosses between the cycle and its caller

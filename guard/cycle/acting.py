@@ -16,17 +16,22 @@ from guard.cycle.chores import (
     Due,
     QueueCleared,
     RolledBack,
+    Stopped,
     WayFree,
     clear_queue,
     make_way,
     roll_back,
+    stop,
     withhold,
 )
 from guard.cycle.ledger import Ledger
+from guard.cycle.obedience import Obedience
 from guard.cycle.rereading import Proof, reread
+from guard.cycle.stopping import climbed, stopped
 from guard.cycle.values import Chore, Key, Options, Result
 from guard.cycle.words import queue_cleared
 from guard.decide import notices
+from guard.decide.bounds import USUAL_BOUNDS, Bounds
 from guard.decide.decision import Decision
 from guard.decide.ladder import FORGIVEN_AFTER
 from guard.decide.machine import ENDINGS, TABLE, Move
@@ -68,6 +73,7 @@ class Acting:
         """By migration: how often of late, and when last. A cancelled migration that comes back is a new run."""
         self._released = False
         """The queue behind the unregistered was cleared and that was told, since they were last told of."""
+        self.obedience = Obedience()
 
     def chores(self, decision: Decision, duty: Duty) -> list[Chore]:
         """What to start for one run."""
@@ -83,6 +89,8 @@ class Acting:
                 because = duty.board.verdicts[rule.name].because
                 self._asked[rule.name] = dataclasses.replace(state, because=because)
                 chores.append(Chore("queue", about, clear_queue(duty.hands, key, rule, roster)))
+        if decision.rung and (run := duty.board.run(state.run_id)) is not None:
+            chores += self._chore("stop", key, duty.now, stop(duty.hands, state, run, decision.rung))
         # A fence that was declared in the moment in which this was decided.
         if state.phase is Phase.ROLLING_BACK and duty.board.fence(state.run_id) is None:
             chores += self._roll_back(state, key, duty)
@@ -138,13 +146,15 @@ class Acting:
         if result is not None:
             self._results.append(result)
 
-    def take_results(self, board: Board, now: float, wall: float) -> None:
+    def take_results(self, board: Board, now: float, wall: float, *, bounds: Bounds = USUAL_BOUNDS) -> None:
         """Make what has come of earlier chores part of the states, and tell it."""
         results, self._results = self._results, []
         for result in results:
             if isinstance(result, QueueCleared):
                 board.acted(result.rule, now)
                 self._take_cleared(result, board, now, wall)
+            elif isinstance(result, Stopped):
+                self._take_stopped(result, now, wall, bounds)
             elif isinstance(result, WayFree):
                 if result.key in self._states:
                     self._proofs[result.key] = Proof(now, result.behind)
@@ -167,6 +177,19 @@ class Acting:
         self._states[result.key] = ended
         self._ledger.record(draft.kind, ended, draft, wall=wall)
         self._ledger.bar(ended, ended.because)
+
+    def _take_stopped(self, result: Stopped, now: float, wall: float, bounds: Bounds) -> None:
+        """A rung counts once it was climbed; who had moved on by then climbs it when it is seen at work again."""
+        key = (result.state.migration, result.state.run_id)
+        in_vain = any(not ended.gone for ended in result.report.ended)
+        self.obedience.acted(key, now, in_vain=in_vain)
+        # Cancelled, a client may say its end at once: what was done is told of it all the same.
+        state = self._states.get(key) or dataclasses.replace(result.state, phase=Phase.DONE)
+        state = dataclasses.replace(state, rungs=tuple(dict.fromkeys((*state.rungs, *climbed(result)))))
+        if key in self._states:
+            self._states[key] = state
+        if draft := stopped(result, wall, bounds.ignored):
+            self._ledger.tell(draft, state, wall, once=draft.kind == "cancel_failed")
 
     def _take_cleared(self, result: QueueCleared, board: Board, now: float, wall: float) -> None:
         """Count the cancel for those whose sessions were ended, and tell it even where they have left meanwhile."""

@@ -5,6 +5,7 @@ It publishes nothing and starts nothing; an act that a decision calls for comes 
 
 from __future__ import annotations
 
+from guard.cycle import disobeyed
 from guard.cycle.acting import Acting, Duty, hook_of
 from guard.cycle.drift import Drift
 from guard.cycle.fencing import Fencing
@@ -17,6 +18,7 @@ from guard.cycle.runs import Runs, key_of
 from guard.cycle.words import looking_back
 from guard.decide import notices
 from guard.decide.decision import Decision
+from guard.decide.ladder import Circumstances
 from guard.judge.findings import what_would_resume
 from guard.model import Finding, Phase
 from guard.ports import Done
@@ -74,6 +76,11 @@ class Adopting:
             self._ledger.tell(waits, state, wall)
         if state.phase is Phase.DONE:
             self._runs.forget(state)
+
+    def say(self, decision: Decision, facts: Circumstances) -> None:
+        """How a run keeps to its pause, where people are to know."""
+        for mark in decision.news:
+            self._ledger.tell(disobeyed.news(mark, decision.state, facts), decision.state, facts.wall)
 
     def _enter(self, decision: Decision, draft: notices.Draft | None, wall: float) -> None:
         """Write down a new phase."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
+from guard.decide.obeying import TERMINATE
 from guard.errors import GuardError, ServerError
 from guard.judge.quantities import say_seconds
 from guard.model import EVERYONE, Roster, Rule, Run, State
@@ -58,6 +59,16 @@ class WayFree:
     behind: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """What came of a rung that a run climbed since it did not keep to its pause."""
+
+    state: State
+    """As it was then."""
+    rung: str
+    report: CancelReport
+
+
 async def clear_queue(hands: Hands, key: tuple[str, int | None], rule: Rule, roster: Roster) -> QueueCleared:
     """Cancel what holds up the queue; terminate what did not yield to the cancel."""
     report = await _clear(hands, rule, roster, terminate=False)
@@ -78,6 +89,15 @@ async def _clear(hands: Hands, rule: Rule, roster: Roster, *, terminate: bool) -
         return await hands.canceller.clear_queue(rule, roster, terminate=terminate)
     except ServerError as error:
         return CancelReport(nothing_because=f"it could not be done: {error}")
+
+
+async def stop(hands: Hands, state: State, run: Run, rung: str) -> Stopped:
+    """Cancel or terminate what the sessions of a run do although it is told to pause."""
+    try:
+        report = await hands.canceller.stop(run, terminate=rung == TERMINATE)
+    except ServerError as error:
+        report = CancelReport(nothing_because=f"it could not be done: {error}")
+    return Stopped(state, rung, report)
 
 
 def _stubborn(ended: Ended) -> bool:

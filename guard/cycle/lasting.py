@@ -22,12 +22,14 @@ def _age(state: State) -> tuple[float, ...]:
     marks = (
         state.applied_since_wall is not None,
         state.asked_human,
+        state.broken,
         state.effective,
         state.cancels,
         state.reminded,
         state.no_help,
         bool(state.before),
         bool(state.after),
+        len(state.rungs),
     )
     return (epoch, state.since_wall, *marks)
 

@@ -186,7 +186,7 @@ class Guard:
     async def _step(self, now: float, wall: float) -> Step:
         if step := self._clocks.set_by(now, wall):
             self.states.update({key: shifted(state, step) for key, state in self.states.items()})
-        self._acting.take_results(self.board, now, wall)
+        self._acting.take_results(self.board, now, wall, bounds=self.options.bounds)
         self._verifying.take_results(now, wall)
         self._follow_drift(now, wall)
         self._tape.begin(self.board, self.options, self.states, now=now, wall=wall)
@@ -219,15 +219,17 @@ class Guard:
     def _decide(self, duty: Duty) -> tuple[list[Decision], float | None]:
         """Decide for each run; also when the next of them may come out otherwise by itself."""
         decisions, due = list[Decision](), None
+        self._acting.obedience.keep(self.states)
         for state in tuple(self.states.values()):
             finding = self.board.finding(state.migration)
             heard = finding.settled and self.board.heard(state.migration)
             if heard:
                 self._anew.discard(key_of(state))
             state = measured(self.board, state)  # noqa: PLW2901
-            facts = self._circumstances(state, duty.wall)
+            facts = self._circumstances(state, duty)
             decision = decide(state, finding, facts)
             self._adopting.adopt(decision, finding, duty)
+            self._adopting.say(decision, facts)
             self._tape.decided(state, facts, decision, self.states.get(key_of(state), decision.state))
             self._adopting.settle(decision, duty, heard=heard)
             if holds_up(state, finding, facts):
@@ -275,7 +277,8 @@ class Guard:
             nobody = State(migration, None, Phase.DONE, draft.because, wall)
             self._ledger.tell(draft, named[-1] if named else nobody, wall)
 
-    def _circumstances(self, state: State, wall: float) -> Circumstances:
+    def _circumstances(self, state: State, duty: Duty) -> Circumstances:
+        wall = duty.wall
         base = Circumstances(
             wall=wall,
             hook=hook_of(self.hands, state.migration) is not None,
@@ -290,13 +293,15 @@ class Guard:
         if self.options.observing and (facts.gone or facts.outcome is not None):
             # Nobody is kept aborted here, so an end is an end.
             return dataclasses.replace(facts, aborted_by="")
-        return facts
+        if self.options.observing:
+            return facts  # nobody was told to pause
+        return self._acting.obedience.look(state, facts, board=self.board, options=self.options, now=duty.now)
 
     def _bulletin(self, now: float, wall: float) -> Bulletin:
         states = tuple(unheard(state) if key in self._anew else state for key, state in self.states.items())
         mode, orders = self.mode, self._operators.known
         troubles, blind = dict(self.hands.troubles()), self.board.blind
-        fences = fences_of(self.board, states)
+        fences, in_flight = fences_of(self.board, states), self._acting.obedience.in_flight
         return Bulletin(
             now=now,
             mode=mode,
@@ -306,7 +311,7 @@ class Guard:
             report=lambda: (
                 report(states, self.board.finding, orders, troubles, mode=mode, now=now, wall=wall)
                 | {"limits": limits(self.board.rules), "pacing": pacing(self.board.rules, self.options.standbys)}
-                | {"fences": fences, "longest_fence": self.options.bounds.longest_fence}
+                | {"in_flight": in_flight, "fences": fences, "longest_fence": self.options.bounds.longest_fence}
                 | ({"cannot_see": blind} if blind else {})
             ),
             troubles=troubles,

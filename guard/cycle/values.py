@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
 
-from guard.cycle.chores import QueueCleared, RolledBack, WayFree
+from guard.cycle.chores import QueueCleared, RolledBack, Stopped, WayFree
 from guard.cycle.drift import Remembered
 from guard.cycle.inquests import Verified
 from guard.decide.bounds import USUAL_BOUNDS, Bounds
@@ -16,7 +16,7 @@ from guard.model.sensors import METRICS
 
 Key = tuple[str, int | None]
 """Of a run: its migration and its id."""
-Result = QueueCleared | RolledBack | WayFree
+Result = QueueCleared | RolledBack | Stopped | WayFree
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,10 @@ class Options:
     """What is asked about the data before and after a run, by migration as `soak`."""
     standbys: tuple[str, ...] | int | None = None
     """Who must stream, by name, or how many of whatever name; None: it is not known here."""
+    grace: float = 30.0
+    """Seconds that a run may take to keep to a pause."""
+    let_finish: bool = True
+    """Leave what a cancel would break to its end."""
 
     def soak_of(self, migration: str) -> float:
         """Seconds."""

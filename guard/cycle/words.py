@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
+from guard.cycle.disobeyed import took_hold
 from guard.decide import notices
 from guard.decide.machine import ORDERS
 from guard.judge.quantities import say_seconds
@@ -82,6 +83,8 @@ def _run(state: State, finding: Finding, now: float, wall: float) -> dict[str, o
         "because": state.because,
         "since": state.since_wall,
         "effective": state.effective,
+        "acknowledged_since": state.acknowledged_since_wall,
+        "effective_since": state.effective_since_wall,
         "stays": state.stays,
         "verdicts": _listed(finding, now, wall),
     }
@@ -113,6 +116,7 @@ def looking_back(draft: notices.Draft, before: State, wall: float) -> notices.Dr
     would = "would have been " * ("observe mode" in draft.headline)
     lasted = say_seconds(max(0.0, round(wall - before.since_wall, 1)))
     past = {f"{would}paused for": lasted, f"{would}paused because": before.because}
+    past |= {} if would else {"the pause was": took_hold(before)}
     return dataclasses.replace(draft, fields={**draft.fields, **past})
 
 

@@ -38,6 +38,9 @@ class Bounds:
     """Ten minutes: far beyond the restart of any source, so somebody has to mend it."""
     longest_fence: float = 60.0
     """A minute: what a cut-over takes is seconds, and for as long as it lasts an application may stand still."""
+    ignored: tuple[str, ...] = ()
+    """The rungs of guard.decide.obeying that may be taken where a pause is ignored. None by default: to end what is at
+    work is for whoever knows what it is."""
 
 
 USUAL_BOUNDS = Bounds()

@@ -21,6 +21,7 @@ from guard.decide.ladder import (
     why_no_rollback,
 )
 from guard.decide.machine import TABLE, Move, move_for
+from guard.decide.obeying import ABORT, TERMINATE, Heed, heed, next_rung, why_aborted
 from guard.model import Ask, Finding, Level, Phase, State, Verdict
 
 _CANNOT_ROLL_BACK = (Phase.WAITING, Phase.ROLLING_BACK, Phase.ABORTED, Phase.DONE)
@@ -48,6 +49,10 @@ class Decision:
     """Rules whose cancel or rollback waits for the end of the section that the run is in."""
     to_verify: bool = False
     """The checks of its data are to be asked now: nothing else keeps it from beginning, or it has ended well."""
+    rung: str = ""
+    """What is to be done to its sessions since it does not keep to its pause (guard.decide.obeying)."""
+    news: tuple[str, ...] = ()
+    """What people are to be told of how it keeps to its pause."""
 
 
 def decide(state: State, finding: Finding, facts: Circumstances) -> Decision:
@@ -69,28 +74,28 @@ def decide(state: State, finding: Finding, facts: Circumstances) -> Decision:
     may_roll_back = not refusal and state.phase not in _CANNOT_ROLL_BACK
     held = () if phase is Phase.DONE else held_by_fence(state, finding, facts, may_roll_back=may_roll_back)
     if phase is state.phase:
-        effective = phase is Phase.PAUSED and not state.effective and facts.acknowledged
+        kept = heed(state, facts)
         after = dataclasses.replace(
-            state,
+            kept.state,
             because=_why_waiting(state, finding, facts),
-            effective=state.effective or effective,
-            effective_since_wall=facts.wall if effective else state.effective_since_wall,
             asked_human=state.asked_human or asks,
             # How its data were before it had to wait says little of how they are when it begins.
             before=() if phase is Phase.WAITING and finding.ask >= Ask.PAUSE else state.before,
         )
     else:
-        effective = False
         after = _enter(state, phase, move, finding, facts=facts, asks=asks)
+        kept = Heed(after)
     return Decision(
         after,
         None if phase is state.phase else state.phase,
         queues,
         refusal if asks else "",
         finding.because if asks else "",
-        effective,
+        kept.became_effective,
         held,
         _to_verify(after, finding, facts),
+        kept.rung,
+        kept.news,
     )
 
 
@@ -139,6 +144,8 @@ def _move(state: State, finding: Finding, facts: Circumstances, refusal: str) ->
         return move if back else Move.ENDED
     if move is Move.CANCEL and not facts.fenced and came_back_too_often(state, finding, facts):
         return Move.ABORT
+    if next_rung(state, facts) == ABORT:
+        return Move.ABORT
     if facts.gone and not back:
         return Move.GONE
     return move
@@ -155,6 +162,9 @@ def _enter(state: State, phase: Phase, move: Move, finding: Finding, *, facts: C
         since_wall=facts.wall,
         effective=False,
         effective_since_wall=None,
+        acknowledged_since_wall=None,
+        broken=0,
+        rungs=(),
         reminded=0,
         no_help=False,
         stays="",
@@ -190,15 +200,23 @@ def because_of(move: Move, state: State, finding: Finding, facts: Circumstances)
     match move:
         case Move.ABORT if facts.aborted_by:
             return facts.aborted_by
+        case Move.ABORT if next_rung(state, facts) == ABORT:
+            return why_aborted(state, facts)
         case Move.ABORT:
             return f"cancelled {state.cancels} times and came back: {finding.because}"
         case Move.ENDED:
             return f"the migration ended: {facts.outcome}"
-        case Move.GONE if state.run_id is None:
-            return "its sessions have ended"
         case Move.GONE:
-            return "its session ended without saying how the migration went"
+            return _why_gone(state)
         case Move.SOAKED:
             return "the soak is over"
         case _:
             return finding.because
+
+
+def _why_gone(state: State) -> str:
+    if state.run_id is None:
+        return "its sessions have ended"
+    if TERMINATE in state.rungs:
+        return "its session was ended, since it did not keep to its pause"
+    return "its session ended without saying how the migration went"

@@ -52,7 +52,7 @@ class State:
     because: str
     since_wall: float
     effective: bool = False
-    """The pause has been acknowledged or was seen to hold."""
+    """The pause holds: it has been acknowledged and nothing of the run is in flight, or nothing was for a while."""
     cancels: int = 0
     """Cancelled or terminated this often in this run."""
     ran: float = 0.0
@@ -89,6 +89,12 @@ class State:
     """The same after it had ended well."""
     epoch: int = 0
     """Of the order that this phase gave; an acknowledgement of it or of a later one makes a pause effective."""
+    acknowledged_since_wall: float | None = None
+    """When its client was first seen to have read of this pause."""
+    broken: int = 0
+    """How often it was seen at work again in this pause after that had been effective."""
+    rungs: tuple[str, ...] = ()
+    """What was done and told in this pause because it was not kept to (guard.decide.obeying)."""
 
 
 class Severity(enum.StrEnum):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from guard.decide.bounds import FLAP_BREAKER, Bounds
+from guard.decide.obeying import RUNGS
 from guard.judge.baselines import Gathering
 from guard.model import EVERYONE, Rule
 from guard.settings.access import AccessReader
@@ -205,7 +206,8 @@ class _Loader:
                 ("migrations", "application_names"),
                 "needs roles as well: any session can take any application_name, so the name alone proves nothing",
             )
-        return Recognition(table.roles, table.application_names, table.let_finish)
+        rungs = RUNGS[: RUNGS.index(table.ignored) + 1] if table.ignored in RUNGS else ()
+        return Recognition(table.roles, table.application_names, table.let_finish, table.grace, rungs)
 
     def _rollback(self, given: Any, key: tuple[str, ...]) -> RollbackSettings | None:
         if given is None:

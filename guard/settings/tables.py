@@ -72,6 +72,8 @@ class MigrationsTable(Table):
     roles: Texts = ()
     application_names: Texts = ()
     let_finish: Flag = True
+    grace: Annotated[float, BeforeValidator(lasting(1.0, 3600.0))] = 30.0
+    ignored: Literal["warn", "cancel", "terminate", "abort"] = "warn"
 
 
 class AccessTable(Table):

@@ -122,7 +122,12 @@ class Recognition:
     application_names: tuple[str, ...] = ()
     """Patterns in which `*` stands for anything; every other character for itself."""
     let_finish: bool = True
-    """Spare what stops no reader or writer by itself, such as CREATE INDEX CONCURRENTLY, from a rule's cancel."""
+    """Spare what stops no reader or writer by itself, such as CREATE INDEX CONCURRENTLY, from being cancelled."""
+    grace: float = 30.0
+    """Seconds that a run may take to keep to a pause: fifteen times the usual `batch_limit`, so that no batch,
+    nor the rollback of a cancelled one, is mistaken for a migration that does not listen."""
+    ignored: tuple[str, ...] = ()
+    """The rungs (guard.decide.obeying) that may be taken where one is at work after that."""
 
 
 @dataclass(frozen=True, slots=True)

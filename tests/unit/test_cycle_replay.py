@@ -11,6 +11,7 @@ import pytest
 
 from guard.cycle import Options
 from guard.cycle.replaying import Played, Replay, Side
+from guard.decide.bounds import Bounds
 from guard.errors import Unreachable
 from guard.model import Fence, Phase, Rule, Silence
 from guard.ports import CancelReport, Ended, Frame
@@ -195,12 +196,22 @@ def test_a_queue_that_was_cleared_counts_for_other_rules_as_well() -> None:
     assert world.play(TIGHT).other.queues == []
 
 
+STRICT: dict[str, Any] = {"grace": 2.0, "bounds": Bounds(ignored=("cancel", "terminate", "abort"))}
 RULES = (
     make_rule(pause="> 5s for 3s", warn="> 3s", resume="< 2s for 4s"),
     make_rule("errors", pause="> 5s", rollback="> 8s for 2s", resume="< 2s", no_data="hold"),
     make_rule("queue", pause="", cancel=">= 6s", resume="< 6s", migrations=("m", "n")),
     make_rule("load", pause="> 7s for 1s", no_data="ignore"),
 )
+
+
+DOING = (
+    a_session(1001, 1),
+    dataclasses.replace(a_session(1001, 1), writes=True),
+    dataclasses.replace(a_session(1001, 1), state="idle", in_state=9.0),
+    dataclasses.replace(a_session(1001, 1), state="idle in transaction", in_state=9.0, holds="a snapshot"),
+)
+"""What the session of a run may be seen to do."""
 
 
 def happen(world: Recorded, chance: random.Random) -> None:
@@ -215,7 +226,8 @@ def happen(world: Recorded, chance: random.Random) -> None:
             world.runs = [run for run in world.runs if run.run_id != number]
             name, batches = "mn*"[number % 2], chance.randrange(2)
             acknowledged = chance.choice([0, 10**6])
-            world.runs.append(a_run(number, name, batches_done=batches, acknowledged_epoch=acknowledged))
+            run = a_run(number, name, batches_done=batches, acknowledged_epoch=acknowledged)
+            world.runs.append(dataclasses.replace(run, session=chance.choice(DOING)))
         case 6:
             ended = chance.choice(["done", "failed", None])
             world.runs = [dataclasses.replace(run, outcome=ended, session=None) for run in world.runs]
@@ -237,7 +249,7 @@ def happen(world: Recorded, chance: random.Random) -> None:
 @pytest.mark.parametrize("seed", range(8))
 def test_whatever_happens_a_course_is_decided_again_as_it_was(seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311
-    world = Recorded(*RULES, hook=FakeHook(), soak={"*": 6.0}, auto_rollback=True, observing=seed % 4 == 3)
+    world = Recorded(*RULES, hook=FakeHook(), soak={"*": 6.0}, auto_rollback=True, observing=seed % 4 == 3, **STRICT)
     gone = Ended(a_session(1001, 1), "cancelled", gone=True)
     world.canceller.reports = [CancelReport(ended=(gone,), queued=3)]
     for _ in range(60):

@@ -45,6 +45,9 @@ STATE = State(
     before=(Found("sum", holds=True, value="120", rollback=True), Found("totals", holds=None)),
     after=(Found("sum", holds=False),),
     epoch=9,
+    acknowledged_since_wall=7.5,
+    broken=1,
+    rungs=("cancel",),
 )
 NOTICE = Notice(
     notice_id="main:12",
