@@ -23,6 +23,7 @@ def test_a_gate_that_holds_whom_the_file_names_is_fine() -> None:
     assert remark.grade is Grade.FINE
     assert remark.what == "DDL gate: it holds migrator named migration:*, and is closed while no guard can say anything"
     assert judged("database main", FILE, found("A", when_lost="open")).grade is Grade.FINE
+    assert judged("database main", Recognition(("migrator",)), found(application_names=["tool:*"])).grade is Grade.FINE
     two = Recognition(("a", "b"))
     assert judged("database main", two, found(roles=["b", "a"], application_names=[])).grade is Grade.FINE
 
