@@ -166,7 +166,7 @@ def test_a_paced_run_waits_for_the_standby_and_obeys_the_guard_meanwhile(
     world: World, paced: Database, connection: Connection
 ) -> None:
     guard = Beating(paced)
-    say(paced, standbys=["replica1"])
+    say(paced, standbys=["replica1"], lag=1.0)
     done: list[int] = []
 
     def work() -> None:
@@ -208,7 +208,7 @@ def test_who_is_starved_by_others_has_a_note_that_says_so_until_it_is_over(
         return str(rows[0][0]) if rows else ""
 
     def work() -> None:
-        pacer = Pacer(connection, standbys=1, alert_after=0.3, on_wait=words.append)
+        pacer = Pacer(connection, standbys=1, pause_limit=1.0, alert_after=0.3, on_wait=words.append)
         with Migration(connection, "m", poll=0.02) as migration:
             migration.progress(note="half way")
             for _ in migration.pace(range(3), window=pacer):
