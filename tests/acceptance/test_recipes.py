@@ -56,9 +56,8 @@ def test_a_python_loop_waits_between_two_batches(beside: Beside) -> None:
     beside.database.execute("alter table users add email_lower text")
     beside.run(recipe("python"), "python", "backfill.py")
     assert_obeys(beside)
-    assert beside.database.execute("select rows_done from migration_guard.run order by run_id desc limit 1") == [
-        (6000,)
-    ]
+    done = "select rows_done from migration_guard.run order by run_id desc limit 1"
+    assert beside.database.execute(done) == [(6000,)]
 
 
 @pytest.mark.fault(28)

@@ -29,7 +29,7 @@ import os
 DATABASES = {"default": {
     "ENGINE": "django.db.backends.postgresql",
     "NAME": os.environ["PGDATABASE"],
-    "OPTIONS": {"application_name": "migration:shop", "options": "-c lock_timeout=2s"},
+    "OPTIONS": {"application_name": "migration:shop", "options": "-c lock_timeout=500ms"},
 }}
 DATABASES["default"] |= {key: os.environ["PG" + key] for key in ("HOST", "PORT", "USER", "PASSWORD")}
 INSTALLED_APPS = ["shop"]
