@@ -87,10 +87,10 @@ def test_beside_a_slow_standby_it_never_has_more_under_way_than_the_window_and_t
     world.line.limit(4 * MB)
     pacer = Pacer(connection)
     with peak_of(world) as peak:
-        for _ in range(60):
+        for _ in range(45):
             pacer.wait()
             connection.execute(BATCH, [200_000])
-    assert peak[0] < 3 * MB  # all of it is 11.5
+    assert peak[0] < 3 * MB  # all of it is 8.6
     assert peak[0] > 0.5 * MB  # nor did the standby wait for the migration
     assert (
         0.4 * MB < pacer.window < 2 * MB
@@ -98,36 +98,33 @@ def test_beside_a_slow_standby_it_never_has_more_under_way_than_the_window_and_t
     assert pacer.batch_bytes is not None
 
 
-@pytest.mark.parametrize(
-    ("standbys", "said"),
-    [
-        (["replica1"], ("replica1", 1, 1, None)),
-        (1, ("replica1", 1, 1, None)),
-        ([], (None, 0, 0, None)),
-        (0, (None, 0, 0, None)),
-        (["replica1", "replica2"], (None, 1, 2, "replica2 does not stream")),
-        (2, (None, 1, 2, "1 of 2 expected standbys stream")),
-        (None, (None, None, None, "no guard has said which standbys are expected")),
-    ],
-    ids=["by name", "any one", "none", "none by number", "one is missing", "too few", "nobody has said"],
-)
-def test_a_number_is_told_only_where_every_expected_standby_streams(
-    world: World, paced: Database, standbys: object, said: tuple[object, ...]
-) -> None:
+SAYS: dict[str, tuple[object, tuple[object, ...]]] = {
+    "by name": (["replica1"], ("replica1", 1, 1, None)),
+    "any one": (1, ("replica1", 1, 1, None)),
+    "none": ([], (None, 0, 0, None)),
+    "none by number": (0, (None, 0, 0, None)),
+    "one is missing": (["replica1", "replica2"], (None, 1, 2, "replica2 does not stream")),
+    "too few": (2, (None, 1, 2, "1 of 2 expected standbys stream")),
+    "nobody has said": (None, (None, None, None, "no guard has said which standbys are expected")),
+}
+
+
+def test_a_number_is_told_only_where_every_expected_standby_streams(world: World, paced: Database) -> None:
     world.wait_settled()
-    ((behind, slowest, *rest),) = paced.execute(SAID, [None if standbys is None else json.dumps(standbys)])
-    known = said[0] is not None
-    assert (behind is not None) is known
-    assert (slowest if known else None, *rest) == said
-    if known:
-        assert behind < MB
-    say(paced, standbys=standbys, lag=7)
-    ((_, _, *by_guard),) = paced.execute(SAID, [None])
-    assert by_guard == rest
+    for case, (standbys, said) in SAYS.items():
+        paced.execute("delete from migration_guard.report")
+        ((behind, slowest, *rest),) = paced.execute(SAID, [None if standbys is None else json.dumps(standbys)])
+        known = said[0] is not None
+        assert (slowest if known else None, *rest) == said, case
+        assert (behind is not None) is known, case
+        assert not known or behind < MB, case
+        say(paced, standbys=standbys, lag=7)
+        ((_, _, *by_guard),) = paced.execute(SAID, [None])
+        assert by_guard == rest, case
     assert paced.execute("select pause_limit from migration_guard.unreplayed()") == [(7,)]
 
 
-def test_a_subscriber_is_no_standby_and_who_may_not_see_them_says_so(world: World, paced: Database) -> None:
+def test_where_the_owner_of_the_schema_may_not_see_standbys_that_is_what_is_told(world: World, paced: Database) -> None:
     owner = sql.Identifier("plain_owner")
     paced.execute(sql.SQL("create role {}").format(owner))
     try:
@@ -211,7 +208,7 @@ def test_who_is_starved_by_others_has_a_note_that_says_so_until_it_is_over(
         pacer = Pacer(connection, standbys=1, pause_limit=1.0, alert_after=0.3, on_wait=words.append)
         with Migration(connection, "m", poll=0.02) as migration:
             migration.progress(note="half way")
-            for _ in migration.pace(range(3), window=pacer):
+            for _ in migration.pace(range(2), window=pacer):
                 time.sleep(1.1)  # what is noted is written once a second
 
     try:
