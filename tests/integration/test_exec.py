@@ -98,6 +98,24 @@ def test_a_tool_that_swallows_its_errors_is_not_done(bench: Bench, tmp_path: Pat
     assert "--verify says False, not true" in quiet.text()
 
 
+def test_a_tool_that_ends_well_and_leaves_a_statement_at_work_is_not_done(bench: Bench, tmp_path: Path) -> None:
+    tool, end = tmp_path / "tool.py", tmp_path / "end"
+    tool.write_text(
+        "import pathlib, subprocess, sys, time\n"
+        "subprocess.Popen(sys.argv[2:], start_new_session=True)\n"
+        "while not pathlib.Path(sys.argv[1]).exists(): time.sleep(0.05)\n"
+    )
+    bench.database.execute("insert into hold default values")
+    script = bench.script(f"{HELD} create table later (id int);")
+    process = bench.execute([sys.executable, str(tool), str(end), *script])
+    bench.wait_at_work()
+    end.touch()
+    assert process.wait(40) == 5, process.text()
+    assert "the command ended and left session" in bench.run("outcome_detail")[0]
+    assert bench.sessions() == []
+    assert not bench.there("later")
+
+
 @pytest.mark.parametrize("known_tables", [False, True], ids=["by lock timeout", "by looking first"])
 def test_it_waits_for_whoever_holds_its_table_names_him_and_does_it_when_he_is_gone(
     bench: Bench, known_tables: bool
@@ -154,6 +172,7 @@ def test_told_to_end_it_cancels_first_so_that_nothing_commits_later(bench: Bench
         bench.wait_at_work("Lock")
         process.send(signal.SIGTERM)
         assert process.wait(40) == 128 + signal.SIGTERM, process.text()
+        assert "cancelled session" in process.text()
         assert bench.sessions() == []
         assert bench.run("outcome outcome_detail") == ("failed", "told to end by SIGTERM")
     assert not bench.there("t", "c")
@@ -166,8 +185,15 @@ def test_told_to_end_it_cancels_first_so_that_nothing_commits_later(bench: Bench
 
 
 def test_killed_outright_it_leaves_no_statement_and_no_process_behind(bench: Bench, tmp_path: Path) -> None:
-    tool = tmp_path / "manager.py"  # as package managers do: what works is in another process group, or session
-    tool.write_text("import subprocess, sys\nsubprocess.run(sys.argv[1:], start_new_session=True)\n")
+    # As package managers do: what works is started by another process, in another process group or even session.
+    tool = tmp_path / "manager.py"
+    tool.write_text(
+        "import subprocess, sys, time\n"
+        "if sys.argv[1] == 'inner':\n"
+        "    subprocess.run(sys.argv[2:])\n"
+        "    time.sleep(600)\n"
+        "subprocess.run([sys.executable, __file__, 'inner', *sys.argv[1:]], start_new_session=True)\n"
+    )
     with bench.database.connect() as holder:
         holder.execute("begin; select from t")
         script = bench.script("alter table t add column c int; create table made (id int);")
