@@ -155,6 +155,7 @@ class Beside:
             self.house.load(9)
         paused = self.wait_event("paused", name, after=since)
         wait_for(lambda: time.time() > paused + FRESH_FOR)  # until then an earlier answer may be used
+        assert [at for kind, at in self.events(name) if kind == "effective" and at > since] == []  # it is in flight
         return paused
 
     def pile_up(self, run: Callable[[], Running], start: Start) -> float:
