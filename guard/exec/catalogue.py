@@ -7,6 +7,7 @@ found, the careful answer is given: less is claimed, never more. Wrappers around
 from __future__ import annotations
 
 import getopt
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -71,15 +72,37 @@ def _drizzle(part: Started) -> Tool | None:
         )
     if verb != "migrate":
         return None
-    config = part.directory / (_option(part.arguments, "--config") or "drizzle.config.ts")
-    out = re.search(r"\bout\s*:\s*[\"'`]([^\"'`]+)", _text(config))
-    files = _texts(part.directory / (out[1] if out else "drizzle"), "*.sql", "*/*.sql")
+    folder = _drizzle_folder(part)
+    files = _texts(folder, "*.sql", "*/*.sql")
+    whole = bool(files) and _one_transaction(files)
+    older = ", ".join(_older(_text(folder / "meta" / "_journal.json")))
     return Tool(
         "drizzle-kit migrate",
-        one_transaction=_one_transaction(files),
-        repeatable=_one_transaction(files),
+        one_transaction=whole,
+        repeatable=whole,
         history=sql.get("exec_history_drizzle"),
+        warns=older
+        and f"{older}: older than a file before it, by meta/_journal.json. Where that one is applied already, "
+        "drizzle-kit migrate passes this one over without a word.",
     )
+
+
+def _drizzle_folder(part: Started) -> Path:
+    """Where the migrations are: what the configuration says as `out`, in the order in which it is looked for."""
+    given = _option(part.arguments, "--config")
+    for name in (given,) if given else ("drizzle.config.ts", "drizzle.config.js", "drizzle.config.json"):
+        if out := re.search(r"\bout[\"']?\s*:\s*[\"'`]([^\"'`]+)", _text(part.directory / name)):
+            return part.directory / out[1]
+    return part.directory / "drizzle"
+
+
+def _older(journal: str) -> list[str]:
+    """The files that are older than one that stands before them."""
+    try:
+        entries = [(float(entry["when"]), str(entry["tag"])) for entry in json.loads(journal)["entries"]]
+    except (ValueError, TypeError, KeyError):
+        return []
+    return [tag for index, (when, tag) in enumerate(entries) if any(when < other for other, _ in entries[:index])]
 
 
 def _alembic(part: Started) -> Tool | None:

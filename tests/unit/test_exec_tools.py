@@ -165,7 +165,8 @@ def test_a_line_that_a_shell_would_refuse_is_not_followed(tmp_path: Path) -> Non
     assert known(["pnpm", "db"], tmp_path) is None
 
 
-def test_drizzle_migrate_is_one_transaction_unless_a_file_ends_it(tmp_path: Path) -> None:
+def test_drizzle_migrate_is_one_transaction_unless_a_file_ends_it_or_none_is_found(tmp_path: Path) -> None:
+    assert claims("npx drizzle-kit migrate", tmp_path) == (False, False)
     project(
         tmp_path,
         drizzle_dot_config_dot_ts='export default { out: "./sql" }',
@@ -176,6 +177,16 @@ def test_drizzle_migrate_is_one_transaction_unless_a_file_ends_it(tmp_path: Path
     assert claims("npx drizzle-kit migrate", tmp_path) == (True, True)
     project(tmp_path, sql__0002_dot_sql="alter table t add b int;\nCOMMIT;--> statement-breakpoint")
     assert claims("npx drizzle-kit migrate", tmp_path) == (False, False)
+
+
+def test_a_file_that_drizzle_would_pass_over_is_named_before_it_runs(tmp_path: Path) -> None:
+    entries = [{"when": when, "tag": tag} for when, tag in ((2, "0000_a"), (4, "0001_b"), (3, "0002_c"), (5, "0003_d"))]
+    project(tmp_path, drizzle__meta___journal_json=json.dumps({"entries": entries[:2]}))
+    assert tool("npx drizzle-kit migrate", tmp_path).warns == ""
+    (tmp_path / "drizzle/meta/_journal.json").write_text(json.dumps({"entries": entries}))
+    assert tool("npx drizzle-kit migrate", tmp_path).warns.startswith("0002_c: older than a file before it")
+    (tmp_path / "drizzle/meta/_journal.json").write_text('{"entries": [{"tag": 1}]}')
+    assert tool("npx drizzle-kit migrate", tmp_path).warns == ""
 
 
 def test_alembic_is_one_transaction_where_its_files_can_be_read_and_say_nothing_else(tmp_path: Path) -> None:
