@@ -37,6 +37,8 @@ class Root:
         if self.backend_type == "autovacuum worker":
             why = "it prevents transaction id wraparound and must be left to finish" if self.wraparound else "it yields"
             return f"autovacuum worker {self.pid}: {why}"
+        if not self.usename:  # without pg_read_all_stats its kind is not to be seen, but that it is nobody's
+            return f"process {self.pid} of the server itself, such as autovacuum, which yields after deadlock_timeout"
         name = self.application_name or "no application_name"
         lasting = f" for {self.in_state:.1f} s" if self.state.startswith("idle in transaction") else ""
         who = f"session {self.pid} ({self.usename}, {name}), {self.state or 'state not visible'}{lasting}"

@@ -9,6 +9,7 @@ import datetime as dt
 import signal
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import psycopg
 
@@ -113,6 +114,7 @@ class Running:
             mark_of(plan.name),
             get("exec_end_all"),
         )
+        self._post.steering.progress(note=f"try {self._tries} of {plan.limits.tries}: {Path(plan.command[0]).name}")
         self._stall.run(on=False)
         try:
             with Child(task) as child:

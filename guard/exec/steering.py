@@ -82,6 +82,7 @@ class Steering(Migration):
             self._acknowledge(answer)
         elif answer.source != "server" and time.monotonic() - self._written_at > _ALIVE_EVERY:
             self._acknowledge(replace(answer, epoch=None))
+        self._report()
         return answer
 
     def settled(self, answer: Answer) -> None:
@@ -92,6 +93,7 @@ class Steering(Migration):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
+            self._write_progress()
             self._line.run("client_finish", self.run_id, self.outcome, self.detail or None)
         except psycopg.Error:
             self._on_wait("the end of the run is not recorded: the connection to PostgreSQL broke")

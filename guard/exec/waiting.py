@@ -86,6 +86,7 @@ class Waiting:
             looks += 1
             wait = self._plan.limits.wait(looks, random.random())  # noqa: S311
             self._say(f"waits {wait:.1f} s for its tables to be free: {self.root}")
+            self._post.steering.progress(note=f"waits: {self.root}")
             self._wait(wait, until=partial(self._let_go, holders))
 
     def _holders(self) -> list[Holder]:
@@ -106,6 +107,7 @@ class Waiting:
         limits = self._plan.limits
         wait = limits.wait(tries, random.random())  # noqa: S311
         self.root = blocker.words if blocker else self.root
+        self._post.steering.progress(note=f"waits for the next try: {self.root}".removesuffix(": "))
         self._say(f"try {tries} of {limits.tries} did not get through: {why}; the next in {wait:.1f} s at most")
         self._surviving(lambda: self._until_again(wait, blocker))
 

@@ -131,10 +131,13 @@ def test_it_waits_for_whoever_holds_its_table_names_him_and_does_it_when_he_is_g
         # Nobody queues behind it while it waits.
         bench.wait_none_left()
         assert not bench.there("t", "c")
+        named = f"session {holder.info.backend_pid} ("
+        wait_for(lambda: named in (bench.run("note")[0] or ""), within=20, message=lambda: bench.run("note")[0])
         holder.execute("rollback")
         assert process.wait(40) == 0, process.text()
     assert bench.there("t", "c")
     assert ("begins try 2" in process.text()) is not known_tables
+    assert bench.run("note")[0].endswith(" of 10: psql")
 
 
 def test_tries_are_bounded_and_the_end_names_who_was_in_the_way(bench: Bench) -> None:
