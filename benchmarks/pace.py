@@ -120,7 +120,7 @@ def slow_replay(_: Proxy, standby: Server) -> Iterator[None]:
             before = now
             if replayed > allowed:
                 os.kill(pid, signal.SIGSTOP)
-                over.wait(min((replayed - allowed) / REPLAY, 10 * TURN))
+                over.wait(min((replayed - allowed) / REPLAY, 50 * TURN))
                 os.kill(pid, signal.SIGCONT)
 
     with standby.connect() as connection:

@@ -88,6 +88,14 @@ def test_a_run_that_ends_starved_is_told_to_have_ended_and_nothing_more() -> Non
     world.tick(2)
     assert world.told()[-1] == "ended"
     assert "fed" not in world.told()
+    soaking = World(lag("> 5s"), soak={"*": 60.0})
+    soaking.values = {"replication.lag": 0.0}
+    soaking.runs = [a_run(1, "m", rows_done=1)]
+    soaking.tick(2)
+    soaking.runs = [a_run(1, "m", rows_done=2, note=NOTE, outcome="done", here=False)]
+    soaking.tick(2)
+    assert soaking.phases == {"m": "soaking"}
+    assert "starved" not in soaking.told()
 
 
 def test_before_anybody_was_looked_for_nothing_is_told() -> None:
