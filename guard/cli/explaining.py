@@ -117,13 +117,17 @@ def _reported(found: View, reported: Mapping[str, Any], *, paused: bool = False,
 
 def _effect(reported: Mapping[str, Any]) -> str:
     """How a pause was taken: asked for, acknowledged, effective."""
-    asked, heard, held = (reported.get(key) for key in ("since", "acknowledged_since", "effective_since"))
-    words = ", and it holds" if reported.get("effective") else ""
-    if heard is not None and asked is not None:
-        words = f", acknowledged after {say_seconds(round(max(0.0, heard - asked), 1))}{words}"
-    if held is not None and asked is not None and words:
-        words += f" since {say_seconds(round(max(0.0, held - asked), 1))} after it was asked for"
-    return words or ", not acknowledged yet"
+    asked = float(reported.get("since") or 0.0)
+    heard, held = (
+        f"{word} after {say_seconds(round(max(0.0, float(seen) - asked), 1))}" if seen is not None else ""
+        for word, seen in (
+            ("acknowledged", reported.get("acknowledged_since")),
+            ("effective", reported.get("effective_since")),
+        )
+    )
+    if reported.get("effective"):
+        return f", {' and '.join(filter(None, (heard, held)))}" if held else ", and it holds"
+    return f", {heard} and not effective yet" if heard else ", not acknowledged yet"
 
 
 def _told(run: RunSeen) -> str:

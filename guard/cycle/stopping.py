@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 from guard.cycle.chores import Stopped
 from guard.cycle.disobeyed import told_for
+from guard.cycle.words import invalid
 from guard.decide.notices import Draft
 from guard.decide.obeying import CANCEL, TERMINATE
 from guard.model import Severity
@@ -16,7 +17,6 @@ _SEEN = {
     TERMINATE: 'Its client has seen "terminating connection due to administrator command" (57P01).',
 }
 _DONE = {CANCEL: "cancelled", TERMINATE: "terminated"}
-INVALID = "CREATE INDEX CONCURRENTLY IF NOT EXISTS takes an invalid index for one that is there: drop it first."
 
 
 def climbed(result: Stopped) -> tuple[str, ...]:
@@ -41,9 +41,7 @@ def stopped(result: Stopped, wall: float, allowed: Collection[str]) -> Draft | N
     if not left:
         done = _DONE[TERMINATE] if any(each.how == _DONE[TERMINATE] for each in ended) else _DONE[result.rung]
         rung = next(rung for rung, word in _DONE.items() if word == done)
-        step = (
-            f"{_SEEN[rung]} {'It may try again, and waits then. ' if rung == CANCEL else ''}{_mended(report)}".strip()
-        )
+        step = f"{_SEEN[rung]}{' It may try again, and waits then.' * (rung == CANCEL)}{invalid(report)}"
         return Draft("stopped", Severity.WARNING, f"{done}, since it did not pause", because, step, (), _fields(report))
     commands = tuple(f"select pg_terminate_backend({each.session.pid});" for each in left)
     fields, refused = _fields(report), next((each for each in left if each.how == "refused"), None)
@@ -62,7 +60,3 @@ def _fields(report: CancelReport) -> dict[str, str]:
     behind = {"left behind": "; ".join(report.leftovers)} if report.leftovers else {}
     spared = {"left to finish": "; ".join(report.spared)} if report.spared else {}
     return {"sessions": "; ".join(sessions), **behind, **spared}
-
-
-def _mended(report: CancelReport) -> str:
-    return INVALID if any("invalid index" in words for words in report.leftovers) else ""

@@ -152,12 +152,20 @@ def queue_cleared(outcome: CancelReport, because: str) -> notices.Draft | None:
         how = "terminated" if any(e.how == "terminated" for e in outcome.ended) else "cancelled"
         again = " once the root blocker is gone" if outcome.root else ""
         step = f"{_SEEN[how]}, and may try again{again}. A registered one that comes a third time is aborted."
+        step += invalid(outcome)
         words = f"{how}, the queue behind it is released"
         return notices.cancelled("cancelled", words, because, fields, next_step=step)
     words = f"could not be cancelled: {left[-1].how} {left[-1].detail or outcome.nothing_because}".strip()
     ends = " ".join(f"select pg_terminate_backend({ended.session.pid});" for ended in left)
     step = f"The queue stands for as long as it lasts. A superuser can end it: {ends}"
     return notices.cancelled("cancel_failed", words, because, fields, next_step=step)
+
+
+def invalid(outcome: CancelReport) -> str:
+    """What must be known before the next try where an invalid index was left behind; empty where none was."""
+    if not any("invalid index" in words for words in outcome.leftovers):
+        return ""
+    return " CREATE INDEX CONCURRENTLY IF NOT EXISTS takes an invalid index for one that is there: drop it first."
 
 
 def _left_to_finish(outcome: CancelReport, because: str) -> notices.Draft:

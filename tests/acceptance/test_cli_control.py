@@ -197,6 +197,31 @@ def test_explain_names_rule_limit_resume_blocked_and_the_commands(
     assert "it holds" not in overridden
 
 
+@pytest.mark.parametrize(
+    ("taken", "words"),
+    [
+        ({}, ", not acknowledged yet (reported "),
+        ({"acknowledged_since": 1.2}, ", acknowledged after 200 ms and not effective yet (reported "),
+        (
+            {"acknowledged_since": 1.2, "effective_since": 3.0, "effective": True},
+            ", acknowledged after 200 ms and effective after 2 s (reported ",
+        ),
+    ],
+    ids=["asked for", "acknowledged", "effective"],
+)
+def test_explain_says_how_far_a_pause_has_come_and_what_is_at_work_all_the_same(
+    run: Run, database: Database, migration: psycopg.Connection[Any], taken: dict[str, Any], words: str
+) -> None:
+    lease(database, order="pause")
+    run_id = database.execute("select max(run_id) from migration_guard.run")[0][0]
+    reported = {"run_id": run_id, "migration": NAME, "phase": "paused", "since": 1, **taken}
+    report = {"runs": [reported], "in_flight": {str(run_id): "pid 7 (m, n) is at work"}}
+    database.execute("insert into migration_guard.report (report) values (%s)", [json.dumps(report)])
+    out = run("explain", NAME).out
+    assert words in out
+    assert "): pid 7 (m, n) is at work" in out
+
+
 def test_a_migration_whose_session_has_gone_is_not_shown_as_one_that_waits(run: Run, database: Database) -> None:
     with psycopg.connect(database.dsn(), autocommit=True) as connection:
         connection.execute("select migration_guard.register(%s)", [NAME])

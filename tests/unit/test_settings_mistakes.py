@@ -50,6 +50,8 @@ MISTAKES: list[tuple[str | bytes, int, str, str]] = [
     (f"{DATABASE}[guard]\nflap = 6", 5, "guard.flap", "must be a number of pauses"),
     (f'{DATABASE}[guard]\nlongest_pause = "0s"', 5, "guard.longest_pause", "must be between 1 s and"),
     (f'{DATABASE}[guard]\nlongest_fence = "2h"', 5, "guard.longest_fence", "must be between 0 s and"),
+    (f'{DATABASE}[migrations]\ngrace = "0s"', 5, "migrations.grace", "must be between 1 s and"),
+    (f'{DATABASE}[migrations]\nignored = "kill"', 5, "migrations.ignored", "abort"),
     (f'{DATABASE}[guard]\nbaseline_for = "10m"', 5, "guard.baseline_for", "shorter than baseline_window"),
     (
         f'{DATABASE}[guard]\nidle_interval="5m"\n[[rule]]\nname="x"\nmetric="locks.longest_wait"\npause=">2x baseline"',
