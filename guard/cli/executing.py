@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from guard.cli.where import Dsn
+from guard.cli.where import Dsn, targets
 from guard.cli.words import duration
 from guard.exits import Exit
 
@@ -58,7 +58,6 @@ def exec_(
     aborted; 5 ended, but not shown to be done; 75 try again later; else with the command's own code.
     """
     from guard.client import AlreadyRunning
-    from guard.exec.marks import conninfo_of
     from guard.exec.plan import Plan
     from guard.exec.retry import Limits
     from guard.exec.running import Running
@@ -75,7 +74,7 @@ def exec_(
     plan = Plan(
         name=name or _name_of(tool.name if tool else Path(command[0]).name),
         command=command,
-        conninfo=dsn if dsn is not None else conninfo_of(os.environ),
+        conninfo=_conninfo(dsn),
         given=dict(os.environ),
         tool=tool,
         lock_timeout=duration(lock_timeout),
@@ -95,6 +94,19 @@ def exec_(
         say(str(told))
         raise typer.Exit(Exit.LATER) from None
     raise typer.Exit(code)
+
+
+def _conninfo(dsn: str | None) -> str:
+    from guard.exec.marks import conninfo_of
+    from guard.postgres.dsn import flaw_of
+
+    if dsn is not None:
+        return targets(None, None, dsn)[0].conninfo
+    found = conninfo_of(os.environ)
+    # Where the rest of a password is read as the host, it would stand in what is said of the host.
+    if flaw := flaw_of(found):
+        raise typer.BadParameter(f"DATABASE_URL {flaw}")
+    return found
 
 
 def _say(name: str) -> Callable[[str], None]:

@@ -20,6 +20,8 @@ from tests.command import command
         (["alert"], "--test"),
         (["backfill", "x", "--table", "t", "--set", "n = 1", "--batch-time", "5s"], "at most 2 s"),
         (["backfill", "x", "--table", "t", "--set", "n = 1", "--on-guard-lost", "hope"], "wait, proceed or fail"),
+        (["exec", "--table", "users", "--", "true"], "such as public.users"),
+        (["exec", "--backoff", "5m..5s", "--", "true"], "from the shorter to the longer"),
         (["frobnicate"], "No such command"),
     ],
 )
@@ -27,6 +29,13 @@ def test_wrong_usage_exits_2_and_says_why(arguments: list[str], words: str) -> N
     ended = command(*arguments)
     assert ended.code == 2, ended.said
     assert words in ended.err
+
+
+def test_a_password_that_spills_into_the_address_of_a_command_is_not_shown() -> None:
+    ended = command("exec", "--", "true", environment={"DATABASE_URL": "postgres://u:pa@geheim@h/db"})
+    assert ended.code == 2
+    assert "DATABASE_URL is a URL whose password is not percent-encoded" in ended.err
+    assert "geheim" not in ended.said
 
 
 def test_the_version_is_said() -> None:
