@@ -76,6 +76,16 @@ def test_a_hook_of_its_own_is_not_judged_by_the_query_of_everybody_s() -> None:
     assert (len(hook.runs), verifier.asked, world.told()[-1]) == (1, 0, "rolled_back")
 
 
+def test_a_hook_of_a_pattern_is_run_and_judged_by_the_query_of_that_pattern() -> None:
+    everybody_s, own, verifier = FakeHook(), FakeHook(), FakeVerifier("no")
+    world = failing(everybody_s)
+    hooks, verifiers = {"*": everybody_s, "m*": own, "mm*": everybody_s}, {"*": FakeVerifier(), "m*": verifier}
+    world.guard.reconfigure(world.options, hooks, verifiers)
+    world.tick(10)
+    assert (len(own.runs), len(everybody_s.runs), verifier.asked) == (1, 0, 1)
+    assert world.told()[-1] == "rollback_unverified"
+
+
 def test_a_guard_that_was_restarted_meanwhile_asks_before_it_tells_the_end() -> None:
     world = World(ERRORS, hook=FakeHook(known=HookOutcome(True, "exit 0 after 40 s")))
     verifier = FakeVerifier("no")
