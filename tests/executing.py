@@ -94,6 +94,10 @@ class Bench:
         names = sql.SQL(",").join(map(sql.Identifier, columns.split()))
         return self.database.execute(query.format(names))[0]
 
+    def outcomes(self) -> list[str | None]:
+        """How each run ended, oldest first."""
+        return [row[0] for row in self.database.execute("select outcome from migration_guard.run order by run_id")]
+
     def close(self) -> None:
         """End every process."""
         for process in self.processes:

@@ -10,6 +10,7 @@ from guard.demo.embedded import Binaries
 from tests.executing import Bench, benched
 from tests.fix_postgres import Database
 from tests.fix_sessions import Background
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.integration
 
@@ -28,17 +29,33 @@ end $$;
 """
 
 
-def test_its_connection_may_break_while_the_command_is_at_work(bench: Bench) -> None:
+def test_its_connection_may_break_while_it_waits_and_while_the_command_is_at_work(bench: Bench) -> None:
+    bench.guard.say("pause")
     process = bench.execute(bench.script(f"{HELD} create table made (id int);"))
+    process.wait_says("waits: pause for a test", within=20)
+    bench.database.execute("select pg_terminate_backend(%s)", list(bench.run("pid")))
+    wait_for(lambda: len(bench.outcomes()) == 2, within=20, message=lambda: f"another run: {bench.outcomes()}")
+    bench.guard.say("proceed")
     bench.wait_at_work()
-    [own] = bench.run("pid")
-    bench.database.execute("select pg_terminate_backend(%s)", [own])
+    bench.database.execute("select pg_terminate_backend(%s)", list(bench.run("pid")))
     process.wait_says("is connected again", within=20)
     bench.database.execute("delete from hold")
     assert process.wait(40) == 0, process.text()
     assert bench.there("made")
-    outcomes = bench.database.execute("select outcome from migration_guard.run order by run_id")
-    assert outcomes == [("gone",), ("done",)]
+    assert bench.outcomes() == ["gone", "gone", "done"]
+
+
+def test_how_long_it_waits_and_what_it_does_without_a_guard_is_its_users_choice(bench: Bench) -> None:
+    bench.guard.say("pause")
+    impatient = bench.execute(bench.script("select 1;"), "--max-stall", "1s")
+    assert impatient.wait(40) == 75, impatient.text()
+    assert "pause for a test" in bench.run("outcome_detail")[0]
+    bench.guard.die()
+    timid = bench.execute(bench.script("select 1;"), "--on-guard-lost", "fail")
+    assert timid.wait(40) == 75, timid.text()
+    assert "has no guard" in bench.run("outcome_detail")[0]
+    bold = bench.execute(bench.script("select 1;"), "--on-guard-lost", "proceed")
+    assert bold.wait(40) == 0, bold.text()
 
 
 def test_without_a_guard_it_is_cancelled_and_tried_again_when_the_guard_is_back(bench: Bench) -> None:
