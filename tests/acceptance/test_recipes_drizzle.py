@@ -231,27 +231,29 @@ def test_nothing_of_push_commits_after_a_kill_of_its_wrapper(shop: Shop) -> None
     assert shop.applied() == HALF
 
 
-def test_migrate_outlives_the_guard_and_the_end_of_its_session(shop: Shop) -> None:
+def test_migrate_is_held_while_there_is_no_guard_and_completes_under_the_next_one(shop: Shop) -> None:
     house = shop.beside.house
     with shop.writer():
         running = shop.run("migrate.sh")
         first = shop.wait_in_queue()
         house.processes[-1].kill()
         wait_for(lambda: not shop.sessions(), within=LEASE + 20, message=shop.said)
+        shop.assert_rests()
         house.serve()
-        second = shop.wait_in_queue(but=first)
-        shop.beside.database.execute("select pg_terminate_backend(%s)", [second])
-        shop.wait_in_queue(but=second)
+        shop.wait_in_queue(but=first)
         assert (shop.applied(), shop.history()) == ([], 1)
     running.ends()
     assert (shop.applied(), shop.history()) == (APPLIED, 3)
     assert shop.beside.outcomes(NAME) == ["done"]
 
 
-def test_migrate_that_gets_no_lock_gives_up_and_says_what_drizzle_does_not(shop: Shop) -> None:
+def test_migrate_that_is_terminated_and_gets_no_lock_gives_up_and_says_what_drizzle_does_not(shop: Shop) -> None:
     with shop.writer() as writer:
-        shop.run("migrate.sh", lock_timeout="500ms", tries="2").ends(75)
-        ours = [line for line in shop.said().splitlines() if "migration-guard: " in line]
+        running = shop.run("migrate.sh", lock_timeout="4s", tries="2")
+        shop.beside.database.execute("select pg_terminate_backend(%s)", [shop.wait_in_queue()])
+        running.ends(75)
+        ours = [line for line in running.text().splitlines() if "migration-guard: " in line]
+        assert [line for line in ours if "try 1 of 2 did not get through: the end of its connection" in line]
         assert "55P03" in ours[-1]
         assert str(writer.info.backend_pid) in ours[-1]
         shop.wait_none_left()
