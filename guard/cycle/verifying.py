@@ -16,12 +16,14 @@ from guard.cycle.ledger import Ledger
 from guard.cycle.values import Chore, Key, Options
 from guard.decide import notices
 from guard.decide.decision import Decision
-from guard.judge.checks import judge_answer
+from guard.judge.checks import IN_A_REASON, judge_answer
 from guard.model import Check, Found, Phase, State
 from guard.ports import Checker
 
 KIND: Final = "verify"
 """Of its chores."""
+MOST_FIELDS: Final = 5
+"""Checks of which a message shows more rows than its reason does; the record has all that were kept."""
 GIVEN_UP_AFTER: Final = 20.0
 """Seconds after which answers are waited for no longer, whatever keeps them from coming."""
 
@@ -98,7 +100,10 @@ class Verifying:
             for one, said, answer in judged
         ]
         said_of = [(one, said) for one, said, _ in judged]
-        draft = notices.checked(_words(said_of, holds=False), _words(said_of, holds=None), state, before=before)
+        told = [answer for _, _, answer in judged if len(answer.offending) > IN_A_REASON]
+        rows = {f"rows of {answer.check}": "; ".join(answer.offending) for answer in told[:MOST_FIELDS]}
+        failed, unknown = _words(said_of, holds=False), _words(said_of, holds=None)
+        draft = notices.checked(failed, unknown, state, rows=rows, before=before)
         more = {"checks": {"when": verified.when, "answers": answers}}
         if draft is None:
             self._ledger.record("checked", state, wall=wall, more=more)

@@ -59,7 +59,7 @@ _CLEARING = (
 _UNSOUND = "It begins all the same. What does not hold before a run, or is not known, never has it rolled back."
 _UNSOUND_AFTER = (
     "A human must look: what the run has changed stays, unless a rollback is told next. "
-    "The record has the rows that were found."
+    "The record has the rows that were found, the first 20 of each check."
 )
 _UNKNOWN_AFTER = "A human must look: the guard asks once, and takes no answer for a good one."
 _VANISHED = (
@@ -219,19 +219,21 @@ def rolled_back(state: State, *, ok: bool, words: str, output: str, unverified: 
     return Draft(kind, Severity.CRITICAL, headline, state.because, step, commands, fields)
 
 
-def checked(failed: Sequence[str], unknown: Sequence[str], state: State, *, before: bool) -> Draft | None:
-    """What came of the checks of the data; None where each holds."""
+def checked(
+    failed: Sequence[str], unknown: Sequence[str], state: State, *, rows: Mapping[str, str], before: bool
+) -> Draft | None:
+    """What came of the checks of the data; None where each holds. *rows*: what they returned, by the check's name."""
     if not failed and not unknown:
         return None
     because = "; ".join((*failed, *unknown))
     kind = "check_failed" if failed else "check_unknown"
     if before:
         headline = "begins with a check that does not hold" if failed else "begins without an answer to its checks"
-        return Draft(kind, Severity.WARNING, headline, because, _UNSOUND, ())
+        return Draft(kind, Severity.WARNING, headline, because, _UNSOUND, (), rows)
     commands = (f"migration-guard report {shlex.quote(state.migration)}",)
     if failed:
         headline = "has ended, and its data is not as it must be"
-        return Draft(kind, Severity.CRITICAL, headline, because, _UNSOUND_AFTER, commands)
+        return Draft(kind, Severity.CRITICAL, headline, because, _UNSOUND_AFTER, commands, rows)
     headline = "has ended, and it is not known whether its data is as it must be"
     return Draft(kind, Severity.WARNING, headline, because, _UNKNOWN_AFTER, commands)
 

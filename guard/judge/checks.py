@@ -5,7 +5,7 @@ from __future__ import annotations
 from guard.model import Answer, Check, Found
 from guard.model.checks import SHOWN, titled
 
-_IN_A_REASON = 3
+IN_A_REASON = 3
 """Offending rows that a reason names; the record has all that were kept."""
 
 
@@ -27,7 +27,7 @@ def judge_answer(check: Check, answer: Answer, earlier: Found | None, *, before:
     return Found(check.name, same, rollback=check.rollback), f"{name}: {words}"
 
 
-def offending(answer: Answer, most: int = _IN_A_REASON) -> str:
+def offending(answer: Answer, most: int = IN_A_REASON) -> str:
     """What a query that must return no row has returned."""
     if not answer.offending:
         return "returned no row"

@@ -127,6 +127,7 @@ def test_what_does_not_hold_before_is_told_once_and_keeps_nobody_from_beginning(
     notice = world.journal.notices[0]
     assert notice.because == 'check "totals" returned 4 rows: id=1; id=2; id=3; ...'
     assert "begins with a check that does not hold" in notice.headline
+    assert notice.fields == {"rows of totals": "id=1; id=2; id=3; id=4"}
 
 
 @pytest.mark.parametrize(
