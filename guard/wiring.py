@@ -189,6 +189,7 @@ def _options(settings: Settings, hosts: dict[str, Hosts], database: str) -> Opti
     return Options(
         database=database,
         standbys=found.standbys,
+        aside=tuple(found.standby_dsns),
         rules=_rules(settings, hosts, database),
         observing=settings.guard.observe,
         soak={EVERYONE: settings.migration(EVERYONE).soak, **soak},

@@ -310,7 +310,7 @@ class Guard:
             rests_for=self.board.rests_on(now),
             report=lambda: (
                 report(states, self.board.finding, orders, troubles, mode=mode, now=now, wall=wall)
-                | {"limits": limits(self.board.rules), "pacing": pacing(self.board.rules, self.options.standbys)}
+                | {"limits": limits(self.board.rules), "pacing": pacing(self.board.rules, *self.options.expected)}
                 | {"in_flight": in_flight, "fences": fences, "longest_fence": self.options.bounds.longest_fence}
                 | ({"cannot_see": blind} if blind else {})
             ),

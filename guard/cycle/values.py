@@ -39,6 +39,8 @@ class Options:
     """What is asked about the data before and after a run, by migration as `soak`."""
     standbys: tuple[str, ...] | int | None = None
     """Who must stream, by name, or how many of whatever name; None: it is not known here."""
+    aside: tuple[str, ...] = ()
+    """Standbys that are asked themselves, since the primary need not show them."""
     grace: float = 30.0
     """Seconds that a run may take to keep to a pause."""
     let_finish: bool = True
@@ -56,6 +58,11 @@ class Options:
     def checks_of(self, migration: str) -> tuple[Check, ...]:
         """Of its data."""
         return entry_for(self.checks, migration) or ()
+
+    @property
+    def expected(self) -> tuple[tuple[str, ...] | int | None, tuple[str, ...]]:
+        """The standbys that must stream, and those of them that need not stream from the primary itself."""
+        return self.standbys, self.aside
 
     @property
     def loads(self) -> frozenset[str]:

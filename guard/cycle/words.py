@@ -57,15 +57,19 @@ def limits(rules: Sequence[Rule]) -> dict[str, str]:
     }
 
 
-def pacing(rules: Sequence[Rule], standbys: tuple[str, ...] | int | None) -> dict[str, object]:
+def pacing(
+    rules: Sequence[Rule], standbys: tuple[str, ...] | int | None, aside: Sequence[str] = ()
+) -> dict[str, object]:
     """What a migration needs that paces itself by what standbys have still to replay.
 
-    `standbys`: who must stream; `lag`: the seconds of lag at which the first of the rules pauses.
+    `standbys`: who must stream; `aside`: who need not stream from the primary itself; `lag`: the seconds of lag at
+    which the first of the rules pauses.
     """
     lags = [_lasting(rule.pause) for rule in rules if rule.metric == LAG and rule.pause is not None]
     lag = min((each for each in lags if each > 0), default=None)
     expected = {} if standbys is None else {"standbys": standbys if isinstance(standbys, int) else list(standbys)}
-    return expected | ({} if lag is None else {"lag": lag})
+    far = {"aside": list(aside)} if aside else {}
+    return expected | far | ({} if lag is None else {"lag": lag})
 
 
 def _lasting(pause: Condition) -> float:

@@ -104,7 +104,7 @@ SAYS: dict[str, tuple[object, tuple[object, ...]]] = {
     "none": ([], (None, 0, 0, None)),
     "none by number": (0, (None, 0, 0, None)),
     "one is missing": (["replica1", "replica2"], (None, 1, 2, "replica2 does not stream")),
-    "too few": (2, (None, 1, 2, "1 of 2 expected standbys stream")),
+    "too few": (2, (None, 1, 2, "1 of 2 expected standbys stream from this server")),
     "nobody has said": (None, (None, None, None, "no guard has said which standbys are expected")),
 }
 
@@ -122,6 +122,18 @@ def test_a_number_is_told_only_where_every_expected_standby_streams(world: World
         ((_, _, *by_guard),) = paced.execute(SAID, [None])
         assert by_guard == rest, case
     assert paced.execute("select pause_limit from migration_guard.unreplayed()") == [(7,)]
+
+
+def test_who_is_asked_itself_need_not_stream_from_the_primary(world: World, paced: Database) -> None:
+    world.wait_settled()
+    for standbys in (["replica1", "far"], 2):
+        say(paced, standbys=standbys, aside=["far"])
+        ((behind, slowest, *_),) = paced.execute(SAID, [None])
+        assert behind is not None
+        assert slowest == "replica1"
+    say(paced, standbys=["far"], aside=["far"])
+    assert paced.execute(SAID, [None]) == [(None, None, 0, 1, "0 of 1 expected standbys stream from this server")]
+    assert paced.execute(SAID, ['["far"]']) == [(None, None, 0, 1, "far does not stream")]  # who names it wants it seen
 
 
 def test_where_the_owner_of_the_schema_may_not_see_standbys_that_is_what_is_told(world: World, paced: Database) -> None:
@@ -154,6 +166,10 @@ def test_a_missing_standby_holds_and_the_reason_is_told_once(
         pacer.wait()
     connection.execute("rollback")
     assert Pacer(connection, standbys=[]).wait().seconds < 1
+    with pytest.raises(ValueError, match="more than 0 bytes"):
+        Pacer(connection, window=0)
+    with pytest.raises(ValueError, match="less than 1"):
+        Pacer(connection, least_share=1)
     paced.execute("drop function migration_guard.unreplayed")
     with pytest.raises(NotInstalled, match="migration-guard install"):
         pacer.wait()

@@ -46,6 +46,7 @@ def test_other_metrics_and_rules_that_only_warn_give_no_limit() -> None:
 def test_that_there_are_none_on_purpose_is_said_and_that_it_is_not_known_is_not() -> None:
     assert pacing([], ()) == {"standbys": []}
     assert pacing([], None) == {}
+    assert pacing([], 2, ("far",)) == {"standbys": 2, "aside": ["far"]}
 
 
 def test_the_report_holds_it() -> None:
