@@ -38,6 +38,13 @@ def prepare(beside: Beside, page: Recipe) -> None:
     beside.run(page, "sh", "-eu", "gate.sh").ends()
 
 
+def pause(beside: Beside) -> None:
+    """Bring about a pause of the tool, which is at work and never registered."""
+    beside.house.load(9)
+    beside.wait_event("paused", "*")
+    beside.house.wait_order("pause", "*", within=30)
+
+
 def test_a_tool_that_tries_again_on_55p03_is_held_between_two_statements(
     held: Beside, background: Callable[[str, str], Background]
 ) -> None:
@@ -51,10 +58,9 @@ def test_a_tool_that_tries_again_on_55p03_is_held_between_two_statements(
             queued = background(held.database.dsn("shop"), "select count(*) from users")
             queued.wait()
             assert queued.error is None
-        held.wait_event("seen", "*")
-        held.house.load(9)
-        held.wait_event("paused", "*")
-    tool.wait_says("must wait (pause): load (http) 9 > 5", within=30)
+        pause(held)
+        # What waited for its lock when the pause came has begun before it; the next try of it is refused.
+        tool.wait_says("must wait (pause): load (http) 9 > 5", within=30)
     held.assert_at_rest()
     assert held.database.execute(SHAPE) == [(True, False, False, None)]
     held.well()
@@ -71,9 +77,7 @@ def test_a_tool_that_runs_files_of_sql_stops_between_two_of_them_and_goes_on_the
         reader.execute("begin isolation level repeatable read; select 1")  # an index that is being built waits for it
         tool = held.run(page, "sh", "-eu", "migrate.sh")
         wait_for(lambda: held.database.execute(waits, [TOOL]), within=30, message=tool.text)
-        held.wait_event("seen", "*")
-        held.house.load(9)
-        held.wait_event("paused", "*")
+        pause(held)
     tool.wait_says("must wait (pause): load (http) 9 > 5", within=30)  # the index is done, the next file has not begun
     wait_for(lambda: len(held.outcomes("users-email")) == 2, within=30, message=tool.text)
     held.assert_at_rest(snapshot=0.2)
