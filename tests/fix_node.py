@@ -36,9 +36,7 @@ def node_modules() -> Path:
 @pytest.fixture(scope="session")
 def pnpm() -> Path:
     """The program pnpm; its package puts it in place by a script."""
-    place = _installed(
-        PNPM.replace("@", "-"), ("install", "--ignore-scripts=false", "--no-save", "--prefix", ".", PNPM)
-    )
+    place = _installed(PNPM.replace("@", "-"), ("install", "--ignore-scripts=false", "--no-save", PNPM))
     return place / ".bin" / "pnpm"
 
 
@@ -66,6 +64,8 @@ def _installed(name: str, words: tuple[str, ...], files: list[Path] | None = Non
         if not (place / "complete").exists():
             shutil.rmtree(place, ignore_errors=True)
             place.mkdir()
+            # Not by --prefix: npm would look for its machine-wide settings, such as who may vouch for a registry, there.
+            (place / "package.json").write_text('{"private": true}')
             for file in files or ():
                 shutil.copy(file, place)
             _run([npm, *words, *_QUIET], place)
