@@ -30,7 +30,20 @@ async def check_standbys(settings: Settings, database: DatabaseSettings, primary
         "slot": [name for (name,) in await primary.fetch(get("cli_check_slots"))],
     }
     missing = [_unselectable(place, rule, there) for rule in settings.rules_of(database.name)]
-    return [*_seen(place, database, seen, asked), *remarks, *filter(None, missing)]
+    blind = await check_pacing(place, primary) if database.expects_standbys else []
+    return [*_seen(place, database, seen, asked), *remarks, *filter(None, missing), *blind]
+
+
+async def check_pacing(place: str, primary: Door) -> list[Remark]:
+    """Whether a migration can pace itself by what standbys have still to replay. Raises ServerError."""
+    return [
+        warning(
+            place,
+            f"{owner}, who owns migration_guard.unreplayed(), may not see standbys: paced migrations wait",
+            f'grant pg_monitor to "{owner}"',
+        )
+        for (owner,) in await primary.fetch(get("cli_check_pacing"))
+    ]
 
 
 def _unselectable(place: str, rule: Rule, there: Mapping[str, Sequence[str]]) -> Remark | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 import time
@@ -14,13 +15,16 @@ import pytest
 from psycopg import sql
 
 from guard.act.install import install
+from guard.check.remarks import Remark
+from guard.check.standbys import check_pacing
 from guard.client import Migration, Pacer, Paused
 from guard.demo.embedded import Binaries
 from guard.errors import NotInstalled
+from guard.postgres import Door
 from tests.beating import Beating, Connection, in_thread
 from tests.fix_postgres import Database
 from tests.replicating import MB, World
-from tests.shipped import as_client
+from tests.shipped import as_client, as_guard
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.integration
@@ -58,6 +62,20 @@ def say(database: Database, **pacing: object) -> None:
     """What a guard has said of its configuration."""
     database.execute("delete from migration_guard.report")
     database.execute("insert into migration_guard.report (report) values (%s)", [json.dumps({"pacing": pacing})])
+
+
+def checked(database: Database) -> list[Remark]:
+    """What `check` says of pacing."""
+
+    async def ask() -> list[Remark]:
+        door = Door(as_guard(database.dsn()), purpose="check", deadline=10.0)
+        try:
+            await door.connect()
+            return await check_pacing("database main", door)
+        finally:
+            await door.close()
+
+    return asyncio.run(ask())
 
 
 @contextmanager
@@ -148,7 +166,9 @@ def test_where_the_owner_of_the_schema_may_not_see_standbys_that_is_what_is_told
             None,
             "the owner of schema migration_guard, plain_owner, may not see standbys: grant pg_monitor to it",
         )
+        assert [remark.what.partition(",")[0] for remark in checked(paced)] == ["plain_owner"]
         paced.execute(sql.SQL("grant pg_monitor to {}").format(owner))
+        assert checked(paced) == []
         assert paced.execute(SAID, ['["replica1"]'])[0][0] is not None
     finally:
         paced.execute(sql.SQL("drop owned by {0}; drop role {0}").format(owner))
