@@ -73,21 +73,16 @@ def decide(state: State, finding: Finding, facts: Circumstances) -> Decision:
     queues = () if phase is Phase.DONE or facts.fenced else tuple(v.rule for v in finding.asking(Ask.CANCEL))
     may_roll_back = not refusal and state.phase not in _CANNOT_ROLL_BACK
     held = () if phase is Phase.DONE else held_by_fence(state, finding, facts, may_roll_back=may_roll_back)
-    if phase is state.phase:
-        kept = heed(state, facts)
-        after = dataclasses.replace(
-            kept.state,
-            because=_why_waiting(state, finding, facts),
-            asked_human=state.asked_human or asks,
-            # How its data were before it had to wait says little of how they are when it begins.
-            before=() if phase is Phase.WAITING and finding.ask >= Ask.PAUSE else state.before,
-        )
-    else:
-        after = _enter(state, phase, move, finding, facts=facts, asks=asks)
-        kept = Heed(after)
+    stays = phase is state.phase
+    kept = (
+        _stay(state, finding, facts, asks=asks)
+        if stays
+        else Heed(_enter(state, phase, move, finding, facts=facts, asks=asks))
+    )
+    after = kept.state
     return Decision(
         after,
-        None if phase is state.phase else state.phase,
+        None if stays else state.phase,
         queues,
         refusal if asks else "",
         finding.because if asks else "",
@@ -97,6 +92,19 @@ def decide(state: State, finding: Finding, facts: Circumstances) -> Decision:
         kept.rung,
         kept.news,
     )
+
+
+def _stay(state: State, finding: Finding, facts: Circumstances, *, asks: bool) -> Heed:
+    """The state of a run that stays in its phase, and how it keeps to its pause there."""
+    kept = heed(state, facts)
+    after = dataclasses.replace(
+        kept.state,
+        because=_why_waiting(state, finding, facts),
+        asked_human=state.asked_human or asks,
+        # How its data were before it had to wait says little of how they are when it begins.
+        before=() if state.phase is Phase.WAITING and finding.ask >= Ask.PAUSE else state.before,
+    )
+    return dataclasses.replace(kept, state=after)
 
 
 def _to_verify(state: State, finding: Finding, facts: Circumstances) -> bool:

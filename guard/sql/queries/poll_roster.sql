@@ -59,7 +59,7 @@ stranger as (
                         and (a.state = 'idle' or a.query_start <= r.ended_at))
    order by a.pid
 ),
-at_work as (
+at_work as materialized (
   select a.run_id, true as registered, a.pid, a.start_now as backend_start, a.usename, a.name_now as application_name,
          a.state, a.state_change, a.xact_start, a.wait_event, a.writes, a.looks_back, a.query
     from run a
@@ -70,6 +70,19 @@ at_work as (
          a.query
     from member a
 ),
+holder as materialized (
+  -- pg_locks costs by what is locked: it is read for who has done nothing in a transaction for a second. Bounded, so that
+  -- the planner does not think this worth a compilation (jit), which takes longer than all the rest.
+  select w.pid,
+         (select 'locks on ' || string_agg(distinct l.relation::regclass::text, ', ')
+            from pg_locks l
+           where l.pid = w.pid and l.granted and l.locktype = 'relation' and l.relation >= 16384
+             and l.database = (select d.oid from pg_database d where d.datname = current_database())) as locks
+    from (select x.pid
+            from at_work x
+           where x.state = 'idle in transaction' and x.state_change < clock_timestamp() - interval '1 s'
+           limit 50) w
+),
 session as materialized (
   select m.run_id, m.registered, m.pid,
          jsonb_build_object(
@@ -78,17 +91,13 @@ session as materialized (
            'in_state', coalesce(extract(epoch from clock_timestamp() - m.state_change), 0),
            'at_work', coalesce(extract(epoch from clock_timestamp() - m.xact_start), 0),
            'writes', m.writes,
-           'asks', m.query ~* '^\s*(select|call)\M[^;]*\mmigration_guard\.[^;]*;?\s*$', 'sleeps', coalesce(m.wait_event = 'PgSleep', false),
+           'asks', m.query ~* '^\s*(select|call)\M[^;]*\mmigration_guard\.[^;]*;?\s*$',
+           'sleeps', coalesce(m.wait_event = 'PgSleep', false),
            'gentle', case when m.state = 'active' then migration_guard.let_finish(m.query) else '' end,
-           -- pg_locks costs by what is locked: it is read for who has done nothing in a transaction for a second.
-           'holds', case when m.state = 'idle in transaction' and m.state_change < clock_timestamp() - interval '1 s' then
+           'holds', case when h.pid is null then '' else
              concat_ws(' and ', case when m.writes then 'changes' end, case when m.looks_back then 'a snapshot' end,
-                       (select 'locks on ' || string_agg(distinct l.relation::regclass::text, ', ')
-                          from pg_locks l
-                         where l.pid = m.pid and l.granted and l.locktype = 'relation' and l.relation >= 16384
-                           and l.database = (select d.oid from pg_database d where d.datname = current_database())))
-             else '' end) as shown
-    from at_work m
+                       h.locks) end) as shown
+    from at_work m left join holder h on h.pid = m.pid
 )
 select pg_has_role('pg_read_all_stats', 'usage') as permitted,
        extract(epoch from clock_timestamp())::float8 as server_wall,
