@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -52,7 +52,7 @@ def gate_of(
         if roles or names or lost:
             raise typer.BadParameter("--role, --application-name and --when-lost go with --ddl-gate")
         return None
-    when_lost = "open" if lost is WhenLost.OPEN else "closed"
+    when_lost: Literal["closed", "open"] = "open" if lost is WhenLost.OPEN else "closed"
     if roles:
         return DdlGate(tuple(roles), tuple(names or ()), when_lost)
     if names:
