@@ -19,6 +19,8 @@ T = TypeVar("T")
 Direction = Literal["both", "to_server", "to_client"]
 
 _CHUNK = 16384
+_LATE = 0.05
+"""Seconds that a limited line makes up for at most."""
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER with 0 s: close() sends RST
 
 
@@ -175,12 +177,16 @@ class Proxy:
                 _reset(client, server)
 
     async def _pass(self, source: socket.socket, sink: socket.socket, way: str) -> None:
+        due = 0.0
         while data := await self._loop.sock_recv(source, _CHUNK):
+            if self._rate is not None and way == "to_client":
+                # What a busy machine was late by is made up for, else the line would be slower than it is said to be.
+                now = self._loop.time()
+                due = max(due, now - _LATE) + len(data) / self._rate
+                await asyncio.sleep(max(0.0, due - now))
             await self._open[way].wait()
             await self._loop.sock_sendall(sink, data)
             self._passed[way] += len(data)
-            if self._rate is not None and way == "to_client":
-                await asyncio.sleep(len(data) / self._rate)
         await self._open[way].wait()  # nor is the end of a connection told on a frozen line
         sink.shutdown(socket.SHUT_WR)
 
