@@ -22,7 +22,7 @@ Duration = "DURATION"
 
 
 def exec_(
-    command: Annotated[list[str], typer.Argument(metavar="-- COMMAND...", help="What to run, with its own options.")],
+    command: Annotated[list[str], typer.Argument(metavar="COMMAND", help="What to run, with its own options.")],
     name: Annotated[
         str | None, typer.Option("--name", show_default="that of the tool", help="The migration's name.")
     ] = None,

@@ -7,7 +7,6 @@ statement that was not done. Whether there is another try is not decided here.
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import signal
 import time
@@ -66,8 +65,6 @@ class Ended:
     xids: set[int] = field(default_factory=set)
     paused: float = 0.0
     """Seconds in which it was held."""
-    killed: list[int] = field(default_factory=list)
-    """Processes that did not end by themselves."""
 
 
 class Attempt:
@@ -133,7 +130,8 @@ class Attempt:
         for each in gentle:
             self._once(f"{each.gentle} of session {each.pid} is let finish")
         if not busy and not gentle:
-            self._post.steering.settled(answer)
+            if "unmarked" not in self._said:  # of what is not seen nobody can say that it rests
+                self._post.steering.settled(answer)
         elif busy and now - self._held_since >= self._grace:
             self._interrupt(f"the guard says {answer.kind}: {answer.because}", busy)
 
@@ -202,19 +200,18 @@ class Attempt:
         end = time.monotonic() + _GONE
         try:
             self._end_orphans()
-            self.result.killed = self._child.end(1.0)
+            self._end_processes()
             while (left := self._post.sessions.look()) and time.monotonic() < end:
                 for each in left:
                     if each.busy or time.monotonic() > end - _GONE + 1.0:
                         self._post.sessions.terminate(each)
+                        self._spoil(f"its {each.words} was ended", hit=each.busy)
                 time.sleep(0.05)
             if left:
-                self._say(f"could not be ended on the server: {named(left)}")
-        except psycopg.Error:
-            self.result.killed += self._child.end(1.0)
-            if self._post.reopen():
-                with contextlib.suppress(psycopg.Error):
-                    self._post.sessions.end_all()
+                self._spoil(f"what it does on the server could not be ended: {named(left)}")
+                self._say(self.result.interrupted)
+        except psycopg.Error:  # what it left there is ended when the outcome is asked for
+            self._end_processes()
 
     def _end_orphans(self) -> None:
         busy = [each for each in self._post.sessions.look() if each.busy]
@@ -225,10 +222,19 @@ class Attempt:
         for each in busy:
             self.result.xids |= {each.xid} if each.xid is not None else set()
             if self._post.sessions.terminate(each):
-                self._hit = True
                 left = f"the command ended and left {each.words}"
                 self._say(f"{left}: terminated")
-                self.result.interrupted = self.result.interrupted or left
+                self._spoil(left)
+
+    def _end_processes(self) -> None:
+        if killed := self._child.end(1.0):
+            self._say(f"processes that did not end by themselves were killed: {', '.join(map(str, killed))}")
+
+    def _spoil(self, why: str, *, hit: bool = True) -> None:
+        """It cannot count as done; the first reason stays."""
+        if hit:
+            self._hit = True
+            self.result.interrupted = self.result.interrupted or why
 
     # -- what is seen --------------------------------------------------------------------------------------------------
 

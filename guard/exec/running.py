@@ -136,10 +136,13 @@ class Running:
 
     def _seen(self, tried: Try, ended: Ended, since: dt.datetime, history: str | None) -> Try:
         """What the database says of a try that is over."""
+        # None, but where the connection broke in the moment in which they were to be ended.
+        left = self._post.sessions.end_all()
         told = self._post.sessions.told(self._plan.name, since)
+        why = f"cancelled by the guard: {told}" if told else f"ended {left} sessions that it had left" if left else ""
         return replace(
             tried,
-            interrupted=tried.interrupted or (f"cancelled by the guard: {told}" if told else ""),
+            interrupted=tried.interrupted or why,
             history_moved=self._moved(history),
             committed=self._post.sessions.committed(ended.xids),
         )

@@ -117,9 +117,9 @@ class Sessions:
         """End the session, if it is still at what it was seen at."""
         return self._end("exec_terminate", seen)
 
-    def end_all(self) -> None:
-        """End every one of them."""
-        self._one("exec_end_all")
+    def end_all(self) -> int:
+        """End every one of them; how many there were."""
+        return int(self._one("exec_end_all")[0])
 
     def blocker(self, seen: Seen) -> Blocker | None:
         """Whom it waits for in the end; None where for nobody by now."""

@@ -46,6 +46,8 @@ class Stopping:
             self.event.set()
 
         before = {each: signal.signal(each, hear) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+        # Ctrl-Z: who is stopped cannot hold the command, which would go on.
+        before[signal.SIGTSTP] = signal.signal(signal.SIGTSTP, lambda *_: None)
         try:
             yield
         finally:

@@ -90,6 +90,9 @@ def test_sessions_without_the_mark_are_told_of_loudly(bench: Bench) -> None:
     process.wait_says("NOT SEEN", within=20)
     assert "1 of its role began since: other" in process.text()
     assert "OTHER_URL says an application_name of its own" in process.text()
+    bench.guard.say("pause")
+    process.wait_says("told to wait: pause for a test", within=20)
+    assert bench.run("acknowledged_epoch")[0] < bench.guard.epoch
     bench.database.execute("delete from hold")
     assert process.wait(40) == 0
 
