@@ -16,7 +16,13 @@ _HINDERED: Final = (
     (re.compile(r"\b55P03\b|canceling statement due to lock timeout"), "a lock timeout (55P03)"),
     # Of the DDL gate and of require_proceed(), where the tool does not print the code.
     (re.compile(r"\bmust wait \((?:pause|lost)\): "), "the guard's pause (55P03)"),
-    (re.compile(r"\b57014\b|canceling statement due to user request"), "a cancel (57014)"),
+    (
+        # The number alone may be a count of rows.
+        re.compile(
+            r"\b(?:code\W{1,4}|SQLSTATE\W{0,3}|ERROR:\s+)57014\b|\(57014\)|canceling statement due to user request"
+        ),
+        "a cancel (57014)",
+    ),
     (re.compile(r"\b57P01\b|terminating connection due to administrator command"), "the end of its session (57P01)"),
     # pg for Node keeps to itself what the server said last.
     (re.compile(r"Connection terminated unexpectedly"), "the end of its connection"),
@@ -96,14 +102,17 @@ def judge(ended: Try, *, repeatable: bool, one_transaction: bool) -> Verdict:
     code = exit_code(ended.code) if ended.code else int(Exit.UNVERIFIED)
     if not passing:
         return Verdict(again=False, code=code, why=ended.failure or _failed(ended.code))
-    if repeatable or (one_transaction and _all_taken_back(ended)):
+    if repeatable or (one_transaction and _all_taken_back(ended, good=good)):
         return Verdict(again=True, code=int(Exit.LATER), why=passing)
     return Verdict(again=False, code=code, why=f"{passing}; {_applied(ended)}")
 
 
-def _all_taken_back(ended: Try) -> bool:
-    """Of a tool that does everything in one transaction: its own record says so, or else its transactions."""
-    return not ended.committed if ended.history_moved is None else not ended.history_moved
+def _all_taken_back(ended: Try, *, good: bool) -> bool:
+    """Of a tool that does everything in one transaction: its own record says so, or else its transactions.
+
+    One that ended well has committed, whatever its output tells of: a short transaction is over before it is seen.
+    """
+    return not ended.committed and not good if ended.history_moved is None else not ended.history_moved
 
 
 def _applied(ended: Try) -> str:

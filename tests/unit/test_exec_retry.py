@@ -63,6 +63,17 @@ def test_one_transaction_is_tried_again_where_nothing_of_it_is_applied(
     assert words in verdict.why
 
 
+def test_one_transaction_that_ended_well_is_not_made_twice_for_what_its_output_tells_of() -> None:
+    got_over = Try(code=0, output="NOTICE:  deadlock detected, done without it\nCOMMIT\n")
+    verdict = judge(got_over, repeatable=False, one_transaction=True)
+    assert (verdict.again, verdict.code) == (False, 5)
+
+
+@pytest.mark.parametrize("output", ["UPDATE 57014\n", "(57014 rows)\n", "57014|shop\n", "id: 57014"])
+def test_a_number_of_rows_is_no_code_of_an_error(output: str) -> None:
+    assert judge(Try(code=0, output=output), repeatable=False, one_transaction=True).code == 0
+
+
 def test_statements_that_commit_one_by_one_are_not_tried_again_though_nothing_was_seen_to_commit() -> None:
     verdict = judge(Try(code=1, output=LOCK, history_moved=False), repeatable=False, one_transaction=False)
     assert not verdict.again
@@ -75,6 +86,9 @@ def test_statements_that_commit_one_by_one_are_not_tried_again_though_nothing_wa
         (LOCK, "a lock timeout (55P03)"),
         ("  code: '55P03',\n", "a lock timeout (55P03)"),
         ("ERROR:  canceling statement due to user request", "a cancel (57014)"),
+        ("psql:a.sql:1: ERROR:  57014: Anweisung wird abgebrochen", "a cancel (57014)"),
+        ("  code: '57014',\n", "a cancel (57014)"),
+        ("pq: canceling (SQLSTATE 57014)", "a cancel (57014)"),
         ("FATAL:  terminating connection due to administrator command", "the end of its session (57P01)"),
         ("Error: Connection terminated unexpectedly", "the end of its connection"),
         ("psycopg.errors.DeadlockDetected: deadlock detected", "a deadlock (40P01)"),
