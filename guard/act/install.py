@@ -40,7 +40,7 @@ NEWS = (
     (2, "table fence; functions declare_fence, lift_fence, unfence, is_fenced; procedure fence"),
     (2, "function let_finish"),
     (2, "function unreplayed"),
-    (2, "table backfill; functions begin_backfill, lock_backfill, move_backfill, pass_backfill, end_backfill"),
+    (2, "table backfill, and functions begin_, lock_, expect_, move_, pass_ and end_backfill"),
 )
 """What each version has added, for people."""
 

@@ -63,10 +63,37 @@ begin
         from migration_guard.backfill b where b.migration = name for update nowait;
 end $$;
 
--- The batch up to this key is done: `keys` were looked at, `rows` changed, `still` of which match the condition as before.
-create or replace function migration_guard.move_backfill(run bigint, last_key text, keys bigint, rows bigint, still bigint)
-returns void language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+-- Lock it as above where it stands as the caller knows it, and return true; else 40001, and the caller looks again. A part of
+-- the one statement that is a batch.
+create or replace function migration_guard.expect_backfill(run bigint, pass integer, last_key text, end_key text)
+returns boolean language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    b migration_guard.backfill;
 begin
+    select * into strict b from migration_guard.backfill x
+        where x.migration = migration_guard.backfill_of(run) for update nowait;
+    if (b.pass, b.last_key, b.end_key, b.finished_at) is distinct from
+       (expect_backfill.pass, expect_backfill.last_key, expect_backfill.end_key, null::timestamptz) then
+        raise exception using errcode = '40001', message = format('backfill %s has been moved by another session', b.migration);
+    end if;
+    return true;
+end $$;
+
+-- The batch up to this key is done: `keys` were looked at, `rows` changed, `still` of which match the condition as before,
+-- and `moved` have left its range. Raises 55000 where the cursor cannot be relied on after that: with the batch, none of it
+-- has happened.
+create or replace function migration_guard.move_backfill(
+    run bigint, last_key text, keys bigint, rows bigint, still bigint, moved bigint
+) returns void language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+    if moved > 0 then
+        raise exception using errcode = '55000',
+            message = 'SET changes the key by which the table is cut into batches; nothing of it was kept';
+    elsif still > 0 and (select c.relpersistence = 'u' from pg_class c where c.oid = 'migration_guard.backfill'::regclass) then
+        raise exception using errcode = '55000', message = 'rows match WHERE as before after they were changed, and schema '
+            'migration_guard is UNLOGGED: a crash would lose how far it was, and rows would be changed twice; nothing of it '
+            'was kept';
+    end if;
     update migration_guard.backfill b set last_key = move_backfill.last_key, keys_done = b.keys_done + move_backfill.keys,
             rows_done = b.rows_done + move_backfill.rows, pass_rows = b.pass_rows + move_backfill.rows,
             rows_still = b.rows_still + move_backfill.still, batches_done = b.batches_done + 1, moved_at = clock_timestamp()

@@ -81,13 +81,11 @@ def _typical(connection: Connection, statements: Statements) -> tuple[sql.Compos
     last = fetch(connection, statements.end)
     if not last:
         return None, {}
-    values: dict[str, Any] = {"end": last[0][0], "more": FIRST - 1}
+    values: dict[str, Any] = {"end": last[0][0], "more": FIRST - 1, "run": 0, "pass": 0}
     first = fetch(connection, statements.next(first=True), values)
     if not first:
-        return statements.batch(first=True), {"upto": last[0][0]}
-    values["after"] = first[0][0]
-    second = fetch(connection, statements.next(first=False), values)
-    return statements.batch(first=False), {**values, "upto": (second or last)[0][0]}
+        return statements.batch(first=True), {**values, "after": None}
+    return statements.batch(first=False), {**values, "after": first[0][0]}
 
 
 def _explained(connection: Connection, query: sql.Composed, values: dict[str, Any]) -> dict[str, Any]:

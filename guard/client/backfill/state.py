@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import psycopg
@@ -14,7 +14,7 @@ from guard.sql import get
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """The row, as it is while a batch holds it."""
+    """The row, as it was when it was read or moved last."""
 
     pass_: int
     last_key: str | None
@@ -25,6 +25,18 @@ class Standing:
     pass_rows: int
     batches: int
     finished: bool
+
+    def after(self, last_key: str, *, keys: int, rows: int, still: int) -> Standing:
+        """As it is once a batch has been committed."""
+        return replace(
+            self,
+            last_key=last_key,
+            keys=self.keys + keys,
+            rows=self.rows + rows,
+            still=self.still + still,
+            pass_rows=self.pass_rows + rows,
+            batches=self.batches + 1,
+        )
 
     @property
     def at_the_end(self) -> bool:
@@ -45,14 +57,9 @@ class State:
         except psycopg.errors.ObjectNotInPrerequisiteState as error:
             raise BackfillRefused(f"{error.diag.message_primary}: give another name, or --restart.") from error
 
-    def lock(self, lock_timeout: float, statement_timeout: float) -> Standing:
-        """Begin a batch, with its limits in seconds."""
-        limits = [f"{round(seconds * 1000)}ms" for seconds in (lock_timeout, statement_timeout)]
-        return Standing(*self._do("backfill_lock", *limits, self._run_id))
-
-    def move(self, last_key: str, *, keys: int, rows: int, still: int) -> None:
-        """The batch up to this key is done."""
-        self._do("backfill_move", self._run_id, last_key, keys, rows, still)
+    def lock(self) -> Standing:
+        """Where it stands, until the transaction ends."""
+        return Standing(*self._do("backfill_lock", self._run_id))
 
     def begin_pass(self, end_key: str) -> None:
         self._do("backfill_pass", self._run_id, end_key)

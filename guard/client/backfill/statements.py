@@ -22,6 +22,7 @@ class Statements:
             "set": _own(definition.set_),
             "where": _own(definition.where),
         }
+        self._batches = {first: self._composed("backfill_batch", first=first) for first in (True, False)}
         self.end = self._composed("backfill_end")
         self.matching = self._composed("backfill_matching")
 
@@ -30,11 +31,11 @@ class Statements:
         return self._composed("backfill_next", first=first)
 
     def batch(self, *, first: bool) -> sql.Composed:
-        """The batch: values `after`, `upto`."""
-        return self._composed("backfill_batch", first=first)
+        """The batch: values `run`, `pass`, `after`, `end`, `more`."""
+        return self._batches[first]
 
     def _composed(self, name: LiteralString, *, first: bool = True) -> sql.Composed:
-        after = sql.SQL("" if first else "{key} > %(after)s::{type} and").format(**self._parts)
+        after = sql.SQL("" if first else "{key} > %(after)s::text::{type} and").format(**self._parts)
         return sql.SQL(get(name)).format(**self._parts, after=after)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Final, LiteralString
 
@@ -55,6 +56,19 @@ def fetch(
     """Rows as tuples, whatever kind the caller's connection makes; unprepared, since a pooler may be between."""
     cursor = psycopg.Cursor(connection, row_factory=tuple_row)
     return cursor.execute(query, params, prepare=False).fetchall()
+
+
+def fetch_at_once(connection: Connection, *queries: tuple[LiteralString | sql.Composed, Any]) -> list[tuple[Any, ...]]:
+    """Rows of the last of several queries, in a transaction that is sent to its end before the first answer comes.
+
+    So it takes one round trip, and a process that stands still never holds a lock in it.
+    """
+    cursor = psycopg.Cursor(connection, row_factory=tuple_row)
+    with connection.pipeline() if psycopg.Pipeline.is_supported() else nullcontext(), connection.transaction():
+        for query, params in queries:
+            cursor = psycopg.Cursor(connection, row_factory=tuple_row)
+            cursor.execute(query, params, prepare=False)
+    return cursor.fetchall()
 
 
 def resolve(connection: Connection, definition: Definition) -> Table:

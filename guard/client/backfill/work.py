@@ -30,7 +30,7 @@ from guard.client.backfill.pacing import BatchPacer
 from guard.client.backfill.state import Standing, State
 from guard.client.backfill.statements import Statements
 from guard.client.backfill.steering import Backoff, Steering
-from guard.client.backfill.table import Connection, Table, fetch, resolve
+from guard.client.backfill.table import Connection, Table, fetch, fetch_at_once, resolve
 from guard.client.migration import Migration
 from guard.errors import NotInstalled
 from guard.sql import get
@@ -98,7 +98,7 @@ class _Work:
         self._connection, self._name, self._definition = connection, name, definition
         self._manner, self._hooks = how
         self._passes = 0
-        self._waits_for_cursor = False
+        self._at: Standing | None = None
         self._pacer = self._paced()
         self._note: str | None = None
 
@@ -108,7 +108,8 @@ class _Work:
         plan.check(self._connection, self._statements)
         self._learn()
         with self._registered() as migration:
-            self._state = State(self._connection, migration.run_id)
+            self._run_id = migration.run_id
+            self._state = State(self._connection, self._run_id)
             fingerprint = self._definition.fingerprint(self._table.words, self._table.key)
             if (before := self._tried(migration, lambda: self._begin(fingerprint))) is not None:
                 return before
@@ -146,66 +147,65 @@ class _Work:
     def _learn(self) -> None:
         """The server's limits: an application that waits for a batch must not be the one who finds a deadlock."""
         with self._connection.transaction():
-            ((deadlock, logged),) = fetch(self._connection, get("backfill_settings"))
-        if logged is None:
+            ((deadlock, known),) = fetch(self._connection, get("backfill_settings"))
+        if not known:
             raise NotInstalled(
                 "Schema migration_guard is not in this database, or of an earlier version: run migration-guard install."
             )
-        self._logged = bool(logged)
         self._lock_timeout = min(_LONGEST_WAIT, deadlock / 2000)
         self._statement_timeout = min(BATCH_LIMIT, deadlock * 0.9 / 1000)
         self._steering = Steering(min(self._manner.batch_time, deadlock / 2000), self._manner.max_batch)
 
     def _begin(self, fingerprint: str) -> Ended | None:
         """Take it up; how it ended where it had ended before."""
-        self._waits_for_cursor = True
         with self._connection.transaction():
             self._state.begin(self._table.words, self._table.key, fingerprint, anew=self._manner.anew)
-            at = self._state.lock(self._lock_timeout, self._statement_timeout)
+            at = self._state.lock()
         return self._ended(at, _verdict(at), before=True) if at.finished else None
 
     # -- one batch -----------------------------------------------------------------------------------------------------
 
     def _batch(self) -> tuple[Ended | None, int]:
-        """One transaction: a batch, or the end; how all ended, and rows changed."""
+        """One batch, or the end; how all ended, and rows changed."""
+        at, self._at = self._at, None  # what is known of it is known anew once it is committed
+        if at is None or at.at_the_end:
+            with self._connection.transaction():
+                at = self._state.lock()
+                if at.at_the_end:
+                    if (ended := self._next_pass(at)) is not None:
+                        return ended, 0
+                    at = self._state.lock()
+        size = self._steering.size if self._pacer is None else self._pacer.cut(self._steering.size)
         began = time.monotonic()
-        with self._connection.transaction():
-            self._waits_for_cursor = True
-            at = self._state.lock(self._lock_timeout, self._statement_timeout)
-            self._waits_for_cursor = False
-            if at.at_the_end:
-                if (ended := self._next_pass(at)) is not None:
-                    return ended, 0
-                at = self._state.lock(self._lock_timeout, self._statement_timeout)
-            keys, rows = self._change(at)
-        seconds = time.monotonic() - began
+        whole, upto, rows, still = self._committed(at, size)
+        seconds, keys = time.monotonic() - began, size if whole else max(rows, 1)
+        self._at = at.after(upto, keys=keys, rows=rows, still=still)
+        self._account(self._at, keys=keys, rows=rows, seconds=seconds)
+        return None, rows
+
+    def _committed(self, at: Standing, size: int) -> tuple[bool, str, int, int]:
+        """Whether the range was whole, its end, and how many rows were changed and match as before."""
+        values = {"run": self._run_id, "pass": at.pass_, "after": at.last_key, "end": at.end_key, "more": size - 1}
+        limits = [f"{round(seconds * 1000)}ms" for seconds in (self._lock_timeout, self._statement_timeout)]
+        try:
+            found = fetch_at_once(
+                self._connection,
+                (get("backfill_bounds"), limits),
+                (self._statements.batch(first=at.last_key is None), values),
+            )
+        except psycopg.errors.ObjectNotInPrerequisiteState as error:
+            raise BackfillRefused(f"{plan.said(error)}.") from error
+        whole, upto, rows, still, _ = found[0]
+        return whole, upto, rows, still
+
+    def _account(self, at: Standing, *, keys: int, rows: int, seconds: float) -> None:
         self._steering.took(seconds, keys)
         if self._pacer is not None:
             self._pacer.did(keys, rows)
-        progress = Progress(at.pass_, at.keys + keys, self._table.tuples, at.rows + rows, keys, seconds)
-        self._note = f"pass {at.pass_}, {progress.keys} keys" + (f" of about {progress.of}" if progress.of else "")
-        self._hooks.on_progress(progress)
-        return None, rows
-
-    def _change(self, at: Standing) -> tuple[int, int]:
-        """About how many keys, and how many rows."""
-        first, size = at.last_key is None, self._steering.size
-        size = self._pacer.cut(size) if self._pacer is not None else size
-        values = {"after": at.last_key, "end": at.end_key, "more": size - 1}
-        found = fetch(self._connection, self._statements.next(first=first), values)
-        upto = str(found[0][0] if found else at.end_key)
-        batch = self._statements.batch(first=first)
-        ((rows, still, moved),) = fetch(self._connection, batch, {"after": at.last_key, "upto": upto})
-        if moved:
-            raise BackfillRefused("SET changes the key by which the table is cut into batches; nothing of it was kept.")
-        if still and not self._logged:
-            raise BackfillRefused(
-                "Rows match WHERE as before after they were changed, and schema migration_guard is UNLOGGED: a crash "
-                "would lose how far it was, and rows would be changed twice. Nothing of it was kept."
-            )
-        keys = size if found else max(rows, 1)
-        self._state.move(upto, keys=keys, rows=rows, still=still)
-        return keys, rows
+        self._note = f"pass {at.pass_}, {at.keys} keys" + (
+            f" of about {self._table.tuples}" if self._table.tuples else ""
+        )
+        self._hooks.on_progress(Progress(at.pass_, at.keys, self._table.tuples, at.rows, keys, seconds))
 
     def _next_pass(self, at: Standing) -> Ended | None:
         """A pass is over, or none was begun yet; how all ended, unless another one begins."""
@@ -238,26 +238,27 @@ class _Work:
             try:
                 return work()
             except _IN_THE_WAY as error:
-                words = self._hindrance(error)
+                words, shrink = self._hindrance(error)
             if spent > self._manner.patience:
                 raise Hindered(f"No batch could be committed for {self._manner.patience:g} s: {words}.")
-            if not self._waits_for_cursor:
+            if shrink:
                 self._steering.refused()
             if not told:
-                self._hooks.on_wait(f"backfill {self._name} tries again with a smaller batch: {words}")
+                self._hooks.on_wait(f"backfill {self._name} tries again: {words}")
                 told = True
             self._wait(next(backoff))
             spent += time.monotonic() - began
             migration.checkpoint()
 
-    def _hindrance(self, error: psycopg.Error) -> str:
-        if self._waits_for_cursor:
-            return "another session has a batch of it in flight"
+    def _hindrance(self, error: psycopg.Error) -> tuple[str, bool]:
+        """What is in the way, and whether a smaller batch helps against it."""
+        if "_backfill(" in (error.diag.context or ""):  # its cursor, and not the rows
+            return "another session has a batch of it in flight", False
         if isinstance(error, psycopg.errors.QueryCanceled):
-            return f"it was cancelled, or took longer than {self._statement_timeout:g} s"
+            return f"it was cancelled, or took longer than {self._statement_timeout:g} s", True
         if isinstance(error, psycopg.errors.LockNotAvailable):
-            return f"it waited for a lock of others for longer than {self._lock_timeout:g} s"
-        return plan.said(error)
+            return f"it waited for a lock of others for longer than {self._lock_timeout:g} s", True
+        return plan.said(error), True
 
     def _wait(self, seconds: float) -> None:
         end = time.monotonic() + seconds
