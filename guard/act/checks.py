@@ -88,7 +88,16 @@ def _said(row: dict[str, Any], *, whole: bool = False) -> str:
 
 
 def _row(text: str) -> dict[str, Any]:
-    return dict(json.loads(text, parse_float=Decimal, parse_int=Decimal))
+    return dict(json.loads(text, parse_float=Decimal, parse_int=Decimal, object_pairs_hook=_apart))
+
+
+def _apart(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Columns of the same name side by side, as of `select sum(a), sum(b)`: `sum`, `sum (2)`."""
+    found: dict[str, Any] = {}
+    for index, (name, value) in enumerate(pairs):
+        before = sum(other == name for other, _ in pairs[:index])
+        found[f"{name} ({before + 1})" if before else name] = value
+    return found
 
 
 def _value(value: Any) -> str:

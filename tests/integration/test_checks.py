@@ -58,6 +58,7 @@ def test_offending_rows_are_named_by_their_columns_the_first_twenty_of_them(data
         ("select null::int as n", "select 'null'::text as n", False),
         ("select array[1, 2] as n", "select array[2, 1] as n", False),
         ("select 'NaN'::numeric as n", "select 'NaN'::float8 as n", True),
+        ("select sum(1), sum(2)", "select sum(3), sum(2)", False),
     ],
 )
 def test_a_value_is_the_same_where_its_columns_are(database: Database, before: str, after: str, same: bool) -> None:
