@@ -128,11 +128,11 @@ def _django(part: Started) -> Tool | None:
     """Each migration is a transaction, but one that says `atomic = False`."""
     if part.arguments[:1] != ("migrate",):
         return None
-    migrations = _texts(part.directory, "migrations/*.py", "*/migrations/*.py", "*/*/migrations/*.py")
+    migrations = _texts(part.directory, *("*/" * deep + "migrations/*.py" for deep in range(5)))
     return Tool(
         "django migrate",
         one_transaction=False,
-        repeatable=not re.search(r"\batomic\s*=\s*False", migrations),
+        repeatable=bool(migrations) and not re.search(r"\batomic\s*=\s*False", migrations),
         history=sql.get("exec_history_django"),
     )
 
@@ -142,10 +142,11 @@ def _dbmate(part: Started) -> Tool | None:
     if not {"up", "migrate"} & set(part.arguments):
         return None
     directory = part.directory / (_option(part.arguments, "-d", "--migrations-dir") or "db/migrations")
+    files = _texts(directory, "*.sql")
     return Tool(
         "dbmate",
         one_transaction=False,
-        repeatable=not re.search(r"transaction\s*:\s*false", _texts(directory, "*.sql")),
+        repeatable=bool(files) and not re.search(r"transaction\s*:\s*false", files),
         history=sql.get("exec_history_dbmate"),
     )
 

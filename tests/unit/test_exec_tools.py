@@ -216,6 +216,14 @@ def test_django_and_dbmate_may_be_run_again_unless_a_file_takes_its_transaction_
         assert claims(command, tmp_path) == (False, False), command
 
 
+def test_where_their_files_are_not_found_nothing_is_claimed_of_django_and_dbmate(tmp_path: Path) -> None:
+    for command in ("python manage.py migrate", "dbmate up", "dbmate -d elsewhere up"):
+        assert claims(command, tmp_path) == (False, False), command
+    project(tmp_path, src__apps__shop__migrations__1_dot_py="class Migration: atomic = False")
+    project(tmp_path, shop__migrations__1_dot_py="class Migration: ...")
+    assert claims("django-admin migrate", tmp_path) == (False, False)
+
+
 def test_flyway_may_be_run_again_and_never_with_clean(tmp_path: Path) -> None:
     assert claims("flyway -url=jdbc:x migrate", tmp_path) == (False, True)
     assert tool("flyway migrate", tmp_path).refuses == ""
