@@ -66,7 +66,7 @@ def pauses(events: Sequence[EventSeen]) -> tuple[Stretch, ...]:
 
 def cancels(events: Sequence[EventSeen]) -> tuple[EventSeen, ...]:
     """What was cancelled or ended of it, or was tried to."""
-    return tuple(event for event in events if event.kind in {"cancelled", "cancel_failed"})
+    return tuple(event for event in events if event.kind in {"cancelled", "stopped", "cancel_failed"})
 
 
 def baselines(events: Sequence[EventSeen]) -> list[Mapping[str, Any]]:

@@ -41,7 +41,11 @@ def test_a_pause_is_effective_from_the_first_time_that_it_was_seen_to_hold() -> 
 def test_events_without_a_phase_and_none_at_all_make_no_stretch() -> None:
     assert stretches(()) == ()
     assert stretches((event(1.0, "moved", ""),)) == ()
-    assert [each.because for each in cancels(TRAIL)] == ["3 queued"]
+
+
+def test_it_says_what_was_cancelled_for_a_queue_and_what_for_not_pausing() -> None:
+    told = event(41.0, "stopped", "paused", "told to pause 30 s ago")
+    assert [each.because for each in cancels((*TRAIL, told))] == ["3 queued", "told to pause 30 s ago"]
 
 
 def test_baselines_are_those_that_were_written_down_last() -> None:
