@@ -3,8 +3,10 @@
 -- lock on a table. It never waits, and asks nothing at all for a session that is not recognised as a migration's.
 -- It needs schema migration_guard, and a superuser to make it. Off, at once and without a lock on any table:
 --     alter event trigger migration_guard_ddl_gate disable;
--- Its functions belong to a role without login, members or rights but to read, and run as that role: they are executed in
--- the sessions of others, a superuser's too, and must not be for the owner of another schema to rewrite.
+-- The function of the trigger is executed in the sessions of others, a superuser's too, so it belongs to the superuser who
+-- makes it, and touches nothing of anybody else before it knows the session for a migration's. What it then reads belongs to
+-- the owner of schema migration_guard, who may put anything there: that part runs as a role without login, members or rights
+-- but to read, and can alter neither the trigger nor its function.
 
 do $$ begin
     if not exists (select from pg_catalog.pg_roles where rolname = 'migration_guard_gate') then
@@ -13,11 +15,24 @@ do $$ begin
 exception when duplicate_object or unique_violation then
     null;  -- made for another database in this very moment
 end $$;
+do $$ begin  -- whoever could be that role, or owned its schema, could have code of his own run by migrations
+    if exists (select from pg_catalog.pg_roles r where r.rolname = 'migration_guard_gate' and (
+               r.rolcanlogin or r.rolsuper or exists (
+               select from pg_catalog.pg_auth_members m join pg_catalog.pg_roles x on x.oid = m.member
+                where m.roleid = r.oid and not x.rolsuper and x.rolname <> current_user))) then
+        raise exception using errcode = '55000', message = 'role migration_guard_gate can log in, or has members: '
+            'the gate must not run as a role that somebody can be';
+    elsif exists (select from pg_catalog.pg_namespace n join pg_catalog.pg_roles x on x.oid = n.nspowner
+                   where n.nspname = 'migration_guard_gate' and not x.rolsuper and x.rolname <> current_user) then
+        raise exception using errcode = '55000', message = 'schema migration_guard_gate belongs to another role';
+    end if;
+end $$;
 -- Whether a dormant guard lives is seen by its session.
 grant pg_read_all_stats to migration_guard_gate;
 create schema if not exists migration_guard_gate;
 comment on schema migration_guard_gate is 'The DDL gate of migration-guard. Remove with: migration-guard uninstall --ddl-gate';
-grant usage on schema migration_guard, migration_guard_gate to migration_guard_gate;
+grant usage on schema migration_guard to migration_guard_gate;
+grant usage on schema migration_guard_gate to public;  -- the trigger asks with the rights of the session
 grant select on migration_guard.installation, migration_guard.leader, migration_guard.lease, migration_guard.operator_order,
     migration_guard.run, migration_guard.fence, migration_guard.admission, migration_guard.barred, migration_guard.forgotten
     to migration_guard_gate;
@@ -27,7 +42,7 @@ grant select on migration_guard.installation, migration_guard.leader, migration_
 -- Unlike read_order() it does not want a session to be registered, since an unmodified tool cannot: where the guard that
 -- leads has nothing to say of a migration, which it sees within one poll, the statement may begin.
 create or replace function migration_guard_gate.order_here(out name text, out kind text, out because text)
-language plpgsql volatile set search_path = pg_catalog, pg_temp set lock_timeout = '250ms' as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set lock_timeout = '250ms' as $$
 declare
     i record;
     own record;
@@ -108,7 +123,7 @@ end $$;
 
 -- For a session of anybody else it ends with its first comparison, at the latest with the second.
 create or replace function migration_guard_gate.ddl_gate() returns event_trigger
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $migration_guard_gate$
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $migration_guard_gate$
 declare
     app text;
     told record;
@@ -148,8 +163,9 @@ begin
 end $migration_guard_gate$;
 
 alter function migration_guard_gate.order_here() owner to migration_guard_gate;
-alter function migration_guard_gate.ddl_gate() owner to migration_guard_gate;
-revoke all on function migration_guard_gate.order_here(), migration_guard_gate.ddl_gate() from public;
+alter function migration_guard_gate.ddl_gate() owner to current_user;
+revoke all on function migration_guard_gate.ddl_gate() from public;
+grant execute on function migration_guard_gate.order_here() to public;
 drop event trigger if exists migration_guard_ddl_gate;
 create event trigger migration_guard_ddl_gate on ddl_command_start execute function migration_guard_gate.ddl_gate();
 comment on event trigger migration_guard_ddl_gate is /*note*/'';  -- for migration-guard check

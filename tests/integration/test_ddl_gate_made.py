@@ -4,12 +4,13 @@ import contextlib
 import subprocess
 from collections.abc import Callable, Iterator
 
+import psycopg
 import pytest
 
 from guard.act.ddl_gate import OFF, DdlGate, gate_sql, install_gate, remove_gate
 from guard.act.install import install, uninstall
 from guard.demo.embedded import Binaries
-from guard.errors import NotInstalled, NotPermitted, WorldError
+from guard.errors import NotInstalled, NotPermitted, QueryFailed, WorldError
 from tests.fix_postgres import Database, MakeRole
 from tests.gated import GATE, Gated, Refused
 
@@ -71,6 +72,33 @@ def test_names_and_roles_stand_for_themselves(database: Database, make_role: Mak
         said = pytest.raises(Refused) if held else contextlib.nullcontext()
         with database.connect(role, application_name=name) as session, said:
             session.execute("create table x (); drop table x")
+
+
+def test_whoever_owns_what_it_reads_can_alter_neither_the_trigger_nor_its_function(gated: Gated) -> None:
+    function = "migration_guard_gate.ddl_gate()"
+    with gated.database.connect() as reader:
+        reader.execute("set role migration_guard_gate")  # as what a view in place of a table would run
+        with pytest.raises(psycopg.errors.InsufficientPrivilege, match="must be owner of function"):
+            reader.execute(f"alter function {function} security invoker set search_path = evil".encode())
+    owner = "select rolsuper from pg_roles join pg_proc on proowner = pg_roles.oid where proname = 'ddl_gate'"
+    assert gated.database.execute(owner) == [(True,)]
+
+
+def test_it_is_not_made_where_somebody_could_be_its_role_or_owns_its_schema(
+    gated: Gated, make_database: Callable[..., Database], make_role: MakeRole
+) -> None:
+    somebody = make_role("mg_t_somebody")
+    gated.database.execute(f"grant migration_guard_gate to {somebody}".encode())
+    try:
+        with pytest.raises(QueryFailed, match="can log in, or has members"):
+            install_gate(gated.database.dsn(), GATE)
+    finally:
+        gated.database.execute(f"revoke migration_guard_gate from {somebody}".encode())
+    taken = make_database()
+    install(taken.dsn())
+    taken.execute(f"create schema migration_guard_gate authorization {somebody}".encode())
+    with pytest.raises(QueryFailed, match="schema migration_guard_gate belongs to another role"):
+        install_gate(taken.dsn(), GATE)
 
 
 def test_who_may_not_make_an_event_trigger_is_told_who_may(database: Database, make_role: MakeRole) -> None:
