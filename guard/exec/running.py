@@ -5,6 +5,7 @@ What happens during one try is attempt.py's, whether there is another one retry.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import signal
 from collections.abc import Callable
@@ -68,9 +69,9 @@ class Running:
         except (GuardLost, OutOfTime) as told:
             root = f"; it was held up by {self._waiting.root}" if self._waiting.root else ""
             return "failed", Exit.LATER, f"no more waiting after {self._stall.used:.0f} s: {told}{root}"
-        except Stopped:
+        except Stopped as told:
             number = self._stop.numbers[0]
-            return "failed", 128 + number, f"told to end by {signal.Signals(number).name}"
+            return "failed", 128 + number, f"told to end by {signal.Signals(number).name}{told}"
         except NotStarted as told:
             return "failed", Exit.USAGE, f"could not be started: {told}"
         except (psycopg.Error, ServerError) as error:
@@ -90,9 +91,9 @@ class Running:
             self._tries += 1
             ended, tried = self._try(history)
             if ended.stopped is not None:
-                raise Stopped
+                raise Stopped(self._left_at_the_end())
             if ended.aborted:
-                raise Aborted(ended.aborted)
+                raise Aborted(f"{ended.aborted}{self._left_at_the_end()}")
             verdict = self._nothing_left(self._judged(tried))
             if not verdict.again:
                 return verdict
@@ -160,8 +161,7 @@ class Running:
 
     def _nothing_left(self, verdict: Verdict) -> Verdict:
         """What a cancelled statement leaves behind, such as an invalid index, a second try may take for the whole."""
-        left = "; ".join(each for each in self._post.sessions.leftovers() if each not in self._left_before)
-        if not left:
+        if not (left := self._left()):
             return verdict
         self._say(f"left behind: {left}")
         if verdict.code == Exit.DONE and not verdict.again:
@@ -169,6 +169,16 @@ class Running:
                 again=False, code=Exit.UNVERIFIED, why=f"it ended well, but over what was left behind: {left}"
             )
         return replace(verdict, why=f"{verdict.why}; left behind: {left}")
+
+    def _left(self) -> str:
+        return "; ".join(each for each in self._post.sessions.leftovers() if each not in self._left_before)
+
+    def _left_at_the_end(self) -> str:
+        """To be added to the reason of an end that was ordered; empty where nothing is left, or cannot be seen."""
+        with contextlib.suppress(psycopg.Error):
+            if left := self._left():
+                return f"; left behind: {left}"
+        return ""
 
     def _verified(self) -> str:
         """Empty where the user's query says true; else why it is not shown."""

@@ -45,7 +45,9 @@ class Stopping:
             self.numbers.append(number)
             self.event.set()
 
-        before = {each: signal.signal(each, hear) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+        before = {each: signal.signal(each, hear) for each in (signal.SIGINT, signal.SIGTERM)}
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup means it
+            before[signal.SIGHUP] = signal.signal(signal.SIGHUP, hear)
         # Ctrl-Z: who is stopped cannot hold the command, which would go on.
         before[signal.SIGTSTP] = signal.signal(signal.SIGTSTP, lambda *_: None)
         try:

@@ -1,5 +1,6 @@
 """A command under guard whose guard, server or way to it is lost; and what a cancelled statement leaves behind."""
 
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -118,3 +119,26 @@ def test_what_a_cancelled_index_leaves_behind_does_not_pass_for_the_index(bench:
     assert process.wait(40) == 5, process.text()
     said = bench.run("outcome_detail")[0]
     assert "DROP INDEX CONCURRENTLY public.t_id;" in said
+
+
+def test_told_to_end_while_it_builds_an_index_it_says_what_is_left_behind(bench: Bench) -> None:
+    with bench.database.connect() as reader:
+        reader.execute("begin isolation level repeatable read; select from hold")
+        script = bench.script("create index concurrently t_id on t (id);")
+        process = bench.execute(script, "--lock-timeout", "60s")
+        bench.wait_at_work("Lock")
+        process.send(signal.SIGTERM)
+        assert process.wait(40) == 128 + signal.SIGTERM, process.text()
+    said = "told to end by SIGTERM; left behind: invalid index public.t_id: DROP INDEX CONCURRENTLY public.t_id;"
+    assert bench.run("outcome outcome_detail") == ("failed", said)
+
+
+def test_under_nohup_it_outlives_the_terminal(bench: Bench) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    process = bench.execute(bench.script(f"{HELD} create table made (id int);"))
+    signal.signal(signal.SIGHUP, before)
+    bench.wait_at_work()
+    process.send(signal.SIGHUP)
+    bench.database.execute("delete from hold")
+    assert process.wait(40) == 0, process.text()
+    assert bench.there("made")
