@@ -54,7 +54,7 @@ def test_a_row_that_others_hold_makes_batches_smaller_and_keeps_it_waiting_only_
         holder.execute("update t set region = 'held' where id = 450")
         hooks = Hooks(on_progress=seen.append, on_wait=words.append)
         with in_thread(lambda: run(connection, "m", COUNT, manner=QUICK, hooks=hooks)):
-            wait_for(lambda: any("for a lock of others" in word for word in words), within=20)
+            wait_for(lambda: any("holds a row that it waited for" in word for word in words), within=20)
             blocked = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and pid = %s"
             pid = connection.info.backend_pid
             wait_for(lambda: sum(each.rows for each in seen) > 0, within=20)
@@ -68,10 +68,11 @@ def test_a_row_that_others_hold_makes_batches_smaller_and_keeps_it_waiting_only_
 def test_a_row_that_is_never_let_go_of_ends_it_for_now_with_what_is_committed_kept(
     guard: Beating, connection: Connection, database: Database
 ) -> None:
-    with database.connect() as holder:
+    with database.connect(application_name="report") as holder:
         holder.execute("begin")
         holder.execute("select from t where id = 950 for update")
-        with pytest.raises(Hindered, match=r"could be committed for 0\.5 s: it waited for a lock"):
+        words = rf"could be committed for 0\.5 s: pid {holder.info.backend_pid} \(postgres, report\) holds a row that"
+        with pytest.raises(Hindered, match=words):
             run(connection, "m", COUNT, manner=replace(QUICK, patience=0.5, max_batch=300))
         holder.execute("rollback")
     assert counts(database)[-1] == (1, 900)

@@ -7,6 +7,7 @@
 definition  what is to be done, and how            table     the table and its key
 statements  the SQL of a batch                     plan      does a batch read more than its range?
 state       where it stands, in the database       steering  how large the next batch is
+holders     who is in its way
 pacing      by what standbys have still to replay       work      the loop
 """
 

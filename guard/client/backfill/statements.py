@@ -24,6 +24,7 @@ class Statements:
         }
         self._batches = {first: self._composed("backfill_batch", first=first) for first in (True, False)}
         self.end = self._composed("backfill_end")
+        self.holder = self._composed("backfill_holder")
         self.matching = self._composed("backfill_matching")
 
     def next(self, *, first: bool) -> sql.Composed:

@@ -26,6 +26,7 @@ from guard.client.backfill.definition import (
     Stopped,
     Verified,
 )
+from guard.client.backfill.holders import holder
 from guard.client.backfill.pacing import BatchPacer
 from guard.client.backfill.state import Standing, State
 from guard.client.backfill.statements import Statements
@@ -257,7 +258,9 @@ class _Work:
         if isinstance(error, psycopg.errors.QueryCanceled):
             return f"it was cancelled, or took longer than {self._statement_timeout:g} s", True
         if isinstance(error, psycopg.errors.LockNotAvailable):
-            return f"it waited for a lock of others for longer than {self._lock_timeout:g} s", True
+            whose = holder(self._connection, self._statements, error)
+            told = f"{whose} holds a row" if whose else "others hold a lock"
+            return f"{told} that it waited for longer than {self._lock_timeout:g} s", True
         return plan.said(error), True
 
     def _wait(self, seconds: float) -> None:
