@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import cost, gate, healthy, light, pace, pileup, reaction, work
+from benchmarks import backfill, cost, gate, healthy, light, pace, pileup, reaction, work
 from benchmarks.rig import PATIENT, Daemon, Rig
 from benchmarks.table import Row, notes, table
 from guard.demo.embedded import find_binaries
@@ -39,6 +39,8 @@ class Runs:
     minutes: float
     batches: int = 300
     """Of the backfill that is paced; a short one without foreground writers where there are few."""
+    keys: int = 5_000_000
+    """Rows of the backfill that is killed again and again."""
 
     @classmethod
     def of(cls, asked: argparse.Namespace) -> Runs:
@@ -47,9 +49,11 @@ class Runs:
         minutes = asked.minutes if asked.minutes is not None else 0.25 if quick else 2.0
         if asked.runs is not None:
             n = asked.runs
-            return cls(dict.fromkeys(POLLS, n), dict.fromkeys(POLLS, n), n, max(5.0, n), n, n, n, minutes, 20 * n)
+            return cls(
+                dict.fromkeys(POLLS, n), dict.fromkeys(POLLS, n), n, max(5.0, n), n, n, n, minutes, 20 * n, 50_000 * n
+            )
         if quick:
-            return cls({1.0: 6, 0.1: 12}, {1.0: 3, 0.1: 3}, 2, 10.0, 3, 20, 8, minutes, 120)
+            return cls({1.0: 6, 0.1: 12}, {1.0: 3, 0.1: 3}, 2, 10.0, 3, 20, 8, minutes, 120, 200_000)
         return cls({1.0: 60, 0.1: 200}, {1.0: 20, 0.1: 30}, 5, 60.0, 12, 100, 60, minutes)
 
 
@@ -75,8 +79,8 @@ def steady(rig: Rig, daemon: Daemon, runs: Runs, *, names: set[str], say: Say) -
 
 
 STEADY = ("tick", "checkpoint", "throughput", "healthy")
-NAMES = ("reaction", "pileup", *STEADY, "start", "gate", "cost", "pace")
-OWN = {"cost", "pace"}
+NAMES = ("reaction", "pileup", *STEADY, "start", "gate", "cost", "pace", "backfill")
+OWN = {"cost", "pace", "backfill"}
 """With servers of their own."""
 
 
@@ -117,6 +121,8 @@ def everything(runs: Runs, names: set[str], say: Say) -> tuple[list[Row], list[c
     if "pace" in names:
         more, paces = pace.measure(runs.batches, say, writers=runs.batches >= 300)
         rows += more
+    if "backfill" in names:
+        rows += backfill.measure(runs.keys, runs.pairs, say)
     if "cost" in names:
         more, costs = cost.measure(runs.ticks, say)
         rows += more
