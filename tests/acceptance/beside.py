@@ -56,7 +56,7 @@ SESSIONS = """
            coalesce(extract(epoch from clock_timestamp() - a.xact_start), 0)::float8,
            array(select coalesce(c.relname, l.locktype) || ' ' || l.mode
                  from pg_locks l left join pg_class c on c.oid = l.relation
-                 where l.pid = a.pid and l.locktype not in ('virtualxid', 'advisory')
+                 where l.pid = a.pid and l.locktype not in ('virtualxid', 'transactionid', 'advisory')
                    and coalesce(c.relnamespace::regnamespace::text, '') not in ('pg_catalog', 'migration_guard'))
     from pg_stat_activity a where a.usename = 'migrator' and a.datname = current_database()
 """

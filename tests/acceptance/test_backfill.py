@@ -39,7 +39,9 @@ class Backfill:
         return int(self._house.database.execute(DONE)[0][0])
 
     def wait_rows(self, process: Process, more: int = 1) -> None:
-        """Wait until it has changed some more."""
+        """Wait until it has changed some more: this process, and not what a killed one has left under way."""
+        query = "select count(*) from migration_guard.run where migration = 'fill'"
+        wait_for(lambda: self._house.database.execute(query)[0][0] >= self._runs, within=20, message=process.text)
         before = self.rows()
         wait_for(lambda: self.rows() >= before + more, within=20, message=lambda: process.text()[-2000:])
 
