@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import select
 import signal
 import socket
@@ -28,6 +29,9 @@ from guard.exec.keeper import members, signal_all
 
 KEPT = 65_536
 """Bytes of the end of its output that are kept."""
+_TROUBLES, _LINE = 50, 1000
+"""So many lines before it are kept too, with so many bytes each: those that tell of an error."""
+_TROUBLE = re.compile(rb"ERROR|FATAL|PANIC|[Ee]rror|\b(?:55P03|57014|57P01|40P01)\b")
 _DRAIN = 0.5
 """Seconds in which what is still in a pipe is read after the end; who left the session may hold it open for ever."""
 _START = 20.0
@@ -164,20 +168,30 @@ class Child:
 
 
 class _Tail:
-    """The end of what both streams said, in the order in which it came."""
+    """The end of what both streams said, in the order in which it came, and the first errors before it.
+
+    A script that goes on after an error says a line for each statement that follows.
+    """
 
     def __init__(self) -> None:
-        self._bytes = bytearray()
+        self._bytes, self._cut = bytearray(), b""
+        self._troubles: list[bytes] = []
         self._lock = threading.Lock()
 
     def add(self, data: bytes) -> None:
         with self._lock:
             self._bytes += data
-            del self._bytes[:-KEPT]
+            if len(self._bytes) > KEPT:
+                *lines, cut = (self._cut + self._bytes[:-KEPT]).split(b"\n")
+                self._cut = cut[-_LINE:]
+                if len(self._troubles) < _TROUBLES:
+                    self._troubles += [line[:_LINE] for line in lines if _TROUBLE.search(line)]
+                    del self._troubles[_TROUBLES:]
+                del self._bytes[:-KEPT]
 
     def text(self) -> str:
         with self._lock:
-            return self._bytes.decode(errors="replace")
+            return b"\n".join([*self._troubles, self._cut + self._bytes]).decode(errors="replace")
 
 
 class _Pump:
