@@ -124,7 +124,7 @@ class Obedience:
         if facts.overridden or facts.fenced:
             watched.since, watched.words = now, ""
             return facts
-        looked = board.roster is not None and board.roster.taken_at >= max(watched.since, watched.acted)
+        looked = board.roster is not None and watched.acted < board.roster.taken_at >= watched.since
         overdue = now - watched.since >= options.grace and now >= watched.spared_until
         if board.blind or not looked:
             # Nobody knows what it does now, so it does not count as paused now.

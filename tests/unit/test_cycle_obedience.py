@@ -170,6 +170,20 @@ def test_who_yields_to_a_cancel_and_comes_back_has_two_seconds_until_the_next_ru
     assert world.canceller.stopped == [(1, False), (1, True)]
 
 
+def test_the_next_rung_is_not_taken_by_a_sight_from_before_the_last_one() -> None:
+    world = paused("terminate")
+    world.canceller.reports = [ended()]
+    world.tick(10)
+    assert world.canceller.stopped == [(1, False)]
+    world.now += 2.5
+    world.step()
+    assert world.chores == []
+    world.look()
+    world.step()
+    assert len(world.chores) == 1
+    world.drop_chores()
+
+
 def test_who_obeys_the_cancel_climbs_no_further() -> None:
     world = paused("abort")
     world.canceller.reports = [ended(leftovers=("invalid index public.i: DROP INDEX CONCURRENTLY public.i;",))]
@@ -285,11 +299,12 @@ def test_the_grace_of_who_was_allowed_to_go_on_begins_when_that_is_over(how: str
 
 def test_what_nobody_sees_is_not_ended_and_does_not_count_as_paused() -> None:
     world = paused("abort")
+    world.gate.had = frozenset({"m"})
     for _ in range(30):
         world.now += 1
         world.guard.put(Observation((Silence("roster", "no answer", world.now),)))
         world.step()
-    assert (world.canceller.stopped, "ignored" in world.told(), effective(world)) == ([], False, False)
+    assert (world.chores, "ignored" in world.told(), effective(world)) == ([], False, False)
 
 
 def test_neither_a_clock_that_is_set_nor_a_restart_shortens_the_grace() -> None:
