@@ -5,12 +5,17 @@ import random
 import signal
 import sys
 import time
+from pathlib import Path
 
+import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from tests.acceptance.conftest import Alone
 from tests.acceptance.house import FRESH_FOR, NOISE, House, Process
+from tests.acceptance.pooler import pgbouncer
 from tests.command import command
+from tests.tools import tool
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.acceptance
@@ -126,6 +131,22 @@ def test_paused_it_does_nothing_and_holds_nothing_and_goes_on_with_the_guards_wo
     assert process.wait(60) == 0, process.text()
     backfill.assert_each_row_once()
     house.assert_all_told()
+
+
+@pytest.mark.fault(28)
+def test_behind_a_transaction_pooler_it_does_the_same_and_leaves_nothing_behind(house: House, open_tmp: Path) -> None:
+    house.serve()
+    with pgbouncer(tool("pgbouncer"), house.database.server, open_tmp, "transaction") as port:
+        backfill = Backfill(house, "--dsn", make_conninfo(house.database.dsn("migrator"), port=port))
+        process = backfill.start()
+        assert process.wait(60) == 0, process.text()
+        backfill.assert_each_row_once()
+        with psycopg.connect(make_conninfo(house.database.dsn("migrator"), port=port), autocommit=True) as other:
+            shown = [
+                other.execute(f"show {name}".encode()).fetchone() for name in ("lock_timeout", "statement_timeout")
+            ]
+        assert shown == [("0",), ("0",)]
+    assert house.database.execute("select pooled, outcome from migration_guard.run") == [(True, "done")]
 
 
 def test_a_dry_run_and_what_is_wrong_are_told_with_their_exit_codes(house: House) -> None:
