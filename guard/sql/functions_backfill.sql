@@ -2,17 +2,26 @@
 -- other. They write the row of the caller's own live run alone, and set no synchronous_commit: how the batch commits is
 -- the caller's business.
 
--- The caller's open run of that id, by name; raises 55000 for any other.
+-- The caller's open run of that id, by name; raises 55000 for any other, and where the backfill of that name is another
+-- role's: a name alone, which every client may register, must not let it move somebody's cursor or read it.
 create or replace function migration_guard.backfill_of(run bigint) returns text
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
     name text;
+    owner text;
 begin
     select r.migration into name from migration_guard.run r
         where r.run_id = backfill_of.run and r.usename = session_user and r.ended_at is null
           and (r.pooled or r.pid = pg_backend_pid());
     if name is null then
         raise exception using errcode = '55000', message = format('run %s is no open run of this session', backfill_of.run);
+    end if;
+    select b.owner into owner from migration_guard.backfill b where b.migration = name;
+    if owner <> session_user then
+        if exists (select from pg_roles r where r.rolname = owner) and not pg_has_role(session_user, owner, 'member') then
+            raise exception using errcode = '55000',
+                message = format('backfill %s belongs to role %s: go on with it as that role', name, owner);
+        end if;
     end if;
     return name;
 end $$;
@@ -31,10 +40,6 @@ begin
         insert into migration_guard.backfill (migration, table_name, key_column, fingerprint, owner)
             values (name, begin_backfill.table_name, begin_backfill.key_column, begin_backfill.fingerprint, session_user);
         return;
-    elsif b.owner <> session_user and exists (select from pg_roles r where r.rolname = b.owner)
-          and not pg_has_role(session_user, b.owner, 'member') then
-        raise exception using errcode = '55000',
-            message = format('backfill %s belongs to role %s: go on with it as that role', name, b.owner);
     elsif anew then
         update migration_guard.backfill x set table_name = begin_backfill.table_name, key_column = begin_backfill.key_column,
                 fingerprint = begin_backfill.fingerprint, owner = session_user, pass = 0, last_key = null, end_key = null,
@@ -71,7 +76,7 @@ declare
     b migration_guard.backfill;
 begin
     select * into strict b from migration_guard.backfill x
-        where x.migration = migration_guard.backfill_of(run) for update nowait;
+        where x.migration = (select migration_guard.backfill_of(run)) for update nowait;
     if (b.pass, b.last_key, b.end_key, b.finished_at) is distinct from
        (expect_backfill.pass, expect_backfill.last_key, expect_backfill.end_key, null::timestamptz) then
         raise exception using errcode = '40001', message = format('backfill %s has been moved by another session', b.migration);
@@ -97,7 +102,7 @@ begin
     update migration_guard.backfill b set last_key = move_backfill.last_key, keys_done = b.keys_done + move_backfill.keys,
             rows_done = b.rows_done + move_backfill.rows, pass_rows = b.pass_rows + move_backfill.rows,
             rows_still = b.rows_still + move_backfill.still, batches_done = b.batches_done + 1, moved_at = clock_timestamp()
-        where b.migration = migration_guard.backfill_of(run);
+        where b.migration = (select migration_guard.backfill_of(run));
 end $$;
 
 -- Begin a pass over the table, up to this key.
@@ -106,7 +111,7 @@ language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 begin
     update migration_guard.backfill b set pass = b.pass + 1, last_key = null, end_key = pass_backfill.end_key,
             keys_done = 0, pass_rows = 0
-        where b.migration = migration_guard.backfill_of(run);
+        where b.migration = (select migration_guard.backfill_of(run));
 end $$;
 
 -- Nothing is left to do.
@@ -114,5 +119,5 @@ create or replace function migration_guard.end_backfill(run bigint) returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
     update migration_guard.backfill b set finished_at = clock_timestamp()
-        where b.migration = migration_guard.backfill_of(run);
+        where b.migration = (select migration_guard.backfill_of(run));
 end $$;

@@ -192,6 +192,33 @@ def test_own_sql_may_hold_percent_signs_braces_and_comments(
     assert database.execute("select distinct region from t") == [("{%s}",)]
 
 
+def test_own_sql_reads_the_tables_that_it_names_whatever_the_statement_of_a_batch_is_made_of(
+    guard: Beating, connection: Connection, database: Database
+) -> None:
+    for name in ("at", "found", "span", "changed", "counted"):
+        connection.execute(f"create table {name} as select true as there, 7 as last_key, 'right' as words".encode())
+        region, where = f"(select words from {name})", f"n = 0 and (select there from {name})"  # noqa: S608
+        own = Definition("t", set_=f"region = {region}", where=where)
+        run(connection, "m", own, manner=replace(SMALL, anew=True))
+        assert database.execute("select distinct region from t") == [("right",)], name
+        connection.execute("update t set region = null")
+
+
+def test_a_key_that_another_session_could_read_as_another_day_is_refused(
+    guard: Beating, connection: Connection, database: Database
+) -> None:
+    connection.execute("create table days (k date primary key, n int not null default 0)")
+    connection.execute("insert into days select '2024-01-01'::date + g from generate_series(0, 364) g")
+    connection.execute("set datestyle = 'SQL, DMY'")
+    with pytest.raises(BackfillRefused, match="set datestyle to ISO first"):
+        run(connection, "m", Definition("days", set_="n = n + 1"), manner=SMALL)
+    connection.execute("set datestyle = 'ISO, DMY'")
+    stopped(connection, Definition("days", set_="n = n + 1"), 2)
+    connection.execute("set datestyle = 'ISO, MDY'")
+    run(connection, "m", Definition("days", set_="n = n + 1"), manner=SMALL)
+    assert database.execute("select n, count(*) from days group by n") == [(1, 365)]
+
+
 def test_a_cursor_that_a_crash_would_lose_is_trusted_only_where_rows_cannot_be_changed_twice(
     guard: Beating, connection: Connection, database: Database
 ) -> None:

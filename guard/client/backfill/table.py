@@ -89,6 +89,11 @@ def resolve(connection: Connection, definition: Definition) -> Table:
     if typename not in TYPES:
         known = ", ".join(dict.fromkeys(TYPES.values()))
         raise BackfillRefused(f"Column {key} of {schema}.{name} is of type {typename}; a key may be {known}.")
+    style = connection.info.parameter_status("DateStyle") or "ISO"
+    if typename in {"date", "timestamp", "timestamptz"} and not style.startswith("ISO"):
+        raise BackfillRefused(
+            f"Under DateStyle {style} another session may read key {key} as another day: set datestyle to ISO first."
+        )
     return Table(schema, name, key, TYPES[typename], None if tuples is None else int(tuples))
 
 
