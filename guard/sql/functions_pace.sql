@@ -48,11 +48,11 @@ begin
     with sender as (
         select a.application_name as name, (s.replay_lsn - '0/0'::pg_lsn)::bigint as position,
                -- A dead connection's row stays for wal_sender_timeout beside the one that its standby has made since.
-               s.reply_time >= max(s.reply_time) over (partition by a.application_name) - interval '15 s' as speaks
+               s.reply_time >= max(s.reply_time) over (partition by a.application_name) - interval '15 s' as speaks,
+               -- A subscriber looks as a standby does, but no standby is behind it. Who names one means it.
+               exists (select from pg_replication_slots l where l.active_pid = s.pid and l.slot_type = 'logical') as logical
           from pg_stat_get_wal_senders() s cross join lateral pg_stat_get_activity(s.pid) a
          where s.state in ('streaming', 'catchup') and s.replay_lsn is not null
-           -- A subscriber looks as a standby does, but no standby is behind it.
-           and not exists (select from pg_replication_slots l where l.active_pid = s.pid and l.slot_type = 'logical')
     ), found as (
         select e.name, min(s.position) as position
           from jsonb_array_elements_text(case jsonb_typeof(standbys) when 'array' then standbys else '[]' end) e (name)
@@ -60,7 +60,8 @@ begin
          where s.name is not null or not aside ? e.name
          group by e.name
         union all
-        select * from (select s.name, s.position from sender s where jsonb_typeof(standbys) = 'number'
+        select * from (select s.name, s.position from sender s
+                        where jsonb_typeof(standbys) = 'number' and s.speaks and not s.logical
                         order by s.position desc limit expected) best
     )
     select count(f.position), string_agg(f.name, ', ' order by f.name) filter (where f.position is null),

@@ -154,6 +154,36 @@ def test_who_is_asked_itself_need_not_stream_from_the_primary(world: World, pace
     assert paced.execute(SAID, ['["far"]']) == [(None, None, 0, 1, "far does not stream")]  # who names it wants it seen
 
 
+@contextmanager
+def subscribed(world: World, database: Database) -> Iterator[None]:
+    """A subscriber of *database*, whose walsender looks like that of a standby."""
+    database.execute("create publication nothing")
+    database.execute("select pg_create_logical_replication_slot('subscriber', 'pgoutput')")
+    world.primary.execute("create database subscriber")
+    line = psycopg.conninfo.make_conninfo(database.dsn(), application_name="subscriber")
+    subscribe = (
+        "create subscription s connection {} publication nothing with (create_slot = false, slot_name = subscriber)"
+    )
+    world.primary.execute(sql.SQL(subscribe).format(line), dbname="subscriber")
+    try:
+        wait_for(lambda: world.says("state = 'streaming' and replay_lsn is not null", "subscriber"), within=20)
+        yield
+    finally:
+        for end in ("alter subscription s disable", "alter subscription s set (slot_name = none)"):
+            world.primary.execute(end.encode(), dbname="subscriber")
+        world.primary.execute("drop subscription s", dbname="subscriber")
+        world.primary.execute("drop database subscriber with (force)")
+        dropped = "select pg_drop_replication_slot('subscriber')"
+        wait_for(lambda: database.execute(dropped), within=20, ignoring=(psycopg.errors.ObjectInUse,))
+
+
+def test_a_subscriber_does_not_stand_in_for_a_standby(world: World, paced: Database) -> None:
+    with subscribed(world, paced):
+        assert paced.execute(SAID, ["2"])[0][4] == "1 of 2 expected standbys stream from this server"
+        assert paced.execute(SAID, ["1"])[0][1] == "replica1"
+        assert paced.execute(SAID, ['["subscriber"]'])[0][1] == "subscriber"  # who names it means it
+
+
 def test_where_the_owner_of_the_schema_may_not_see_standbys_that_is_what_is_told(world: World, paced: Database) -> None:
     owner = sql.Identifier("plain_owner")
     paced.execute(sql.SQL("create role {}").format(owner))
