@@ -39,6 +39,22 @@ class Stretch:
         return max(0.0, (now if self.until is None else self.until) - self.since)
 
 
+@dataclass(frozen=True, slots=True)
+class OrderOfRun:
+    """Columns of cli_run_orders.sql: what an operator ordered, as far as it fell into the run; Unix seconds."""
+
+    kind: str
+    owner: str
+    reason: str
+    since: float
+    until: float | None
+    """None: it stands, and the run goes on."""
+
+    def seconds(self, now: float) -> float:
+        """For how long it stood during the run, by now."""
+        return max(0.0, (now if self.until is None else self.until) - self.since)
+
+
 def stretches(events: Sequence[EventSeen]) -> tuple[Stretch, ...]:
     """The phases in their order, each with the reason of its beginning."""
     return tuple(_stretches(events))
@@ -60,7 +76,7 @@ def _stretches(events: Sequence[EventSeen]) -> Iterator[Stretch]:
 
 
 def pauses(events: Sequence[EventSeen]) -> tuple[Stretch, ...]:
-    """Those in which it was paused; what it waited before it began is none."""
+    """Those in which the guard's rules paused it; neither what it waited before it began nor an operator's pause."""
     return tuple(each for each in stretches(events) if each.phase == "paused")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from guard.cli.record import EventSeen, Stretch, baselines, cancels, pauses, stretches, verification
+from guard.cli.record import EventSeen, OrderOfRun, Stretch, baselines, cancels, pauses, stretches, verification
 from guard.cli.seen import RunSeen, runs
 from guard.cli.where import AsJson, Config, Database, Dsn, ask, target
 from guard.cli.words import at, one_line, print_json, table_with_reasons
@@ -27,40 +27,54 @@ def report(
     dsn: Dsn = None,
     json: AsJson = False,
 ) -> None:
-    """The record of a run: when, its pauses and their reasons, cancels, checks before and after, soak, rollback.
+    """The record of a run: when, its pauses and their reasons, orders, cancels, checks, soak, rollback.
 
     --json: {"run": as in `runs --json`, "database", "now", "pauses": [{"since", "until", "seconds", "because",
-    "effective_after"}], "paused_seconds", "cancels": [{"at", "because"}], "baselines": [...], "checks_before":
-    [{"check", "holds", "said", "offending"}], "checks_after": [...], "phases": [as pauses], "events": [{"at", "kind",
-    "phase", "because"}]}; times are Unix seconds, and what a run is in still has no "until".
+    "effective_after"}], "paused_seconds", "orders": [{"kind", "owner", "reason", "since", "until", "seconds"}],
+    "cancels": [{"at", "because"}], "baselines": [...], "checks_before": [{"check", "holds", "said", "offending"}],
+    "checks_after": [...], "phases": [as pauses], "events": [{"at", "kind", "phase", "because"}]};
+    times are Unix seconds, and what a run is in still has no "until".
     """
     where = target(config, database, dsn)
-    found, events, now = ask(where, lambda door: _read(door, run))
-    if found is None:
+    seen = ask(where, lambda door: _read(door, run))
+    if seen is None:
         raise WorldError(f"{where.name}: there is no run {run}; `migration-guard runs` lists those that there are.")
     if json:
-        print_json({"database": where.name, "now": now, **_as_json(found, events, now)})
+        print_json({"database": where.name, **_as_json(seen)})
     else:
-        _show(where.name, found, events, now)
+        _show(where.name, seen)
 
 
-async def _read(door: Door, wanted: str) -> tuple[RunSeen | None, list[EventSeen], float]:
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Record:
+    run: RunSeen
+    events: tuple[EventSeen, ...]
+    orders: tuple[OrderOfRun, ...]
+    now: float
+
+
+async def _read(door: Door, wanted: str) -> _Record | None:
     (now,) = (await door.fetch("select extract(epoch from clock_timestamp())::float8"))[0]
     found: tuple[RunSeen, ...] = ()
     if wanted.isascii() and wanted.isdigit() and len(wanted) < 19:
         found = await runs(door, None, most=1, only_open=False, run_id=int(wanted))
     found = found or await runs(door, wanted, most=1, only_open=False)
     if not found:
-        return None, [], now
+        return None
     about = {"migration": found[0].migration, "run_id": found[0].run_id}
-    return found[0], await door.fetch_as(EventSeen, get("cli_events"), about), now
+    events = await door.fetch_as(EventSeen, get("cli_events"), about)
+    orders = await door.fetch_as(OrderOfRun, get("cli_run_orders"), about)
+    return _Record(found[0], tuple(events), tuple(orders), now)
 
 
-def _as_json(run: RunSeen, events: Sequence[EventSeen], now: float) -> dict[str, object]:
+def _as_json(seen: _Record) -> dict[str, object]:
+    events, now = seen.events, seen.now
     return {
-        "run": dataclasses.asdict(run),
+        "now": now,
+        "run": dataclasses.asdict(seen.run),
         "pauses": [_stretch(each, now) for each in pauses(events)],
         "paused_seconds": round(sum(each.seconds(now) for each in pauses(events)), 3),
+        "orders": [_stretch(each, now) for each in seen.orders],
         "cancels": [{"at": event.at, "because": event.because} for event in cancels(events)],
         "baselines": baselines(events),
         "checks_before": verification(events, "before"),
@@ -70,19 +84,19 @@ def _as_json(run: RunSeen, events: Sequence[EventSeen], now: float) -> dict[str,
     }
 
 
-def _stretch(each: Stretch, now: float) -> dict[str, object]:
+def _stretch(each: Stretch | OrderOfRun, now: float) -> dict[str, object]:
     return {**dataclasses.asdict(each), "seconds": round(each.seconds(now), 3)}
 
 
-def _show(database: str, run: RunSeen, events: Sequence[EventSeen], now: float) -> None:
-    typer.echo(f"{run.migration} (run {run.run_id}) in database {database}")
-    for head, words in _facts(run, events, now):
+def _show(database: str, seen: _Record) -> None:
+    typer.echo(f"{seen.run.migration} (run {seen.run.run_id}) in database {database}")
+    for head, words in _facts(seen):
         typer.echo(f"  {head:<14} {one_line(words)}")
-    if not events:
+    if not seen.events:
         typer.echo("No guard has written anything of it, or that was pruned since.")
         return
     typer.echo("")
-    table_with_reasons(("AT", "PHASE", "FOR"), [_line(each, now) for each in stretches(events)])
+    table_with_reasons(("AT", "PHASE", "FOR"), [_line(each, seen.now) for each in stretches(seen.events)])
 
 
 def _line(each: Stretch, now: float) -> tuple[tuple[str, ...], str]:
@@ -91,19 +105,22 @@ def _line(each: Stretch, now: float) -> tuple[tuple[str, ...], str]:
     return (at(each.since), each.phase, lasted), one_line(each.because) + effective
 
 
-def _facts(run: RunSeen, events: Sequence[EventSeen], now: float) -> list[tuple[str, str]]:
+def _facts(seen: _Record) -> list[tuple[str, str]]:
+    run, events, now = seen.run, seen.events, seen.now
     ended = run.ended_wall if run.ended_wall is not None else run.last_seen_wall
     took = say_seconds(round(ended - run.registered_wall, 1))
     end = run.outcome or ("still running" if run.here else "gone, without a word")
-    detail = f": {run.outcome_detail}" if run.outcome_detail else ""
+    detail = f": {run.outcome_detail.rstrip('.')}" if run.outcome_detail else ""
     held = pauses(events)
     longest = say_seconds(round(sum(each.seconds(now) for each in held), 1))
+    times = f"{len(held)} {'time' if len(held) == 1 else 'times'} by the guard's rules, {longest} in all"
     facts = [
         ("began", f"{at(run.registered_wall)} by {run.usename} (pid {run.pid}, {run.application_name or 'no name'})"),
         ("end", f"{end}{detail}, after {took}"),
         ("did", f"{run.rows_done:,} rows in {run.batches_done:,} batches"),
-        ("paused", f"{len(held)} {'time' if len(held) == 1 else 'times'}, {longest} in all" if held else "never"),
+        ("paused", times if held else "never by the guard's rules"),
     ]
+    facts += [("ordered", _order(each, now)) for each in seen.orders]
     facts += [("cancelled", f"{at(event.at)}: {event.because}") for event in cancels(events)]
     facts += [("baseline", _baseline(each)) for each in baselines(events)]
     for when in ("before", "after"):
@@ -111,6 +128,11 @@ def _facts(run: RunSeen, events: Sequence[EventSeen], now: float) -> list[tuple[
     facts += [("rollback", words) for words in _rollback(run, events)]
     facts += [("barred", run.barred_because)] if run.barred_because else []
     return facts
+
+
+def _order(each: OrderOfRun, now: float) -> str:
+    lasted = say_seconds(round(each.seconds(now), 1)) + (" so far" if each.until is None else "")
+    return f"{each.kind} by {each.owner}: {each.reason} ({at(each.since)}, for {lasted} of the run)"
 
 
 def _baseline(each: Mapping[str, Any]) -> str:

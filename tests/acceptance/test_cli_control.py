@@ -62,14 +62,26 @@ def lease(database: Database, *, seconds: float = 60, order: str = "proceed", mo
     )
 
 
-def test_a_pause_holds_until_it_is_resumed(run: Run, database: Database, migration: psycopg.Connection[Any]) -> None:
+def test_a_pause_holds_until_it_is_resumed_and_stands_in_the_record(
+    run: Run, database: Database, migration: psycopg.Connection[Any]
+) -> None:
     lease(database)
     assert told(migration)[0] == "proceed"
     ended = run("pause", NAME, "--reason", "lunch", "--owner", "ann", "--for", "30m")
     assert ended.code == 0, ended.said
     assert told(migration) == ("pause", "pause by ann: lunch")
+    (standing,) = json.loads(run("report", NAME, "--json").out)["orders"]
+    assert (standing["kind"], standing["owner"], standing["reason"], standing["until"]) == (
+        "pause",
+        "ann",
+        "lunch",
+        None,
+    )
     assert run("resume", NAME).code == 0
     assert told(migration)[0] == "proceed"
+    record = run("report", NAME).out
+    assert re.search(r"ordered +pause by ann: lunch \(.+ UTC, for [0-9.]+ m?s of the run\)", record), record
+    assert "never by the guard's rules" in record
 
 
 def test_a_pause_under_an_override_says_that_it_holds_nobody_and_how_to_end_that(
