@@ -76,7 +76,7 @@ def next_rung(state: State, facts: Circumstances) -> str:
 
 def _news(state: State, facts: Circumstances, rung: str) -> tuple[str, ...]:
     inside = (INSIDE,) if facts.inside else ()
-    left = (LEFT,) if facts.left else ()
+    left = (LEFT,) if facts.left and facts.overdue else ()
     told = facts.idles and (inside or INSIDE in state.rungs)
     goes_on = (GOES_ON,) if facts.overdue and facts.in_flight and not rung and not told else ()
     return inside + left + goes_on

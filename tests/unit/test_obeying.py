@@ -142,6 +142,8 @@ def test_what_is_decided_carries_the_rung_and_the_news() -> None:
         ("", (), IDLING, (INSIDE,)),
         ("", (INSIDE,), {**IDLING, "inside": ""}, ()),
         ("", (), {**IDLING, "inside": ""}, (GOES_ON,)),
+        ("", (), {"left": "VACUUM of pid 8 (m, n)"}, (LEFT,)),
+        ("", (), {"left": "VACUUM of pid 8 (m, n)", "overdue": False}, ()),
     ],
 )
 def test_people_are_told_once_where_nothing_more_is_done(
