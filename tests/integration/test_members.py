@@ -99,6 +99,20 @@ def test_a_name_that_the_server_has_cut_is_known_and_a_registered_session_is_nob
         assert members(place) == {long: [], "of its own": []}
 
 
+def test_a_name_that_the_server_writes_in_its_own_way_is_known_by_the_session_that_registered(place: Database) -> None:
+    with (
+        place.connect("migrator", application_name="migration:größe") as own,
+        place.connect("migrator", application_name="migration:größe") as ours,
+        place.connect("migrator", application_name="migration:add index") as other,
+    ):
+        own.execute("select migration_guard.register('größe')")
+        for statement in ("begin", "create temp table own ()"):
+            other.execute(statement.encode())
+        roster = look(place)
+        assert members(place) == {"größe": [ours.info.backend_pid]}
+        assert [session.pid for session in roster.strangers] == [other.info.backend_pid]
+
+
 def test_members_of_a_run_whose_session_has_gone_are_strangers_again(place: Database) -> None:
     with place.connect("migrator", application_name=NAMED) as ours:
         with registered(place):

@@ -6,7 +6,8 @@
 -- session is then the one with its pid that is older than the registration.
 --
 -- A session that is recognised and named `migration:NAME` is a member of the open run of NAME in the same role; behind a
--- transaction pooler nobody can tell. The server cuts a name at 63 bytes.
+-- transaction pooler nobody can tell. The server cuts a name at 63 bytes, and writes letters beyond ASCII in a way of its
+-- own: such a name is compared with that of the session that has registered.
 with run as materialized (
   select r.*, a.pid is not null as here, a.application_name as name_now, a.backend_start as start_now, a.state,
          a.state_change, a.xact_start, a.query, a.wait_event, a.backend_xid is not null as writes,
@@ -37,7 +38,9 @@ member as materialized (
     join lateral (select max(x.run_id) as run_id
                     from run x
                    where x.here and x.outcome is null and not x.pooled and x.usename = c.usename
-                     and c.application_name = left('migration:' || x.migration, 63)) r on r.run_id is not null
+                     and (c.application_name = left('migration:' || x.migration, 63)
+                          or c.application_name = x.name_now and starts_with(x.name_now, 'migration:')
+                             and x.migration ~ '[^ -~]')) r on r.run_id is not null
 ),
 stranger as (
   select a.pid, extract(epoch from a.backend_start) as backend_start_wall, a.usename, a.application_name,
