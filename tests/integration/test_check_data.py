@@ -46,3 +46,5 @@ no_rows = "select n from public.secret"
     assert (remarks[2].grade, len(remarks)) == (Grade.PROBLEM, 3)
     assert remarks[2].what.startswith("[migration.m.phase.contract.secret] ")
     assert "permission denied for table secret" in remarks[2].what
+    # Of a server that is not there, another remark says what to do: no query of these is to be mended.
+    assert asyncio.run(check_verify(settings, settings.databases[1])) == []
