@@ -48,6 +48,8 @@ _NEXT: dict[Phase, str] = {
 }
 
 
+# Not the migration's own words: they may hold rows of its tables.
+_NOT_DONE = "What it gave as the reason stands in its record; the rest in its own log."
 _STAYS = "A human must look: find out what brings it about, then resume it. It begins once every rule is well."
 _NEVER_ASKS = (
     "It goes on, since it has not registered and cannot be told to wait. "
@@ -133,6 +135,9 @@ def _of_phase(before: Phase, state: State, resume: str) -> Draft | None:
     if state.phase is Phase.DONE and "without saying" in state.because:
         runs = (f"migration-guard runs {shlex.quote(state.migration)}",)
         return Draft("gone", Severity.WARNING, "vanished", state.because, _VANISHED, runs)
+    if state.phase is Phase.DONE and state.because == "the migration ended: failed":
+        record = (f"migration-guard report {state.run_id}",)
+        return Draft("ended", Severity.WARNING, "ended without being done", state.because, _NOT_DONE, record)
     if state.stays:
         commands = (resume_command(state), *commands)
         return Draft("stays_paused", Severity.CRITICAL, f"{state.stays}, and stays so", state.because, _STAYS, commands)

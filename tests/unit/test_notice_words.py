@@ -200,6 +200,21 @@ def test_of_a_client_that_vanished_the_runs_are_pointed_at() -> None:
     assert told.commands == ("migration-guard runs 'a b'",)
 
 
+def test_of_a_migration_that_failed_people_are_told_louder_and_the_record_of_that_run_is_pointed_at() -> None:
+    failed = State("m", 7, Phase.DONE, "the migration ended: failed", 0.0)
+    assert drafted(Phase.RUNNING, failed) == Draft(
+        "ended",
+        WARNING,
+        "ended without being done",
+        "the migration ended: failed",
+        "What it gave as the reason stands in its record; the rest in its own log.",
+        ("migration-guard report 7",),
+    )
+    aborted = drafted(Phase.RUNNING, dataclasses.replace(failed, because="the migration ended: aborted"))
+    assert aborted is not None
+    assert (aborted.severity, aborted.headline) == (INFO, "ended")
+
+
 def test_who_was_paused_too_often_stays_so_until_a_human_resumes_it() -> None:
     stays = State("m", 1, Phase.PAUSED, "lag 7 s", 0.0, stays="paused 3 times in 10 min")
     told = drafted(Phase.RUNNING, stays)
