@@ -53,6 +53,8 @@ class _Doing:
     left: list[Session] = field(default_factory=list)
     still: bool = False
     """Each of them has done nothing for a while."""
+    young: bool = False
+    """One has begun a statement or a transaction of which nobody can say yet whether it is work."""
 
     @classmethod
     def of(cls, run: Run, *, let_finish: bool) -> _Doing:
@@ -62,6 +64,7 @@ class _Doing:
                 doing.idling.append(session)
             elif session.state in _ACTIVE and _works(session, run):
                 (doing.left if let_finish and session.gentle else doing.at_work).append(session)
+            doing.young |= _young(session)
         return doing
 
     @property
@@ -81,6 +84,12 @@ class _Doing:
 
 def _still(session: Session) -> bool:
     return session.state == "idle" and session.in_state >= QUIET
+
+
+def _young(session: Session) -> bool:
+    if session.state == "idle in transaction":
+        return session.in_state < LONG
+    return session.state in _ACTIVE and not session.asks and 0 < session.at_work < LONG
 
 
 def _works(session: Session, run: Run) -> bool:
@@ -139,6 +148,8 @@ class Obedience:
         rests = now - max(watched.since, watched.worked) >= QUIET
         return dataclasses.replace(
             facts,
+            # A lock that nobody asked for is had at once, also beside a client that has heard of no pause.
+            acknowledged=facts.acknowledged and (facts.heard or not doing.young),
             overdue=overdue,
             in_flight=doing.in_flight,
             busy=tuple(session.pid for session in (*doing.at_work, *doing.idling)),

@@ -105,6 +105,29 @@ def test_what_counts_as_in_flight(doing: Session, counts: bool) -> None:
     assert ("ignored" in world.told()) is (counts and "inside" not in doing.state)
 
 
+@pytest.mark.parametrize(
+    ("doing", "young"),
+    [
+        (session(at_work=0.2), True),
+        (session(state="idle in transaction", in_state=0.2), True),
+        (session(asks=True, at_work=0.2), False),
+        (session(state="idle in transaction", in_state=1.2), False),
+        (session(state="idle", in_state=0.1), False),
+    ],
+)
+def test_that_the_lock_of_the_pause_is_had_proves_nothing_beside_a_statement_that_has_just_begun(
+    doing: Session, young: bool
+) -> None:
+    world = paused(doing=ASLEEP)
+    world.gate.had = frozenset({"m"})
+    do(world, IDLE, doing)
+    world.tick()
+    assert effective(world) is not young
+    acknowledge(world, IDLE, doing)
+    world.tick()
+    assert effective(world)
+
+
 def test_one_that_never_acknowledges_counts_as_paused_while_it_does_nothing() -> None:
     world = paused(doing=ASLEEP)
     world.tick(10)
