@@ -89,7 +89,7 @@ class Waiting:
             self.root = "; ".join(each.words for each in holders)
             looks += 1
             wait = self._plan.limits.wait(looks, random.random())  # noqa: S311
-            self._say(f"waits {wait:.1f} s for its tables to be free: {self.root}")
+            self._say(f"waits up to {wait:.1f} s for its tables to be free: {self.root}")
             self._post.steering.progress(note=f"waits: {self.root}")
             self._wait(wait, until=partial(self._let_go, holders))
 
