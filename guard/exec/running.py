@@ -84,6 +84,8 @@ class Running:
         self._left_before = self._post.sessions.leftovers()
         for words in self._left_before:
             self._say(f"is there already: {words}")
+        for table in self._post.sessions.missing(self._plan.tables):
+            self._say(f"there is no table {table}, so nobody is waited for who holds it")
         self._waiting.end_orphans()
         while True:
             history = self._history()

@@ -145,6 +145,10 @@ class Sessions:
         with self._connection.cursor(row_factory=class_row(Holder)) as cursor:
             return cursor.execute(get("exec_holders"), [relations], prepare=False).fetchall()
 
+    def missing(self, tables: Sequence[str]) -> list[str]:
+        """Those of these tables that are not there."""
+        return [table for table in tables if self._one("exec_relation", table)[0] is None]
+
     def leftovers(self) -> list[str]:
         """What cancelled statements have left behind in this database, each with the statement that mends it."""
         with psycopg.Cursor(self._connection) as cursor:

@@ -31,3 +31,10 @@ def test_a_script_whose_first_line_names_no_program_is_run_by_sh_as_a_shell_does
     neither = bench.execute([str(tmp_path)])
     assert neither.wait() == 2
     assert "could not be started" in neither.text()
+
+
+def test_a_table_that_is_not_there_and_is_waited_for_in_vain_is_named(bench: Bench) -> None:
+    process = bench.execute(["true"], "--table", "public.t", "--table", "public.typo")
+    assert process.wait(40) == 0, process.text()
+    assert "there is no table public.typo, so nobody is waited for who holds it" in process.text()
+    assert "public.t," not in process.text()
