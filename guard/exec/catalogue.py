@@ -176,6 +176,8 @@ _PSQL_LONG: Final = [
     "tuples-only", "version",
 ]
 # fmt: on
+_ROLLS_BACK_ONE: Final = re.compile(r"^\s*(?:\\set\s+)?ON_ERROR_ROLLBACK\b", re.MULTILINE)
+"""After an error the rest of the transaction goes on, and commits."""
 _SET_IN_SCRIPT: Final = re.compile(r"^\s*\\set\s+ON_ERROR_STOP\s+(?:on|1|true|yes)\b", re.MULTILINE)
 _GOES_ON: Final = (
     "psql goes on with the next statement after one that was cancelled, and exits with 0: give it -v ON_ERROR_STOP=1."
@@ -197,9 +199,10 @@ def _psql(part: Started) -> Tool:
     readable = bool(commands or scripts) and all(scripts)
     sets = [value for name, value in options if name in {"-v", "--set", "--variable"}]
     stops = alone or any(map(_stops_on_errors, sets)) or any(map(_SET_IN_SCRIPT.search, scripts))
+    whole = not any(map(_ROLLS_BACK_ONE.search, [*sets, *scripts]))
     return Tool(
         "psql",
-        one_transaction=together and readable and _one_transaction("\n".join([*commands, *scripts])),
+        one_transaction=together and readable and whole and _one_transaction("\n".join([*commands, *scripts])),
         repeatable=False,
         warns="" if stops else _GOES_ON,
         complaint=r"^(?:psql:.*: )?(?:ERROR|FATAL|PANIC):.*$",

@@ -238,6 +238,7 @@ def test_flyway_may_be_run_again_and_never_with_clean(tmp_path: Path) -> None:
         ("-X -v ON_ERROR_STOP=1 --single-transaction --file=a.sql", True, False),
         ("-v ON_ERROR_STOP=off -1 -f a.sql", True, True),
         ("-1 -f set.sql", True, False),
+        ("-1 -v ON_ERROR_ROLLBACK=on -f a.sql", False, True),
         ("-1 -f commits.sql", False, True),
         ("-1 -f missing.sql", False, True),
         ("-1", False, True),
