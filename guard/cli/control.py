@@ -38,7 +38,9 @@ def pause(
     """Hold a migration before its next batch, until resumed or for a time."""
     where = target(config, database, dsn)
     _order(where, "pause", name, owner=owner, reason=reason, for_=for_)
-    _say_what_overrides(ask(where, lambda door: view(door, None)), name)
+    found = ask(where, lambda door: view(door, None))
+    _say_what_overrides(found, name)
+    _say_if_nobody_runs(found, name)
     typer.echo(f"To take it back: migration-guard resume {_quoted(name)}")
 
 
@@ -64,7 +66,9 @@ def abort(
 ) -> None:
     """Tell a migration to end at its next checkpoint; it may not run again until `forget`."""
     where = target(config, database, dsn)
+    before = ask(where, lambda door: view(door, None))  # the run may end at once
     _order(where, "abort", name, owner=owner, reason=reason, for_=for_)
+    _say_if_nobody_runs(before, name)
     typer.echo(f"To let it run again: migration-guard forget {_quoted(name)}")
 
 
@@ -85,6 +89,7 @@ def override(
         return
     _need(reason)
     _order(where, "override", name, owner=owner, reason=reason, for_=for_)
+    _say_if_nobody_runs(ask(where, lambda door: view(door, None)), name)
     typer.echo(f"To take it back: migration-guard override {_quoted(name)} --end")
 
 
@@ -204,6 +209,12 @@ def _say_what_overrides(found: View, name: str) -> None:
                 f"It holds nobody whom the override of {order.migration} by {order.owner} lets go on; to end that: "
                 f"migration-guard override {_quoted(order.migration)} --end"
             )
+
+
+def _say_if_nobody_runs(found: View, name: str) -> None:
+    """An order may come before its migration; one for a misspelt name would pass for obeyed."""
+    if name != EVERYONE and all(run.migration != name for run in found.runs):
+        typer.echo(f"No run of {name} is registered now: it holds for the next one.")
 
 
 def _need(reason: str) -> None:

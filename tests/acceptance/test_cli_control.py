@@ -70,6 +70,11 @@ def test_a_pause_holds_until_it_is_resumed_and_stands_in_the_record(
     ended = run("pause", NAME, "--reason", "lunch", "--owner", "ann", "--for", "30m")
     assert ended.code == 0, ended.said
     assert told(migration) == ("pause", "pause by ann: lunch")
+    assert "is registered now" not in ended.out
+    for kind in ("pause", "abort", "override"):
+        assert (
+            "No run of order backfill is registered now: it holds" in run(kind, "order backfill", "--reason", "x").out
+        )
     (standing,) = json.loads(run("report", NAME, "--json").out)["orders"]
     assert (standing["kind"], standing["owner"], standing["reason"], standing["until"]) == (
         "pause",
