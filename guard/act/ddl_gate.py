@@ -56,8 +56,10 @@ def gate_sql(gate: DdlGate) -> str:
     return f"begin;\n{_LOCK_TIMEOUT};\n\n{_filled(gate)}\ncommit;\n"
 
 
-def install_gate(conninfo: str, gate: DdlGate) -> None:
+def install_gate(conninfo: str, gate: DdlGate) -> tuple[str, ...]:
     """Make the gate, or make it anew: whatever it was, it is enabled then and holds whom *gate* says.
+
+    Returns those of its roles that the server does not have: they may come yet, or be misspelt.
 
     Raises NotInstalled where schema migration_guard is missing, NotPermitted without a superuser's rights,
     WrongServer on a standby, WorldError as gate_sql(), ServerError.
@@ -76,6 +78,8 @@ def install_gate(conninfo: str, gate: DdlGate) -> None:
                 connection.execute(text.encode())
         except psycopg.errors.InsufficientPrivilege as refused:
             raise NotPermitted(f"Not permitted: {refused.diag.message_primary}. {_WHO}", refused.sqlstate) from refused
+        missing = connection.execute(get("ddl_gate_strangers"), {"roles": list(gate.roles)}).fetchall()
+    return tuple(role for (role,) in missing)
 
 
 def remove_gate(conninfo: str) -> bool:

@@ -68,10 +68,12 @@ def made(where: Target, gate: DdlGate) -> bool:
     from guard.act.ddl_gate import OFF, install_gate
 
     try:
-        install_gate(where.conninfo, gate)
+        missing = install_gate(where.conninfo, gate)
     except NotInstalled:
         return False
     typer.echo(f"{where.name}: the DDL gate holds {gate}; it is {gate.when_lost} while no guard can say anything.")
+    for role in missing:
+        typer.echo(f"{where.name}: there is no role {role} here: is it misspelt?", err=True)
     typer.echo(f"To switch it off, as a superuser: {OFF};")
     return True
 

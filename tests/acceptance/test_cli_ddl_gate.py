@@ -58,5 +58,7 @@ def test_the_gate_is_made_by_the_file_checked_against_it_and_removed(
     what, todo = gate_of(config)
     assert "holds migrator named migration:*, and [migrations] names migrator named tool" in what
     assert "install --ddl-gate -c FILE" in todo
+    assert "there is no role" not in made.said
+    assert "there is no role migratr here" in command("install", "--ddl-gate", "--role", "migratr", *admin).err
     assert command("uninstall", "--ddl-gate", *admin).out.endswith("DDL gate removed.\n")
     assert "there is no DDL gate" in gate_of(config)[0]

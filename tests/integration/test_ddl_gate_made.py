@@ -29,7 +29,7 @@ def test_it_is_switched_off_by_a_line_made_anew_by_the_command_and_removed_witho
     gated.refused()
     gated.database.execute(OFF.encode())
     gated.passes()
-    install_gate(gated.database.dsn(), GATE)
+    assert install_gate(gated.database.dsn(), GATE) == ()
     gated.refused()
     install(gated.database.dsn())  # an upgrade of the schema leaves the gate as it is
     gated.refused()
@@ -53,7 +53,7 @@ def test_the_printed_script_makes_the_same_gate(make_database: Callable[..., Dat
             psql = [binaries.path("psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1", database.dsn()]
             subprocess.run(psql, input=gate_sql(odd), text=True, check=True)
         else:
-            install_gate(database.dsn(), odd)
+            assert install_gate(database.dsn(), odd) == odd.roles  # the server has none of them
         dump = [binaries.path("pg_dump"), "--schema-only", "--schema=migration_guard_gate", database.dsn()]
         text = subprocess.run(dump, capture_output=True, text=True, check=True).stdout
         texts.append([line for line in text.splitlines() if "restrict" not in line])
