@@ -53,6 +53,8 @@ class Publisher:
         self._mode = ""
         self._troubles: Mapping[str, str] = {}
         self._learnt: frozenset[str] = frozenset()
+        self._holds: frozenset[int | None] = frozenset()
+        """The runs whose pause was said to hold: that one holds no more is news."""
         self._last_beat: float | None = None
         self._last_report: float | None = None
         self._last_sign: float | None = None
@@ -71,6 +73,8 @@ class Publisher:
         kinds = {name: order.kind for name, order in orders.items()}
         changed = kinds != self._kinds or bulletin.mode != self._mode or bool(ledger.events)
         changed = changed or bulletin.troubles != self._troubles or bulletin.learnt != self._learnt
+        holds = frozenset(state.run_id for state in bulletin.states if state.effective)
+        changed = changed or holds != self._holds
         if not self.leading or not (changed or self._beat_due(bulletin)):
             await self._show_life(bulletin.now)
             return
@@ -97,7 +101,7 @@ class Publisher:
         self.epoch, self._kinds, self._mode = publication.epoch, kinds, bulletin.mode
         self.last_event_id = max(self.last_event_id, last)
         self._last_beat = self._last_sign = bulletin.now
-        self._troubles, self._learnt = bulletin.troubles, bulletin.learnt
+        self._troubles, self._learnt, self._holds = bulletin.troubles, bulletin.learnt, holds
         self._last_report = bulletin.now if reporting else self._last_report
         self._hands.gate.want(frozenset(name for name, kind in kinds.items() if kind is OrderKind.PAUSE))
 

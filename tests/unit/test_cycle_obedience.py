@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from typing import Any
 
 import pytest
@@ -136,8 +137,10 @@ def test_one_that_never_acknowledges_counts_as_paused_while_it_does_nothing() ->
     world.tick()
     assert effective(world)
     do(world, AT_WORK)
-    world.tick()
+    world.tick(by=0.1)
     assert not effective(world)
+    # Who asks is not told for ten seconds more that it holds.
+    assert '"effective": false' in json.dumps(world.signal.published[-1].report)
     assert world.events().count("effective") == 1
     do(world, IDLE)
     world.tick()
