@@ -75,7 +75,9 @@ def _ended(order: OperatorOrder, wall: float) -> Draft:
         severity=Severity.INFO,
         headline=f"the {_named(order)} by {order.owner} is over",
         because="it expired" if expired else "it was taken back",
-        next_step="Who is aborted stays so." if order.kind == "abort" else "The guard's own word counts again.",
+        next_step="Who is aborted stays so until it is forgotten."
+        if order.kind == "abort"
+        else "The guard's own word counts again.",
         commands=() if order.migration == EVERYONE else (f"migration-guard explain {shlex.quote(order.migration)}",),
         about=_about(order),
     )

@@ -108,7 +108,7 @@ def test_the_end_of_an_order_is_told_with_what_counts_then() -> None:
     world.orders = []
     world.tick()
     assert [(notice.next_step, notice.commands) for notice in operators(world)[2:]] == [
-        ("Who is aborted stays so.", ("migration-guard explain m",)),
+        ("Who is aborted stays so until it is forgotten.", ("migration-guard explain m",)),
         ("The guard's own word counts again.", ()),
     ]
 
