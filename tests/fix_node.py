@@ -64,7 +64,7 @@ def _installed(name: str, words: tuple[str, ...], files: list[Path] | None = Non
         if not (place / "complete").exists():
             shutil.rmtree(place, ignore_errors=True)
             place.mkdir()
-            # Not by --prefix: npm would look for its machine-wide settings, such as who may vouch for a registry, there.
+            # Not by --prefix: npm would look there for its machine-wide settings, such as who vouches for a registry.
             (place / "package.json").write_text('{"private": true}')
             for file in files or ():
                 shutil.copy(file, place)
