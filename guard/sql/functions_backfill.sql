@@ -85,10 +85,10 @@ begin
 end $$;
 
 -- The batch up to this key is done: `keys` were looked at, `rows` changed, `still` of which match the condition as before,
--- and `moved` have left its range. Raises 55000 where the cursor cannot be relied on after that: with the batch, none of it
--- has happened.
+-- `moved` have left its range, and `kept` match although nothing changed them: a pass with any is not a clean one. Raises 55000
+-- where the cursor cannot be relied on after that: with the batch, none of it has happened.
 create or replace function migration_guard.move_backfill(
-    run bigint, last_key text, keys bigint, rows bigint, still bigint, moved bigint
+    run bigint, last_key text, keys bigint, rows bigint, still bigint, moved bigint, kept bigint
 ) returns void language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
     if moved > 0 then
@@ -100,7 +100,7 @@ begin
             'was kept';
     end if;
     update migration_guard.backfill b set last_key = move_backfill.last_key, keys_done = b.keys_done + move_backfill.keys,
-            rows_done = b.rows_done + move_backfill.rows, pass_rows = b.pass_rows + move_backfill.rows,
+            rows_done = b.rows_done + move_backfill.rows, pass_rows = b.pass_rows + move_backfill.rows + move_backfill.kept,
             rows_still = b.rows_still + move_backfill.still, batches_done = b.batches_done + 1, moved_at = clock_timestamp()
         where b.migration = (select migration_guard.backfill_of(run));
 end $$;

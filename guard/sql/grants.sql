@@ -38,7 +38,7 @@ grant execute on function
 grant execute on function
     migration_guard.begin_backfill(bigint, text, text, text, boolean), migration_guard.lock_backfill(bigint),
     migration_guard.expect_backfill(bigint, integer, text, text),
-    migration_guard.move_backfill(bigint, text, bigint, bigint, bigint, bigint),
+    migration_guard.move_backfill(bigint, text, bigint, bigint, bigint, bigint, bigint),
     migration_guard.pass_backfill(bigint, text), migration_guard.end_backfill(bigint)
     to migration_guard_client;
 grant execute on function migration_guard.is_fenced(integer, timestamptz) to migration_guard_guard;

@@ -120,7 +120,7 @@ create /*unlogged*/ table if not exists migration_guard.backfill (
     last_key     text,                    -- of this pass: done up to here; null before its first batch
     end_key      text,                    -- of this pass: what is beyond came after it began
     keys_done    bigint not null default 0,   -- looked at in this pass
-    pass_rows    bigint not null default 0,   -- changed in this pass
+    pass_rows    bigint not null default 0,   -- changed in this pass, or found to match and kept
     rows_done    bigint not null default 0,
     rows_still   bigint not null default 0,   -- of those, how many match the condition as before
     batches_done bigint not null default 0,

@@ -192,6 +192,26 @@ def test_own_sql_may_hold_percent_signs_braces_and_comments(
     assert database.execute("select distinct region from t") == [("{%s}",)]
 
 
+def test_rows_that_a_trigger_or_a_policy_keeps_as_they_are_are_not_said_to_be_done(
+    guard: Beating, connection: Connection, database: Database
+) -> None:
+    connection.execute(
+        "create function keep() returns trigger language plpgsql as 'begin return null; end';"
+        "create trigger keep before update on t for each row when (old.id in (12, 999)) execute function keep()"
+    )
+    ended = run(connection, "m", FILL, manner=SMALL)
+    assert (ended.rows, ended.verified, ended.well) == (998, "still coming", False)
+    connection.execute("drop trigger keep on t")
+    assert run(connection, "m", FILL, manner=SMALL).verified == "nothing left"
+    connection.execute(
+        "update t set region = null; alter table t force row level security, enable row level security;"
+        "create policy seen on t for select using (true); create policy kept on t for update using (id > 10)"
+    )
+    ended = run(connection, "m", FILL, manner=replace(SMALL, anew=True))
+    assert (ended.rows, ended.verified) == (990, "still coming")
+    assert database.execute("select count(*) from t where region is null") == [(10,)]
+
+
 def test_own_sql_reads_the_tables_that_it_names_whatever_the_statement_of_a_batch_is_made_of(
     guard: Beating, connection: Connection, database: Database
 ) -> None:

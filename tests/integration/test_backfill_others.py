@@ -179,7 +179,7 @@ def test_another_role_may_neither_go_on_with_it_nor_see_its_cursor(
             "lock_backfill(%s)",
             "begin_backfill(%s, 't', 'id', '', true)",
             "expect_backfill(%s, 1, '200', '1000')",
-            "move_backfill(%s, '900', 1, 1, 0, 0)",
+            "move_backfill(%s, '900', 1, 1, 0, 0, 0)",
             "pass_backfill(%s, '1')",
             "end_backfill(%s)",
         ):

@@ -14,7 +14,7 @@ BATCH_LIMIT = 2.0
 
 Verified = Literal["nothing left", "once", "still match", "still coming"]
 """What is known at the end: a last pass found nothing to change; each row was changed once, since the condition holds
-afterwards as before; some rows match afterwards as before; each pass found rows anew."""
+afterwards as before; some rows match afterwards as before; each pass found rows that match."""
 
 
 class BackfillRefused(GuardError):

@@ -26,7 +26,7 @@ class Standing:
     batches: int
     finished: bool
 
-    def after(self, last_key: str, *, keys: int, rows: int, still: int) -> Standing:
+    def after(self, last_key: str, *, keys: int, rows: int, still: int, kept: int) -> Standing:
         """As it is once a batch has been committed."""
         return replace(
             self,
@@ -34,7 +34,7 @@ class Standing:
             keys=self.keys + keys,
             rows=self.rows + rows,
             still=self.still + still,
-            pass_rows=self.pass_rows + rows,
+            pass_rows=self.pass_rows + rows + kept,
             batches=self.batches + 1,
         )
 

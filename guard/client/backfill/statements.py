@@ -22,7 +22,7 @@ class Statements:
             "set": _own(definition.set_),
             "where": _own(definition.where),
         }
-        self._batches = {first: self._composed("backfill_batch", first=first) for first in (True, False)}
+        self._batches = {first: self._batch(first=first, may_keep=table.may_keep) for first in (True, False)}
         self.end = self._composed("backfill_end")
         self.holder = self._composed("backfill_holder")
         self.matching = self._composed("backfill_matching")
@@ -35,9 +35,13 @@ class Statements:
         """The batch: values `run`, `pass`, `after`, `end`, `more`."""
         return self._batches[first]
 
-    def _composed(self, name: LiteralString, *, first: bool = True) -> sql.Composed:
+    def _batch(self, *, first: bool, may_keep: bool) -> sql.Composed:
+        kept = self._composed("backfill_kept", first=first) if may_keep else sql.SQL("0")
+        return self._composed("backfill_batch", first=first, kept=kept)
+
+    def _composed(self, name: LiteralString, *, first: bool = True, **more: sql.Composable) -> sql.Composed:
         after = sql.SQL("" if first else "{key} > %(after)s::text::{type} and").format(**self._parts)
-        return sql.SQL(get(name)).format(**self._parts, after=after)
+        return sql.SQL(get(name)).format(**self._parts, after=after, **more)
 
 
 def _own(text: str) -> sql.SQL:

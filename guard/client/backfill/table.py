@@ -39,6 +39,8 @@ class Table:
     type: LiteralString
     tuples: int | None
     """About how many rows it has; None where nobody has counted."""
+    may_keep: bool
+    """Whether a trigger or a policy may leave rows as they are that an UPDATE would change."""
 
     @property
     def words(self) -> str:
@@ -78,7 +80,7 @@ def resolve(connection: Connection, definition: Definition) -> Table:
             found = fetch(connection, get("backfill_table"), [definition.table])
             if not found:
                 raise BackfillRefused(f"There is no table {definition.table} on this role's search_path.")
-            ((oid, schema, name, kind, tuples),) = found
+            ((oid, schema, name, kind, tuples, may_keep),) = found
             columns = fetch(connection, get("backfill_keys"), [oid])
     except (psycopg.errors.InvalidName, psycopg.errors.SyntaxError, psycopg.errors.FeatureNotSupported) as error:
         said = error.diag.message_primary
@@ -94,7 +96,7 @@ def resolve(connection: Connection, definition: Definition) -> Table:
         raise BackfillRefused(
             f"Under DateStyle {style} another session may read key {key} as another day: set datestyle to ISO first."
         )
-    return Table(schema, name, key, TYPES[typename], None if tuples is None else int(tuples))
+    return Table(schema, name, key, TYPES[typename], None if tuples is None else int(tuples), may_keep)
 
 
 def _key(table: str, wanted: str | None, columns: list[tuple[Any, ...]]) -> tuple[str, str]:

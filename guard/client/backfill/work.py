@@ -178,14 +178,14 @@ class _Work:
                     at = self._state.lock()
         size = self._steering.size if self._pacer is None else self._pacer.cut(self._steering.size)
         began = time.monotonic()
-        whole, upto, rows, still = self._committed(at, size)
+        whole, upto, rows, still, kept = self._committed(at, size)
         seconds, keys = time.monotonic() - began, size if whole else max(rows, 1)
-        self._at = at.after(upto, keys=keys, rows=rows, still=still)
+        self._at = at.after(upto, keys=keys, rows=rows, still=still, kept=kept)
         self._account(self._at, keys=keys, rows=rows, seconds=seconds)
         return None, rows
 
-    def _committed(self, at: Standing, size: int) -> tuple[bool, str, int, int]:
-        """Whether the range was whole, its end, and how many rows were changed and match as before."""
+    def _committed(self, at: Standing, size: int) -> tuple[bool, str, int, int, int]:
+        """Whether the range was whole, its end, and how many rows were changed, match as before, and were kept."""
         values = {"run": self._run_id, "pass": at.pass_, "after": at.last_key, "end": at.end_key, "more": size - 1}
         limits = [f"{round(seconds * 1000)}ms" for seconds in (self._lock_timeout, self._statement_timeout)]
         try:
@@ -196,8 +196,8 @@ class _Work:
             )
         except psycopg.errors.ObjectNotInPrerequisiteState as error:
             raise BackfillRefused(f"{plan.said(error)}.") from error
-        whole, upto, rows, still, _ = found[0]
-        return whole, upto, rows, still
+        whole, upto, rows, still, kept, _ = found[0]
+        return whole, upto, rows, still, kept
 
     def _account(self, at: Standing, *, keys: int, rows: int, seconds: float) -> None:
         self._steering.took(seconds, keys)

@@ -1,6 +1,6 @@
 -- One batch, in one statement: its cursor is locked where it is expected to stand, a range of so many keys (one more than
 -- `more`) is found, what matches in it is changed, and the cursor moved to its end. Whether the range was whole, its end, and
--- how many rows were changed and match as before.
+-- how many rows were changed, match as before, and were kept from being changed.
 -- `guard_found` is materialized, or the range would be looked for twice. What SET and WHERE can see is named so that it hides
 -- no table of theirs. The end of a pass keeps its words, by which it is known.
 with guard_at as materialized (
@@ -22,8 +22,11 @@ changed as (
 ),
 counted as (
     select count(*) as rows, count(*) filter (where still) as still, count(*) filter (where moved) as moved from changed
+),
+kept as (
+    select case when c.rows > 0 then 0 else ({kept}) end as rows from counted c
 )
-select s.whole, s.words, c.rows, c.still,
+select s.whole, s.words, c.rows, c.still, k.rows,
        migration_guard.move_backfill(%(run)s, s.words, case when s.whole then %(more)s + 1 else greatest(c.rows, 1) end,
-                                     c.rows, c.still, c.moved)
-  from counted c, guard_span s
+                                     c.rows, c.still, c.moved, k.rows)
+  from counted c, guard_span s, kept k
