@@ -190,8 +190,8 @@ def words_of(ended: Ended, table: str) -> str:
         )
     else:
         how = (
-            f"{rows}, but each of {ended.passes} passes found rows that match WHERE: somebody still writes such rows, or "
-            "a trigger or a policy keeps them as they are. Once nothing does, the same command again"
+            f"{rows}, but each of {ended.passes} passes found rows that match WHERE: somebody still writes such rows, "
+            "or a trigger or a policy keeps them as they are. Once nothing does, the same command again"
         )
     return f"{how}.{' It had ended before; --restart begins anew.' if ended.before else ''}"
 
