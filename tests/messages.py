@@ -16,7 +16,7 @@ from guard.decide.bounds import FLAP_BREAKER, Bounds, Flap
 from guard.errors import Unreachable
 from guard.model import Answer, Check, Dimension, Fence, Notice, OperatorOrder, Rule, Session, Silence
 from guard.ports import CancelReport, Ended, Observation
-from guard.tell.slack import blocks
+from guard.tell.slack_blocks import blocks
 from tests.fakes import WALL, FakeHook, World, a_run, make_rule
 
 PAPER = Path(__file__).parents[1] / "docs" / "messages.md"

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from guard.errors import TellError
 from guard.model import Notice, Severity
+from guard.tell.http import judge, seconds_of
 from guard.tell.log import LogLines, line
-from guard.tell.slack import blocks, escape, judge, seconds_of
+from guard.tell.slack_blocks import blocks, escape
 from tests.slack_server import problem_of, texts_of
 
 
