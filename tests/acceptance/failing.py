@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from guard.act.cancel import QueueCanceller
 from guard.act.control_table import ControlTable
+from guard.act.ending import Ender
 from guard.act.rollback_hook import RollbackHook
 from guard.cli.app import main
 from guard.journal import Journal
@@ -51,7 +52,7 @@ POINTS = {
     **{f"mark {kind}": Point(Journal, "mark_sent", (_kind(kind), "channel='slack'"))
        for kind in ("paused", "rolled_back")},
     "clear queue": Point(QueueCanceller, "clear_queue"),
-    "cancel": Point(QueueCanceller, "_end"),
+    "cancel": Point(Ender, "end"),
     "end run": Point(QueueCanceller, "end_run"),
     "claim": Point(ControlTable, "claim_rollback"),
     "launch": Point(RollbackHook, "launch"),
