@@ -10,7 +10,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -79,8 +79,8 @@ def steady(rig: Rig, daemon: Daemon, runs: Runs, *, names: set[str], say: Say) -
 
 
 STEADY = ("tick", "checkpoint", "throughput", "healthy")
-NAMES = ("reaction", "pileup", *STEADY, "start", "gate", "cost", "pace", "backfill")
-OWN = {"cost", "pace", "backfill"}
+NAMES = ("reaction", "pileup", *STEADY, "start", "gate", "cost", "pace", "backfill", "kills")
+OWN = {"cost", "pace", "backfill", "kills"}
 """With servers of their own."""
 
 
@@ -122,7 +122,9 @@ def everything(runs: Runs, names: set[str], say: Say) -> tuple[list[Row], list[c
         more, paces = pace.measure(runs.batches, say, writers=runs.batches >= 300)
         rows += more
     if "backfill" in names:
-        rows += backfill.measure(runs.keys, runs.pairs, say)
+        rows += backfill.measure(runs.pairs, say)
+    if "kills" in names:
+        rows += backfill.kills(runs.keys, say)
     if "cost" in names:
         more, costs = cost.measure(runs.ticks, say)
         rows += more
@@ -135,6 +137,7 @@ def main() -> int:
     parser.add_argument("--only", metavar="NAME", action="append", choices=NAMES, help=f"of {', '.join(NAMES)}")
     parser.add_argument("--runs", type=int, metavar="N", help="so many runs of everything")
     parser.add_argument("--minutes", type=float, metavar="M", help="how long the healthy backfill lasts")
+    parser.add_argument("--rows", type=int, metavar="N", help="of the backfill that is killed again and again")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample there too")
     asked = parser.parse_args()
     console, began = Console(width=None if sys.stdout.isatty() else 130), time.monotonic()
@@ -142,7 +145,9 @@ def main() -> int:
     def say(text: str) -> None:
         console.print(f"[dim]{time.monotonic() - began:6.1f} s  {text}[/]", highlight=False)
 
-    rows, costs, paces = everything(Runs.of(asked), set(asked.only or NAMES), say)
+    runs = Runs.of(asked)
+    runs = runs if asked.rows is None else replace(runs, keys=asked.rows)
+    rows, costs, paces = everything(runs, set(asked.only or NAMES), say)
     title = f"migration-guard on {find_binaries()}, {time.monotonic() - began:.0f} s in all"
     if asked.json is not None:
         samples = [{"what": row.what, "unit": row.unit, "samples": row.samples, "met": row.met} for row in rows]

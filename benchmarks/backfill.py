@@ -44,12 +44,16 @@ _SAME = "select count(*) filter (where n = 1), count(*) filter (where n <> 1) fr
 Say = Callable[[str], None]
 
 
-def measure(keys: int, pairs: int, say: Say) -> list[Row]:
-    """On servers of its own, since some are killed."""
+def measure(pairs: int, say: Say) -> list[Row]:
+    """The speed, on servers of its own."""
+    with Rig() as rig, rig.daemon(1.0, PATIENT):
+        return speed(rig, pairs, say)
+
+
+def kills(keys: int, say: Say) -> list[Row]:
+    """What kills do to *keys* rows, on servers of its own, since some are killed."""
     with Rig() as rig:
-        with rig.daemon(1.0, PATIENT):
-            rows = speed(rig, pairs, say)
-        return rows + survive(rig, keys, say)
+        return survive(rig, keys, say)
 
 
 def speed(rig: Rig, pairs: int, say: Say) -> list[Row]:
