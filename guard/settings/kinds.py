@@ -1,13 +1,14 @@
 """Kinds of values in the file: what each allows by itself, and in which words it is refused.
 
-A message quotes what was given only where that cannot be a secret.
+A message quotes what was given only where that cannot be a secret. The docstring of each that checks is what
+docs/settings.md says of its kind.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
@@ -33,6 +34,7 @@ class Refused(ValueError):
 
 
 def _text(value: Any) -> str:
+    """A string."""
     if not isinstance(value, str):
         raise Refused("must be a string in quotes")
     if not value.strip() or "\0" in value:
@@ -46,6 +48,7 @@ def is_name(text: str) -> bool:
 
 
 def _name(value: Any) -> str:
+    """A string of one line, at most 200 characters."""
     text = _text(value)
     if not is_name(text):
         raise Refused(f"must be at most {LONGEST_NAME} characters, none of them a control character")
@@ -53,6 +56,7 @@ def _name(value: Any) -> str:
 
 
 def _texts(value: Any) -> tuple[str, ...]:
+    """A list of strings."""
     if not isinstance(value, list):
         raise Refused('must be a list of strings, such as ["one", "two"]')
     if len(value) > _MOST_ENTRIES:
@@ -64,6 +68,7 @@ def _texts(value: Any) -> tuple[str, ...]:
 
 
 def _arguments(value: Any) -> tuple[str, ...]:
+    """A list of strings, the absolute path of a program first."""
     if not isinstance(value, list) or not all(isinstance(each, str) and "\0" not in each for each in value):
         raise Refused("must be a list of strings, the program first; no shell reads it")
     if not value or not value[0].startswith("/"):
@@ -71,21 +76,30 @@ def _arguments(value: Any) -> tuple[str, ...]:
     return tuple(value)
 
 
-def lasting(least: float, most: float) -> Callable[[Any], float]:
+@dataclass(frozen=True, slots=True)
+class Between:
     """Checks a duration between two bounds in seconds."""
 
-    def check(value: Any) -> float:
+    least: float
+    most: float
+
+    def __call__(self, value: Any) -> float:
+        """Seconds of it. Raises Refused, QuantityError."""
         if not isinstance(value, str):
             raise Refused(f"must be {_DURATION}, in quotes")
         seconds = parse_duration(value)
-        if not least <= seconds <= most:
-            raise Refused(f'"{value}" must be between {say_seconds(least)} and {say_seconds(most)}')
+        if not self.least <= seconds <= self.most:
+            raise Refused(f'"{value}" must be between {say_seconds(self.least)} and {say_seconds(self.most)}')
         return seconds
 
-    return check
+
+def lasting(least: float, most: float) -> Between:
+    """Of a duration between two bounds in seconds."""
+    return Between(least, most)
 
 
 def _condition(value: Any) -> str:
+    """A condition."""
     if not isinstance(value, str):
         raise Refused('must be a condition in quotes, such as "> 5s for 3s"')
     if len(value) > _LONGEST_CONDITION:
@@ -95,6 +109,7 @@ def _condition(value: Any) -> str:
 
 
 def _no_data(value: Any) -> tuple[str, float | None]:
+    """`"pause"`, `"pause for DURATION"`, `"hold"` or `"ignore"`."""
     if value in ("hold", "ignore"):  # a set would ask a table or a list for its hash
         return value, None
     match = re.fullmatch(r"pause(?: for (.+))?", value) if isinstance(value, str) else None
@@ -104,6 +119,7 @@ def _no_data(value: Any) -> tuple[str, float | None]:
 
 
 def _flap(value: Any) -> Flap:
+    """`N in DURATION`, N being 2 at least and the duration 1m to 24h."""
     match = re.fullmatch(r"([0-9]{1,3}) in (.+)", value) if isinstance(value, str) else None
     if match is None or int(match[1]) < 2:
         raise Refused('must be a number of pauses, 2 at least, and a time, such as "6 in 30m"')
@@ -111,6 +127,7 @@ def _flap(value: Any) -> Flap:
 
 
 def _standbys(value: Any) -> tuple[str, ...] | int:
+    """A list of strings, or a number."""
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 1000:
         return value
     if not isinstance(value, list):
@@ -121,6 +138,7 @@ def _standbys(value: Any) -> tuple[str, ...] | int:
 
 
 def _dsn(value: Any) -> str:
+    """A connection string of libpq, or its URL."""
     text = _text(value)
     if flaw := flaw_of(text):
         raise Refused(flaw)
@@ -128,6 +146,7 @@ def _dsn(value: Any) -> str:
 
 
 def _url(value: Any) -> str:
+    """A URL of http or https, without user and password."""
     text = _text(value)
     wrong = Refused("must be a URL that begins with http:// or https://")
     try:
@@ -143,6 +162,7 @@ def _url(value: Any) -> str:
 
 
 def _file(value: Any) -> Path:
+    """The path of a file."""
     text = _text(value)
     # The secret itself in its file's place would be told with every "cannot be read".
     if "://" in text or "password=" in text:
@@ -151,12 +171,14 @@ def _file(value: Any) -> Path:
 
 
 def _flag(value: Any) -> bool:
+    """`true` or `false`."""
     if not isinstance(value, bool):
         raise Refused("must be true or false, without quotes")
     return value
 
 
 def _headers(value: Any) -> dict[str, str]:
+    """A table of strings."""
     if not isinstance(value, dict) or not all(isinstance(each, str) for each in value.values()):
         raise Refused('must be a table of strings, such as { "X-Scope-OrgID" = "shop" }')
     if any(not re.fullmatch(r"[!-9;-~]+", name) or re.search(r"[\r\n\0]", text) for name, text in value.items()):
@@ -165,6 +187,7 @@ def _headers(value: Any) -> dict[str, str]:
 
 
 def _select(value: Any) -> dict[str, str]:
+    """A table of labels, such as `{ standby = "replica1" }`."""
     if not isinstance(value, dict) or not value:
         raise Refused('must be a table of labels, such as { standby = "replica1" }')
     if not all(isinstance(each, str) and is_name(each) for each in value.values()):
@@ -173,12 +196,14 @@ def _select(value: Any) -> dict[str, str]:
 
 
 def _more_than_nothing(value: Any) -> float:
+    """A number above 0."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e15:
         raise Refused("must be a number above 0, in the unit of traffic")
     return float(value)
 
 
 def _username(value: Any) -> str:
+    """A string without a colon."""
     text = _text(value)
     if ":" in text or not text.isprintable():
         raise Refused("must hold no colon and no control character, which HTTP does not allow")
@@ -186,12 +211,14 @@ def _username(value: Any) -> str:
 
 
 def _json_path(value: Any) -> str:
+    """The path of a number."""
     text = _text(value)
     parse_path(text)
     return text
 
 
 def _name_of_guard(value: str) -> str:
+    """At most 63 letters, digits and any of `_ . : -`."""
     if not re.fullmatch(r"[A-Za-z0-9_.:-]{1,63}", value):
         raise Refused("must be at most 63 letters, digits and any of _ . : -")
     return value

@@ -50,7 +50,7 @@ class GuardTable(Table):
     poll_interval: Short = 1.0
     """How often each signal is read while a migration runs."""
     idle_interval: Medium | None = None
-    """And while none does; locks and activity are read at `poll_interval` all the same. Default: 10s, or
+    """How often while none does; locks and activity are read at `poll_interval` all the same. Default: 10s, or
     `poll_interval` where that is longer."""
     lease: Medium = 10.0
     """Migrations hold by themselves when the guard has been silent for this long. Three beats at least; there is one a
@@ -80,16 +80,17 @@ class GuardTable(Table):
 
 
 class DatabaseTable(Table):
-    """[database.NAME]: one section for each database that this daemon guards; the name is yours."""
+    """[database.NAME]: one section for each database that this daemon guards; the name is yours. Its variables have it
+    in capitals, with `_` for `-`."""
 
     dsn: Dsn | None = None
-    """A libpq connection string. Several hosts are all asked, and the primary with the highest timeline leads. It, or
-    `dsn_file`, or the variable `MIGRATION_GUARD_DATABASE_NAME_DSN`, which wins over both. Never a password in it."""
+    """Several hosts are all asked, and the primary with the highest timeline leads. It, or `dsn_file`, or the variable
+    `MIGRATION_GUARD_DATABASE_NAME_DSN`, which wins over both. Never a password in it."""
     dsn_file: File | None = None
-    """A file that holds the connection string."""
+    """It holds the connection string."""
     password_file: File | None = None
-    """A file that holds the password; the variable `MIGRATION_GUARD_DATABASE_NAME_PASSWORD` wins, and libpq's own
-    `~/.pgpass` works too."""
+    """It holds the password; the variable `MIGRATION_GUARD_DATABASE_NAME_PASSWORD` wins, and libpq's own `~/.pgpass`
+    works too."""
     standbys: Standbys
     """application_names of the standbys that must be streaming, or how many of them (names change in a failover); `[]`
     says none, on purpose. One that is missing makes its lag unknown, never zero."""
@@ -149,7 +150,7 @@ class RuleTable(AccessTable):
     http: Url | None = None
     """Where a JSON document is fetched."""
     json_path: JsonPath | None = Field(default=None, alias="json")
-    """The path of the number in it: `latency.p99`, `checks[0].p99`, `stats["http.p99"]`."""
+    """In that document: `latency.p99`, `checks[0].p99`, `stats["http.p99"]`."""
     unit: Text | None = None
     """What the source answers in: us, ms, s, B, kB, MB, GB, ratio, % or count. Default: as the limits have it, in
     seconds, bytes, a ratio of 0..1, or a plain count."""
@@ -171,7 +172,7 @@ class RuleTable(AccessTable):
     """When a paused migration may go on. Default: 70 % of the limit for 10s; of a count that must not be below its
     limit, at the limit."""
     no_data: NoDataText = ("pause", None)
-    """What an unknown value means; `hold`: stay as you are."""
+    """What an unknown value means; `hold`: stay as you are. Without a time, `pause` is after 3s."""
     stale_after: Medium | None = None
     """From which age on a value is unknown. Default: five polls, at least 5s, at most the lease."""
     waited: Medium | None = None
@@ -194,11 +195,11 @@ class PrometheusTable(AccessTable):
 
 
 class RollbackTable(Table):
-    """[rollback], and [migration.NAME.rollback] for one: the hook that takes a change back, at most once a run. No
-    shell; the facts come as JSON on its standard input (docs/operations.md#the-rollback-hook)."""
+    """[rollback]: the hook that takes a change back, at most once a run. No shell; the facts come as JSON on its
+    standard input (docs/operations.md#the-rollback-hook). `[migration.NAME.rollback]` is that of one migration."""
 
     command: Command
-    """The program, by its absolute path, and its arguments."""
+    """The program and its arguments."""
     timeout: Annotated[float, BeforeValidator(lasting(1.0, 86_400.0))] = 300.0
     """After it the hook's whole process group is ended."""
     environment: Texts = ("PATH", "HOME", "LANG", "TZ")
@@ -213,8 +214,8 @@ class RollbackTable(Table):
 
 
 class CheckTable(Table):
-    """[verify.CHECK], and [migration.NAME.verify.CHECK] for one: a check of the data before and after a run
-    (docs/phases.md). One of `no_rows` and `same`."""
+    """[verify.CHECK]: a check of the data before and after a run (docs/phases.md). One of `no_rows` and `same`.
+    `[migration.NAME.verify.CHECK]` is one of one migration."""
 
     no_rows: Text | None = None
     """A query that must return no row; what it returns are the offending ones, so let it select keys."""
@@ -230,9 +231,9 @@ class GateTable(Table):
     """[migration.NAME.phase.PHASE.CHECK]: what must hold before a deployment enters a phase (docs/phases.md)."""
 
     no_rows: Text
-    """As above."""
+    """A query that must return no row."""
     databases: Texts = ()
-    """As above."""
+    """Where it is asked; default: in all."""
 
 
 class MigrationTable(Table):
@@ -254,7 +255,7 @@ class SlackTable(Table):
     there is one."""
 
     webhook_url_file: File | None = None
-    """A file that holds its URL; the variable `MIGRATION_GUARD_SLACK_WEBHOOK_URL` wins."""
+    """It holds the webhook's URL; the variable `MIGRATION_GUARD_SLACK_WEBHOOK_URL` wins."""
 
 
 SECTIONS: Final = (
