@@ -10,6 +10,7 @@ daemon/    start, reload, stop         journal/  flight recorder    postgres/ th
 check/     what is wrong here          demo/     a primary, a standby and the demonstration
 exec/      tools that do not listen
 model/     nouns                       ports.py  protocols          records.py   nouns as JSON
+tally.py   counts, for /metrics
 errors.py  the tree of errors          exits.py  exit codes         rollbacks.py the hooks
 sources.py the probes of applications, with their credentials    standbys.py the one of replication, likewise
 

@@ -103,6 +103,8 @@ class Watch:
         """Since when every probe is waited for, after the loop stood still."""
         self._readied = float("-inf")
         self._leaving = False
+        self._unjudged: float | None = None
+        """When the first of the readings came that no step has seen yet."""
 
     @property
     def duties(self) -> tuple[str, ...]:
@@ -147,7 +149,9 @@ class Watch:
             self._hear(duty, duty.probe.silence(f"the probe failed: {type(error).__name__}", time.monotonic()))
 
     def _hear(self, duty: _Duty, observation: Observation) -> None:
-        duty.heard = duty.last
+        now, duty.heard = time.monotonic(), duty.last
+        self.guard.tally.visited(duty.probe.name, observation, duty.last, now)
+        self._unjudged = now if self._unjudged is None else self._unjudged
         self.guard.put(observation)
         self._heard.set()
 
@@ -206,6 +210,7 @@ class Watch:
             self.guard.tell(notices.stood_still(late), time.time())
 
     async def _step(self) -> float | None:
+        unjudged, self._unjudged = self._unjudged, None
         try:
             await self.guard.lead_again(time.monotonic(), time.time())
             step = await self.guard.step(time.monotonic(), time.time())
@@ -218,6 +223,8 @@ class Watch:
             log.exception("a judgement of %s failed in an unforeseen way", self.name)
             return None
         self.judged = time.monotonic()
+        if unjudged is not None:
+            self.guard.tally.deciding.add(self.judged - unjudged)
         for chore in step.chores:
             self._spawn(self._carry_out(chore))
         self._told()
@@ -267,6 +274,7 @@ class Watch:
     async def exchange(self, probes: Sequence[Probe], pace: Pace) -> None:
         """Look through other probes from now on."""
         old, self._duties, self.pace = self._duties, [_Duty(probe) for probe in probes], pace
+        self.guard.tally.only(self.duties)
         for duty in old:
             await _quietly(duty.probe.close())
 

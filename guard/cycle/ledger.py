@@ -8,6 +8,7 @@ from guard.decide import notices
 from guard.decide.notices import Draft
 from guard.model import EVERYONE, Event, Notice, Phase, State
 from guard.records import notice_to_dict, state_to_dict
+from guard.tally import Tally
 
 EVENTS_KEPT = 1000
 """While the database cannot be written, this many events wait; notices go to the journal all the same."""
@@ -20,13 +21,14 @@ ONCE_KEPT = 1000
 class Ledger:
     """Events wait here for the next publication, notices for the journal."""
 
-    def __init__(self, database: str, new_id: Callable[[], str]) -> None:
+    def __init__(self, database: str, new_id: Callable[[], str], tally: Tally | None = None) -> None:
         self.events: list[Event] = []
         self.notices: list[Notice] = []
         self.barred: list[tuple[int, str, str]] = []
         """Runs that may not go on until a human forgets them."""
         self._database = database
         self._new_id = new_id
+        self._tally = tally or Tally()
         self._told: dict[tuple[str, int | None, str], None] = {}
 
     def record(
@@ -73,4 +75,6 @@ class Ledger:
 
     def written(self, events: int, barred: int) -> None:
         """The first so many are in the database."""
+        for event in self.events[:events]:
+            self._tally.happened(event)
         del self.events[:events], self.barred[:barred]

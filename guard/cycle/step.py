@@ -34,6 +34,7 @@ from guard.decide.ladder import Circumstances, holds_up
 from guard.errors import NotInstalled, ServerError, WrongServer
 from guard.model import Baseline, Phase, State
 from guard.ports import Hands, History, Hook, Observation, Verifier
+from guard.tally import Tally
 
 LEAD_AGAIN_AFTER, LEAD_SELDOM_AFTER, SELDOM_AFTER = 1.0, 5.0, 30.0
 """Seconds between two tries to take the lead: at first, and once it has been in vain for so long."""
@@ -47,7 +48,8 @@ class Guard:
         self.hands = hands
         self.board = Board(options.rules)
         self.publisher = Publisher(hands)
-        self._ledger = Ledger(options.database, new_id)
+        self.tally = Tally()
+        self._ledger = Ledger(options.database, new_id, self.tally)
         self._runs = Runs(self._ledger)
         self.states = self._runs.states
         self._acting = Acting(self.states, self._ledger)
