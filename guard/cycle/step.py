@@ -27,7 +27,7 @@ from guard.cycle.trouble import ASLEEP, SIGHT, SIGNAL, Trouble
 from guard.cycle.values import Chore, Key, Options, Result, Step
 from guard.cycle.verifying import KIND as VERIFYING
 from guard.cycle.verifying import Verifying
-from guard.cycle.words import limits, pacing, report
+from guard.cycle.words import limits, pacing, readings, report
 from guard.decide import notices
 from guard.decide.decision import Decision, decide
 from guard.decide.ladder import Circumstances, holds_up
@@ -313,6 +313,7 @@ class Guard:
             report=lambda: (
                 report(states, self.board.finding, orders, troubles, mode=mode, now=now, wall=wall)
                 | {"limits": limits(self.board.rules), "pacing": pacing(self.board.rules, *self.options.expected)}
+                | {"readings": readings(self.board.rules, self.board.samples, now=now, wall=wall)}
                 | {"in_flight": in_flight, "fences": fences, "longest_fence": self.options.bounds.longest_fence}
                 | ({"cannot_see": blind} if blind else {})
             ),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 from guard.cycle.disobeyed import took_hold
 from guard.decide import notices
 from guard.decide.machine import ORDERS
 from guard.judge.quantities import say_seconds
-from guard.model import Condition, Finding, OperatorOrder, OrderKind, Rule, Session, Severity, State
+from guard.model import Condition, Finding, OperatorOrder, OrderKind, Reading, Rule, Sample, Session, Severity, State
 from guard.ports import RECORDER, CancelReport
 from guard.records import operator_order_to_dict
 
@@ -54,6 +55,20 @@ def limits(rules: Sequence[Rule]) -> dict[str, str]:
             + ([f"goes on {rule.resume.text}"] if rule.stops else [])
         )
         for rule in rules
+    }
+
+
+def readings(
+    rules: Sequence[Rule], samples: Mapping[str, Sample], *, now: float, wall: float
+) -> dict[str, dict[str, object]]:
+    """The newest number of each rule that has one, its unit, and when it was taken as Unix time: for curves.
+
+    What is no number in JSON, such as a share of nothing, is left out; the verdict has its words.
+    """
+    return {
+        rule.name: {"value": sample.value, "unit": rule.dimension.value, "at": round(wall - (now - sample.taken_at), 3)}
+        for rule in rules
+        if isinstance(sample := samples.get(rule.sensor), Reading) and math.isfinite(sample.value)
     }
 
 
