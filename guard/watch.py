@@ -92,6 +92,8 @@ class Watch:
         self.ended = asyncio.Event()
         self.ended_because = ""
         self.judged = time.monotonic()
+        self.stepped: Callable[[], None] = lambda: None
+        """Called after each step, and when there will be no more; it must return at once."""
         self._told = told
         self._duties = [_Duty(probe) for probe in probes]
         self._heard = asyncio.Event()
@@ -218,6 +220,7 @@ class Watch:
             self.ended_because = f"fenced: {error}"
             log.critical("%s: %s; this guard writes nothing more", self.name, self.ended_because)
             self.ended.set()
+            self.stepped()
             return None
         except Exception:
             log.exception("a judgement of %s failed in an unforeseen way", self.name)
@@ -228,6 +231,7 @@ class Watch:
         for chore in step.chores:
             self._spawn(self._carry_out(chore))
         self._told()
+        self.stepped()
         self._say_trouble()
         self._make_ready()
         self._rouse()

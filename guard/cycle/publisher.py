@@ -59,6 +59,11 @@ class Publisher:
         self._last_report: float | None = None
         self._last_sign: float | None = None
 
+    @property
+    def last_beat(self) -> float | None:
+        """When this guard wrote its last beat, on the monotonic clock; None: not since it took the lead."""
+        return self._last_beat
+
     def led(self, leadership: Leadership) -> None:
         """The lead has been taken: everything must be said anew."""
         self.leading, self.trouble = True, ""

@@ -165,6 +165,10 @@ class Guard:
                 if state.phase in ORDERED:
                     self._ledger.bar(state, state.because)
 
+    def report(self, now: float, wall: float) -> Mapping[str, object]:
+        """What there is to report at this moment, whether or not it can be written: see guard.cycle.words.report."""
+        return self._bulletin(now, wall).report()
+
     async def prune(self, keep_seconds: float) -> None:
         """Cut the trail of events by age, where this guard leads. Raises ServerError."""
         if self.publisher.leading:

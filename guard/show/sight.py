@@ -6,7 +6,7 @@ Ages are seconds before the moment of the look; times inside `report` are Unix s
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 
@@ -21,6 +21,36 @@ class Poll:
     silences: int
     """Visits that ended without an answer in time, since the start."""
     visits: int
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a registered run has come, by its own word."""
+
+    pid: int | None
+    """None: its session is gone."""
+    usename: str
+    application_name: str
+    rows_done: int
+    batches_done: int
+    note: str
+    registered_wall: float
+    last_seen_wall: float
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """An order that an operator has given and that is in force."""
+
+    kind: str
+    migration: str
+    """`*`: every migration."""
+    rule: str | None
+    """Of a `mute`: the rule that is not to be listened to."""
+    owner: str
+    reason: str
+    since_wall: float
+    until_wall: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +78,9 @@ class Seen:
     """By the probe's name."""
     decision_seconds: float | None
     """How long the last step took from reading to decision; None: there was none yet."""
+    progress: Mapping[int, Progress] = field(default_factory=dict)
+    """By the id of the run."""
+    orders: tuple[Standing, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
