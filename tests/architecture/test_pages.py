@@ -53,7 +53,9 @@ def test_every_configuration_loads_without_a_warning(tmp_path: Path, monkeypatch
     assert len(found) >= 5
     wrong = []
     for block in found:
-        monkeypatch.setenv("MIGRATION_GUARD_DATABASE_MAIN_DSN", "host=db1 dbname=app user=migration_guard")
+        monkeypatch.undo()
+        for name in re.findall(r"^\[database\.(\w+)\]", completed(block.text), re.MULTILINE):
+            monkeypatch.setenv(f"MIGRATION_GUARD_DATABASE_{name.upper()}_DSN", "host=db1 dbname=app user=guard")
         file = tmp_path / "config.toml"
         file.write_text(completed(block.text))
         try:
