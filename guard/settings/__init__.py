@@ -5,7 +5,7 @@
     selecting  which series a rule means        rules      what the keys of a rule mean together
     problems   every mistake at once            loading    the sections, and what they mean together
     access     how a source is asked by HTTP    standbys   where standbys are asked themselves
-    checks     queries about the data
+    checks     queries about the data           channels   where people are told beside Slack
     environment, secret                         exposure   who could see the secrets
     values     what comes out                       paper      docs/settings.md, from the tables
 
@@ -20,6 +20,7 @@ from guard.settings.standbys import asked_standbys
 from guard.settings.values import (
     WATCHDOG,
     AccessSettings,
+    ChannelSettings,
     CheckSettings,
     DatabaseSettings,
     GuardSettings,
@@ -27,6 +28,7 @@ from guard.settings.values import (
     PrometheusSettings,
     Recognition,
     RollbackSettings,
+    RouteSettings,
     Settings,
     SlackSettings,
 )
@@ -35,6 +37,7 @@ __all__ = [
     "ONE_PRIMARY_METRIC",
     "WATCHDOG",
     "AccessSettings",
+    "ChannelSettings",
     "CheckSettings",
     "DatabaseSettings",
     "GuardSettings",
@@ -42,6 +45,7 @@ __all__ = [
     "PrometheusSettings",
     "Recognition",
     "RollbackSettings",
+    "RouteSettings",
     "Secret",
     "Settings",
     "SlackSettings",

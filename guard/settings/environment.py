@@ -22,6 +22,7 @@ CREDENTIAL: Final = "slack-webhook"
 """Name of the systemd credential: LoadCredential=slack-webhook:/etc/migration-guard/slack-webhook. Of one of several
 daemons it bears the instance's name, as its file does: shop.slack-webhook."""
 _PREFIX: Final = "MIGRATION_GUARD_DATABASE_"
+_CHANNEL: Final = "MIGRATION_GUARD_CHANNEL_"
 
 
 class Environment(BaseSettings):
@@ -77,19 +78,44 @@ def _variable(name: str, value: SecretStr | None) -> Secret | None:
 
 def variable_of(name: str, what: str) -> str:
     """`DSN` or `PASSWORD` of a database: MIGRATION_GUARD_DATABASE_MAIN_DSN."""
-    return f"{_PREFIX}{name.upper().replace('-', '_')}_{what}"
+    return _PREFIX + _spelt(name, what)
 
 
 def of_database(name: str, what: str) -> Secret | None:
     """`DSN` or `PASSWORD` of a database from its variable."""
-    variable = variable_of(name, what)
-    value = os.environ.get(variable, "")
-    return Secret(f"the variable {variable}", value=value) if value else None
+    return _found(variable_of(name, what))
 
 
 def strays(names: Iterable[str]) -> list[tuple[str, list[str]]]:
     """Variables that look like a database's and are none's, each with those that would be: a typo stays unseen else."""
-    known = [variable_of(name, what) for name in names for what in ("DSN", "PASSWORD")]
+    return _strays(_PREFIX, [variable_of(name, what) for name in names for what in ("DSN", "PASSWORD")])
+
+
+def channel_variable(name: str, what: str) -> str:
+    """`URL` or `SECRET` of a channel: MIGRATION_GUARD_CHANNEL_PAGER_URL."""
+    return _CHANNEL + _spelt(name, what)
+
+
+def of_channel(name: str, what: str) -> Secret | None:
+    """`URL` or `SECRET` of a channel from its variable."""
+    return _found(channel_variable(name, what))
+
+
+def strays_of_channels(names: Iterable[str]) -> list[tuple[str, list[str]]]:
+    """The same as strays() of what looks like a channel's."""
+    return _strays(_CHANNEL, [channel_variable(name, what) for name in names for what in ("URL", "SECRET")])
+
+
+def _spelt(name: str, what: str) -> str:
+    return f"{name.upper().replace('-', '_')}_{what}"
+
+
+def _found(variable: str) -> Secret | None:
+    value = os.environ.get(variable, "")
+    return Secret(f"the variable {variable}", value=value) if value else None
+
+
+def _strays(prefix: str, known: list[str]) -> list[tuple[str, list[str]]]:
     return [
-        (variable, known) for variable in sorted(os.environ) if variable.startswith(_PREFIX) and variable not in known
+        (variable, known) for variable in sorted(os.environ) if variable.startswith(prefix) and variable not in known
     ]

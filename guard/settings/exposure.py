@@ -44,11 +44,22 @@ def _files(settings: Settings, document: Document, problems: Problems) -> None:
         key: Key = ("database", database.name)
         secrets += [((*key, "dsn_file"), database.dsn), ((*key, "password_file"), database.password)]
     secrets.append((("slack", "webhook_url_file"), settings.slack.webhook if settings.slack else None))
+    secrets += _of_channels(settings, document)
     for key, access in _accesses(settings, document):
         secrets += [((*key, "bearer_token_file"), access.bearer), ((*key, "password_file"), access.password)]
     for place, secret in secrets:
         if secret is not None and secret.path is not None and (why := readable_by_others(secret.path)):
             problems.warn(place, why)
+
+
+def _of_channels(settings: Settings, document: Document) -> Iterator[tuple[Key, Secret | None]]:
+    known = {channel.name: channel for channel in settings.channels}
+    tables = document.tables.get("channel")
+    for index, table in enumerate(tables if isinstance(tables, list) else ()):
+        channel = known.get(str(_tables(table).get("name")))
+        if channel is not None:
+            yield ("channel", index, "url_file"), channel.url
+            yield ("channel", index, "secret_file"), channel.secret
 
 
 def _own_file(settings: Settings, document: Document, problems: Problems) -> None:

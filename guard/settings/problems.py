@@ -23,6 +23,7 @@ _SECRET: Final = re.compile(r"""(password\s*=\s*|\w://)(?!\.\.\.)('[^']*'|[^\s"]
 HINTS: Final = {
     "webhook_url": "secrets do not belong in this file; put the URL in a file of its own and name it: webhook_url_file",
     "password": "secrets do not belong in this file; put it in a file of its own and name it: password_file",
+    "secret": "secrets do not belong in this file; put it in a file of its own and name it: secret_file",
     "bearer_token": "secrets do not belong in this file; put it in a file of its own and name it: bearer_token_file",
 }
 
@@ -87,11 +88,11 @@ class Problems:
         )
 
     def _name(self, key: Key) -> str:
-        """`database.main.dsn`, `rule "lock queue".pause`; a rule without a name by its number, from 1."""
-        if len(key) > 1 and key[0] == "rule" and isinstance(key[1], int):
-            rules = self._document.tables["rule"]
-            given = rules[key[1]].get("name") if isinstance(rules[key[1]], dict) else None
-            head = f'rule "{printable(given)}"' if isinstance(given, str) and given else f"rule {key[1] + 1}"
+        """`database.main.dsn`, `rule "lock queue".pause`; a rule or channel without a name by its number, from 1."""
+        if len(key) > 1 and key[0] in {"rule", "channel"} and isinstance(key[1], int):
+            tables = self._document.tables[str(key[0])]
+            given = tables[key[1]].get("name") if isinstance(tables[key[1]], dict) else None
+            head = f'{key[0]} "{printable(given)}"' if isinstance(given, str) and given else f"{key[0]} {key[1] + 1}"
             return ".".join([head, *map(printable, key[2:])])
         return ".".join(map(printable, key)) or "file"
 

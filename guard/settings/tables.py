@@ -250,6 +250,17 @@ class MigrationTable(Table):
     """Tables of checks by phase."""
 
 
+class RouteTable(Table):
+    """Of what a channel is told."""
+
+    least: Literal["info", "warning", "critical"] = "info"
+    """How grave a notice must be. The end of what a channel was told of is told there too, whatever it is."""
+    databases: Texts = ()
+    """Notices of these databases; default: of all."""
+    migrations: Texts = ()
+    """Notices of these migrations, by name or pattern, and those that concern no single one; default: of all."""
+
+
 class SlackTable(Table):
     """[slack]: an incoming webhook. Where this section is missing, the systemd credential `slack-webhook` is used if
     there is one."""

@@ -16,7 +16,7 @@ from guard.decide.bounds import USUAL_BOUNDS, Bounds
 from guard.errors import Problem, WorldError
 from guard.judge.baselines import Gathering
 from guard.masking import remember
-from guard.model import Check, Rule
+from guard.model import Check, Rule, Severity
 from guard.model.patterns import entry_for
 from guard.postgres.dsn import flaw_of
 from guard.settings.secret import Secret
@@ -204,10 +204,34 @@ class PrometheusSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RouteSettings:
+    """Of what a channel is told; empty: of all."""
+
+    least: Severity = Severity.INFO
+    databases: tuple[str, ...] = ()
+    migrations: tuple[str, ...] = ()
+    """Names or patterns."""
+
+
+@dataclass(frozen=True, slots=True)
 class SlackSettings:
     """[slack], or a webhook found in the environment or among systemd's credentials."""
 
     webhook: Secret
+    route: RouteSettings = RouteSettings()
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelSettings:
+    """[[channel]]: a further way on which people are told."""
+
+    name: str
+    kind: str
+    """`webhook` or `apprise`."""
+    url: Secret
+    secret: Secret | None = None
+    """By which a webhook is signed; it has one."""
+    route: RouteSettings = RouteSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +254,8 @@ class Settings:
     access: Mapping[str, AccessSettings] = field(default_factory=dict)
     """How the source of a rule with `http` is asked, by the rule's name."""
     slack: SlackSettings | None = None
+    channels: tuple[ChannelSettings, ...] = ()
+    """In the order of the file."""
     warnings: tuple[Problem, ...] = ()
     """What is allowed and most likely not meant."""
 

@@ -37,12 +37,19 @@ class Poster:
 
         Raises TellError: where nothing was heard in time, it may have arrived all the same.
         """
+        return await self._ask("POST", url, **content)
+
+    async def head(self, url: str) -> httpx.Response:
+        """Ask whether anybody answers there, and leave nothing. Raises TellError."""
+        return await self._ask("HEAD", url)
+
+    async def _ask(self, method: str, url: str, **content: Any) -> httpx.Response:
         if not is_url(url):
             raise TellError(f"The URL for {self._who} is not one of https:// or http://.", again=False)
         try:
             # httpx bounds each step, but not their sum.
             async with asyncio.timeout(self._timeout):
-                return await self._client.post(url, **content)
+                return await self._client.request(method, url, **content)
         except TimeoutError:
             raise TellError(f"{self._who} did not answer within {self._timeout:g} s.", again=True) from None
         except httpx.HTTPError as error:
