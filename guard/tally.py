@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from guard.model import Event, Reading, Silence
 from guard.ports import Observation
@@ -84,6 +84,13 @@ class Tally:
             visits.silences += 1
         else:
             visits.heard = now
+
+    def copy(self) -> Tally:
+        """As of now; it does not grow."""
+        copy = Tally()
+        copy.events, copy.holding, copy.deciding = self.events.copy(), self.holding.copy(), self.deciding.copy()
+        copy.visits = {name: replace(visits, took=visits.took.copy()) for name, visits in self.visits.items()}
+        return copy
 
     def only(self, names: Iterable[str]) -> None:
         """Forget every probe but these: they are not asked any more."""

@@ -56,6 +56,11 @@ class Pace:
     idle: float
     deadline: float
 
+    @property
+    def longest_round(self) -> float:
+        """Until every source was asked and judged once more: at rest, or while a server keeps silent."""
+        return max(self.idle, self.poll + 2 * self.deadline)
+
 
 class _Pulse:
     """Whether the event loop is on time. It is counted while steps wait for the database too, which is no lateness."""
@@ -91,7 +96,7 @@ class Watch:
         self.pace = pace
         self.ended = asyncio.Event()
         self.ended_because = ""
-        self.judged = time.monotonic()
+        self.began = self.judged = time.monotonic()
         self.stepped: Callable[[], None] = lambda: None
         """Called after each step, and when there will be no more; it must return at once."""
         self._told = told

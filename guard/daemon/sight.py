@@ -9,7 +9,10 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 
+from guard.journal import Journal
+from guard.model import Rule
 from guard.show.sight import Channel, Poll, Progress, Seen, Standing
+from guard.tally import Tally
 from guard.tell.outbox import Outbox
 from guard.watch import Watch
 
@@ -20,11 +23,20 @@ _CHANNELS_FOR = 1.0
 class DaemonSight:
     """Implements guard.show.sight.Sight for the guards of one daemon."""
 
-    def __init__(self, watches: Sequence[Watch], outbox: Outbox, *, guard_id: str, lease: float) -> None:
+    def __init__(
+        self,
+        watches: Sequence[Watch],
+        outbox: Outbox,
+        *,
+        guard_id: str,
+        lease: float,
+        journal: Journal | None = None,
+    ) -> None:
         self._watches = watches
         self._outbox = outbox
         self._guard_id = guard_id
         self._lease = lease
+        self._journal = journal
         self._stepped = asyncio.Event()
         self._channels: tuple[Channel, ...] = ()
         self._channels_at = float("-inf")
@@ -73,15 +85,40 @@ class DaemonSight:
             beat_age=None if beat is None else now - beat,
             lease=self._lease,
             report=guard.report(now, wall),
-            polls=_polls(watch),
-            decision_seconds=None,
+            polls=_polls(guard.tally, now, watch.began),
+            decision_seconds=guard.tally.deciding.last,
             progress=_progress(watch),
             orders=_orders(watch),
+            asked_age=now - max(watch.asked, watch.began) if watch.duties else 0.0,
+            # As the watchdog of systemd has it: two rounds, at rest or while a server keeps silent.
+            patience=2 * watch.pace.longest_round,
+            limits=_limits(guard.board.rules),
+            tally=guard.tally.copy(),
+            journal_trouble=(self._journal.trouble if self._journal else None) or "",
         )
 
 
-def _polls(_watch: Watch) -> Mapping[str, Poll]:
-    return {}
+def _polls(tally: Tally, now: float, began: float) -> Mapping[str, Poll]:
+    return {
+        name: Poll(
+            visits.took.last, now - (began if visits.heard is None else visits.heard), visits.silences, visits.count
+        )
+        for name, visits in tally.visits.items()
+    }
+
+
+def _limits(rules: Sequence[Rule]) -> Mapping[str, Mapping[str, float]]:
+    rungs = ("warn", "pause", "cancel", "rollback", "resume")
+    return {
+        rule.name: {
+            rung: term.limit.value
+            for rung in rungs
+            if (condition := getattr(rule, rung)) is not None
+            for term in condition.terms
+            if term.limit.kind == "absolute"
+        }
+        for rule in rules
+    }
 
 
 def _progress(watch: Watch) -> Mapping[int, Progress]:

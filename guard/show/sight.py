@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from guard.tally import Tally
+
 
 @dataclass(frozen=True, slots=True)
 class Poll:
@@ -81,6 +83,16 @@ class Seen:
     progress: Mapping[int, Progress] = field(default_factory=dict)
     """By the id of the run."""
     orders: tuple[Standing, ...] = ()
+    asked_age: float = 0.0
+    """Seconds since the probe that has rested longest was asked: a sign of life of what drives them."""
+    patience: float = 60.0
+    """From so many seconds without a judgement, or without asking, the guard counts as stuck."""
+    limits: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """By rule and rung (`resume` too), in the base unit; what goes by a baseline alone is not in it."""
+    tally: Tally = field(default_factory=Tally)
+    """What has been counted until now."""
+    journal_trouble: str = ""
+    """Of the daemon's journal, which all its databases share; empty while it is written to its file."""
 
 
 @dataclass(frozen=True, slots=True)
