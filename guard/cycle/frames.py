@@ -18,7 +18,7 @@ from guard.decide.bounds import Bounds
 from guard.decide.ladder import Circumstances
 from guard.judge.baselines import Known
 from guard.judge.verdicts import Streak
-from guard.model import Ask, Level, Reading, Rule, Sample, Silence, State, Verdict
+from guard.model import Ask, Condition, Level, Reading, Rule, Sample, Silence, State, Verdict
 from guard.records import baseline_from_dict, baseline_to_dict, state_from_dict, state_to_dict
 
 Body = Mapping[str, Any]
@@ -42,6 +42,26 @@ def fingerprint(options: Options) -> str:
 def rule_print(rule: Rule) -> str:
     """The same of one rule."""
     return _hashed((_canonical(rule),))
+
+
+def limits_to_dict(rule: Rule, question: str) -> dict[str, object]:
+    """What a reader of the frames must know of a rule to draw its signal; *question* is the key of its baseline."""
+    rungs = {name: getattr(rule, name) for name in ("warn", "pause", "cancel", "rollback", "resume")}
+    return {
+        "rule": rule.name,
+        "sensor": rule.sensor,
+        "metric": rule.series,
+        "unit": rule.dimension.value,
+        "stale": rule.stale_after,
+        "of": question,
+        "stops": rule.stops,
+        "rungs": {name: _terms(condition) for name, condition in rungs.items() if condition is not None},
+    }
+
+
+def _terms(condition: Condition) -> dict[str, object]:
+    terms = [[term.op, term.limit.value, term.limit.kind] for term in condition.terms]
+    return {"text": condition.text, "any": condition.any_of, "terms": terms}
 
 
 def _canonical(value: Rule | Bounds) -> str:

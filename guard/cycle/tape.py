@@ -7,8 +7,10 @@ there. While nobody migrates one in five minutes is enough. Its keys:
     s      new samples                                       r      whether nobody was there (null: not known)
     m      muted rules                                       a      when a queue was cleared, by rule
     d      runs: id, new or set (what others than a decision changed), facts, after (what was decided), queue
-    b      baselines, or why there is none, by question
-    closed runs that were let go                             whole  why, config, rules, memory, states
+    b      baselines, or why there is none, by question     p      progress by run id: rows and batches done
+    closed runs that were let go                             whole  why, config, rules, memory, states, limits
+
+Two of them are for readers alone, and nothing is decided by them: `p`, and the `limits` of a whole frame.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from guard.cycle.frames import (
     changes,
     facts_to_dict,
     fingerprint,
+    limits_to_dict,
     memory_to_dict,
     rule_print,
     sample_to_list,
@@ -53,6 +56,7 @@ class _Told:
     states: dict[Key, State] = field(default_factory=dict)
     facts: dict[Key, Circumstances] = field(default_factory=dict)
     queues: dict[Key, tuple[str, ...]] = field(default_factory=dict)
+    progress: dict[str, list[int]] = field(default_factory=dict)
 
 
 class Tape:
@@ -86,6 +90,7 @@ class Tape:
                 "rules": {rule.name: rule_print(rule) for rule in options.rules},
                 "memory": memory_to_dict(memory),
                 "states": [state_to_dict(state) for state in states.values()],
+                "limits": [limits_to_dict(rule, board.questions.get(rule.name, "")) for rule in options.rules],
             }
             self._told.states = dict(states)
         self._board, self._home, self._skipped = board, board.home, False
@@ -104,7 +109,16 @@ class Tape:
             body["b"] = baselines_to_dict(board.baselines)
         if why or board.resting is not told.resting:
             told.resting = body["r"] = board.resting
+        if moved := self._progress(board, states):
+            body["p"] = moved
         self._body = body
+
+    def _progress(self, board: Board, states: Mapping[Key, State]) -> dict[str, list[int]]:
+        """How far each run is, of those that have got on."""
+        runs = [run for run in board.roster.runs if (run.migration, run.run_id) in states] if board.roster else []
+        now = {str(run.run_id): [run.rows_done, run.batches_done] for run in runs}
+        told, self._told.progress = self._told.progress, now
+        return {run: done for run, done in now.items() if told.get(run) != done}
 
     def _why_whole(self, board: Board, now: float) -> str:
         if self._board is None:

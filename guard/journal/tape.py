@@ -15,7 +15,7 @@ import sys
 import time
 import zlib
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -53,6 +53,10 @@ DELETE FROM tape WHERE id IN
 _SPAN = """
 SELECT frames FROM tape WHERE database = :database AND id <= :last AND id >= coalesce(
     (SELECT max(id) FROM tape WHERE database = :database AND whole AND id <= :first), 0) ORDER BY id
+"""
+_BETWEEN = """
+SELECT frames FROM tape WHERE database = :database AND from_wall <= :until AND id >= coalesce(
+    (SELECT max(id) FROM tape WHERE database = :database AND whole AND from_wall <= :since), 0) ORDER BY id
 """
 
 
@@ -205,6 +209,21 @@ class Reader:
             return tuple(cast("dict[str, Any]", json.loads(line)) for line in lines)
 
         return self._ask(work)
+
+    def between(self, database: str, since: float, until: float, make: Callable[[Iterator[dict[str, Any]]], T]) -> T:
+        """What *make* makes of the frames between two Unix times, from the last whole one before.
+
+        They are read as they are asked for, a few hundred at a time; where the file has to be opened otherwise, *make*
+        is called anew.
+        """
+        about = {"database": database, "since": since, "until": until}
+
+        def frames(db: sqlite3.Connection) -> Iterator[dict[str, Any]]:
+            for (packed,) in db.execute(_BETWEEN, about):
+                for line in zlib.decompress(packed).decode().split("\n"):
+                    yield json.loads(line)
+
+        return self._ask(lambda db: make(frames(db)))
 
     def _ask(self, work: Callable[[sqlite3.Connection], T]) -> T:
         if not self.path.exists():

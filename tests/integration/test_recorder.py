@@ -51,6 +51,25 @@ def test_a_run_is_read_from_the_last_whole_frame_before_it_while_the_recorder_st
     assert numbers(path, "m") == list(range(10, 25))
 
 
+def test_a_time_is_read_from_the_last_whole_frame_before_it_and_of_its_own_database_alone(path: Path) -> None:
+    recorder = Recorder(path)
+    keep, other = recorder.of("main"), recorder.of("other")
+    began = time.time()
+    for number in range(40):
+        keep(frame(number, urgent=True))
+        other(frame(number, urgent=True))
+    recorder.close()
+
+    def read(since: float, until: float) -> list[int]:
+        return Reader(path).between(
+            "main", began + since, began + until, lambda each: [int(body["n"]) for body in each]
+        )
+
+    assert read(15.5, 24.5) == list(range(10, 25))
+    assert read(-50.0, 3.5) == list(range(4))
+    assert read(100.0, 200.0) == list(range(30, 40))
+
+
 def test_the_oldest_is_let_go_by_size_and_by_age(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recorder = Recorder(path, most_bytes=100_000)
     keep = recorder.of("main")

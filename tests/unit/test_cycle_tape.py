@@ -69,3 +69,30 @@ def test_who_leaves_other_rules_another_server_and_muted_rules_are_said() -> Non
     world.runs = [a_run(outcome="failed", here=False)]
     world.tick(1)
     assert [body["closed"] for body in bodies(frames) if "closed" in body] == [[["m", 1]]]
+
+
+def test_how_far_a_run_is_stands_in_the_frames_once_for_each_change_and_again_in_a_whole_one() -> None:
+    world = World(RULE)
+    world.runs = [a_run()]
+    frames = recorded(world)
+    world.tick(2)
+    world.runs = [dataclasses.replace(a_run(), rows_done=5000, batches_done=5)]
+    world.tick(400)
+    said = [(body["p"], "whole" in body) for body in bodies(frames) if "p" in body]
+    assert said == [({"1": [0, 0]}, False), ({"1": [5000, 5]}, False), ({"1": [5000, 5]}, True)]
+
+
+def test_a_whole_frame_says_what_each_signal_is_held_against() -> None:
+    relative = make_rule(name="p99", pause="> 1.5x baseline and > 200ms for 30s")
+    world = World(RULE, relative)
+    world.runs = [a_run()]
+    frames = recorded(world)
+    world.tick(1)
+    lag, p99 = bodies(frames)[0]["whole"]["limits"]
+    assert (lag["rule"], lag["sensor"], lag["unit"], lag["of"]) == ("lag", RULE.sensor, "seconds", "")
+    assert lag["rungs"] == {
+        "pause": {"text": "> 5s for 3s", "any": False, "terms": [[">", 5.0, "absolute"]]},
+        "resume": {"text": "< 2s for 10s", "any": False, "terms": [["<", 2.0, "absolute"]]},
+    }
+    assert p99["rungs"]["pause"]["terms"] == [[">", 1.5, "factor"], [">", 0.2, "absolute"]]
+    assert (p99["rungs"]["resume"]["any"], p99["of"]) == (True, world.guard.board.questions["p99"])
