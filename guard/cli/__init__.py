@@ -3,6 +3,8 @@
     app        the commands, and errors to exit codes      where      which configuration, which database
     serve      serve, check, install, uninstall, demo      control    pause, resume, abort, override, mute, forget, wait
     look       status, runs, explain, and their --json     seen       what they read from the database
+    watch      watch                                       watched    what it knows of a database by now
+                                                           drawing    its picture          saying  its plain lines
     history    replay                                      courses    two courses of a run, side by side
     suggest    suggest                                     suggesting limits from the past
     executing  exec

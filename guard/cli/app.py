@@ -20,6 +20,7 @@ from guard.cli import (
     suggest,
     unit,
     verifying,
+    watch,
 )
 from guard.cli.plain import show_plainly
 from guard.errors import ConfigError, GuardError
@@ -36,7 +37,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for family in (serve, look, report, control, backfill, executing, verifying, rehearsing, history, suggest, alert):
+for family in (
+    serve,
+    look,
+    watch,
+    report,
+    control,
+    backfill,
+    executing,
+    verifying,
+    rehearsing,
+    history,
+    suggest,
+    alert,
+):
     for name, command in family.COMMANDS.items():
         app.command(name)(command)
 for name, command in unit.COMMANDS.items():

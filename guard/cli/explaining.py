@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import typer
@@ -28,24 +28,35 @@ def without_guard(name: str) -> None:
 
 def channel_troubles(found: View) -> None:
     """What does not work of the guard itself, a line each: whoever waits for it waits in vain."""
+    for line in troubles(found):
+        typer.echo(f"  {line}")
+
+
+def troubles(found: View) -> Iterator[str]:
+    """What does not work of the guard itself, as it last reported."""
     report = found.guard.report or {}
     if blind := report.get("cannot_see"):
-        typer.echo(f"  cannot see who migrates ({_reported_ago(found)}): {blind}")
+        yield f"cannot see who migrates ({reported_ago(found)}): {blind}"
     for name, trouble in report.get("troubles", {}).items():
-        typer.echo(f"  {ailing(name)} ({_reported_ago(found)}): {trouble}")
+        yield f"{ailing(name)} ({reported_ago(found)}): {trouble}"
 
 
 def standing_orders(orders: Iterable[OrderSeen], now: float) -> None:
     """One line an order that stands."""
     for order in orders:
-        rule = f' of rule "{order.rule}"' if order.rule else ""
-        until = f", until {at(order.until_wall)}" if order.until_wall is not None else ""
-        reason = f": {order.reason}" if order.reason else ""
-        target = "every migration" if order.migration == "*" else order.migration
-        typer.echo(
-            f"  order {order.order_id}: {order.kind}{rule} for {target} by {order.owner}{reason} "
-            f"(given {ago(order.since_wall, now)} ago{until})"
-        )
+        typer.echo(f"  {order_words(order, now)}")
+
+
+def order_words(order: OrderSeen, now: float) -> str:
+    """What an operator ordered, when, and until when. *now* is a Unix time."""
+    rule = f' of rule "{order.rule}"' if order.rule else ""
+    until = f", until {at(order.until_wall)}" if order.until_wall is not None else ""
+    reason = f": {order.reason}" if order.reason else ""
+    target = "every migration" if order.migration == "*" else order.migration
+    return (
+        f"order {order.order_id}: {order.kind}{rule} for {target} by {order.owner}{reason} "
+        f"(given {ago(order.since_wall, now)} ago{until})"
+    )
 
 
 def standing(found: View, reported: Mapping[str, Any]) -> str:
@@ -53,10 +64,11 @@ def standing(found: View, reported: Mapping[str, Any]) -> str:
     verdicts = list(reported.get("verdicts", []))
     breached = [verdict for verdict in verdicts if verdict.get("level") != "fine" or not verdict.get("well")]
     words = "; ".join(str(verdict.get("because")) for verdict in breached or verdicts)
-    return f"now ({_reported_ago(found)}): {'' if breached else 'all is well: '}{words}" if words else ""
+    return f"now ({reported_ago(found)}): {'' if breached else 'all is well: '}{words}" if words else ""
 
 
-def _reported_ago(found: View) -> str:
+def reported_ago(found: View) -> str:
+    """How old the report is that the rules' words are from."""
     return f"reported {say_seconds(round(max(0.0, found.guard.report_age or 0.0), 1))} ago"
 
 
@@ -72,7 +84,7 @@ def explain_run(where: Target, found: View, run: RunSeen) -> None:
     if reported:
         _reported(found, reported, paused=run.told == "pause")
     _blocked(where, run)
-    for line in _ways(found, run):
+    for line in ways(found, run):
         typer.echo(f"  {line}")
 
 
@@ -101,10 +113,10 @@ def rules(found: View) -> None:
 
 def _reported(found: View, reported: Mapping[str, Any], *, paused: bool = False, with_rules: bool = True) -> None:
     now = found.guard.now_wall
-    effect = _effect(reported)
+    effect = effect_words(reported)
     # An override lets a migration go on that the guard has paused.
     effect = effect if paused and reported.get("phase") == "paused" else ""
-    age = _reported_ago(found)
+    age = reported_ago(found)
     phase = "the guard's phase" if found.guard.mode != "observing" else "the guard only observes; else its phase were"
     typer.echo(f"  {phase}: {reported.get('phase')} for {ago(reported.get('since'), now)}{effect} ({age})")
     if fence := (found.guard.report or {}).get("fences", {}).get(str(reported.get("run_id"))):
@@ -115,7 +127,7 @@ def _reported(found: View, reported: Mapping[str, Any], *, paused: bool = False,
         _verdict(verdict, found)
 
 
-def _effect(reported: Mapping[str, Any]) -> str:
+def effect_words(reported: Mapping[str, Any]) -> str:
     """How a pause was taken: asked for, acknowledged, effective."""
     asked = float(reported.get("since") or 0.0)
     heard, held = (
@@ -156,7 +168,7 @@ def _blocked(where: Target, run: RunSeen) -> None:
         typer.echo(f"  blocked: pid {pid} ({user}, {application or 'no application_name'}) for {say_seconds(waited)}")
 
 
-def _ways(found: View, run: RunSeen) -> Iterable[str]:
+def ways(found: View, run: RunSeen) -> Iterable[str]:
     """The commands that would change it."""
     name = shlex.quote(run.migration)
     if run.told in {"pause", "lost"}:

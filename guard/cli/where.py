@@ -128,15 +128,27 @@ def ask(where: Target, work: Callable[[Door], Awaitable[T]]) -> T:
 
     try:
         return asyncio.run(run())
-    except QueryFailed as wrong:
-        raise _foreseen(where, wrong) from None
-    except NotPermitted as wrong:
-        raise WorldError(
+    except ServerError as wrong:
+        raise plainly(where, wrong) from None
+
+
+def plainly(where: Target, wrong: ServerError) -> WorldError | ServerError:
+    """What is wrong with a database, in words that tell a person what to do about it."""
+    # 42P01, 3F000, 42883: no such table, schema, function.
+    if isinstance(wrong, QueryFailed) and wrong.sqlstate in {"42P01", "3F000", "42883"}:
+        return NotInstalled(
+            f"The schema migration_guard is not in database {where.name}, or of another version; "
+            "run: migration-guard install"
+        )
+    if isinstance(wrong, QueryFailed):
+        standby = f"The server of database {where.name} is a standby: give the primary's address."
+        return WrongServer(standby) if wrong.sqlstate in {"25006", "0A000"} else wrong
+    if isinstance(wrong, NotPermitted):
+        return WorldError(
             f"{where.name}: {_bare(wrong)}. This role must be a member of "
             "migration_guard_operator (grant migration_guard_operator to ROLE), or give --dsn with one that is."
-        ) from None
-    except ServerError as wrong:
-        raise type(wrong)(f"{where.name}: {_bare(wrong)}", wrong.sqlstate) from None
+        )
+    return type(wrong)(f"{where.name}: {_bare(wrong)}", wrong.sqlstate)
 
 
 def owner_of(given: str | None) -> str:
@@ -147,18 +159,6 @@ def owner_of(given: str | None) -> str:
         return getpass.getuser()
     except (OSError, KeyError):
         raise typer.BadParameter("this account has no name: give --owner NAME") from None
-
-
-def _foreseen(where: Target, wrong: QueryFailed) -> WorldError | QueryFailed:
-    # 42P01, 3F000, 42883: no such table, schema, function.
-    if wrong.sqlstate in {"42P01", "3F000", "42883"}:
-        return NotInstalled(
-            f"The schema migration_guard is not in database {where.name}, or of another version; "
-            "run: migration-guard install"
-        )
-    if wrong.sqlstate in {"25006", "0A000"}:
-        return WrongServer(f"The server of database {where.name} is a standby: give the primary's address.")
-    return wrong
 
 
 def _bare(error: Exception) -> str:
