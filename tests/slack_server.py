@@ -1,6 +1,7 @@
-"""A real HTTP server in Slack's place: it checks what Slack checks and answers as a script says.
+"""A real HTTP server in Slack's place, for a webhook and for the Web API: it answers as Slack or as a script says.
 
-It does not know the guard. Each request takes the next answer of the script; after its end every answer is `ok`.
+It does not know the guard. Each message takes the next answer of the script; after its end every answer is Slack's own.
+Edits have a script of their own.
 """
 
 from __future__ import annotations
@@ -16,6 +17,25 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.slack_workspace import No, Workspace, problem_of, texts_of
+
+__all__ = [
+    "HANG",
+    "ID",
+    "OK",
+    "RESET",
+    "SECRET",
+    "SLOW",
+    "Answer",
+    "Request",
+    "SlackServer",
+    "limited",
+    "no",
+    "problem_of",
+    "slack_server",
+    "texts_of",
+]
 
 SECRET = "T0CANARY/B0CANARY/s3cr3tcanary"
 """The path of the webhook: who has it can post."""
@@ -36,6 +56,8 @@ class Answer:
     """`answer`; `hang`: take the message and never answer; `reset`: cut the line; `slow`: trickle the answer."""
 
 
+DONE = '{"ok": true, '
+"""How the Web API says that it has done it."""
 OK = Answer()
 HANG = Answer(how="hang")
 RESET = Answer(how="reset")
@@ -45,6 +67,11 @@ SLOW = Answer(how="slow")
 def limited(retry_after: str | None) -> Answer:
     """429, with or without Retry-After."""
     return Answer(429, "rate_limited", retry_after)
+
+
+def no(word: str) -> Answer:
+    """A refusal of the Web API, which comes with HTTP 200."""
+    return Answer(200, json.dumps({"ok": False, "error": word}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +95,11 @@ class SlackServer:
     """What arrived, and the script of what is answered."""
 
     url: str = ""
+    api: str = ""
     script: list[Answer] = field(default_factory=list)
+    edits: list[Answer] = field(default_factory=list)
+    """The script of what is answered to edits."""
+    workspace: Workspace = field(default_factory=Workspace)
     requests: list[Request] = field(default_factory=list)
     knocks: list[Answer] = field(default_factory=list)
     """Answers to messages without anything in them."""
@@ -86,6 +117,26 @@ class SlackServer:
                 return answer
             self.requests.append(Request(time.monotonic(), payload, answer))
             return answer
+
+    def call(self, method: str, token: str, payload: dict[str, Any]) -> Answer:
+        """Note a call of the Web API and say how to answer it."""
+        with self.lock:
+            posts = method == "chat.postMessage"
+            script = self.script if posts else self.edits if method == "chat.update" else []
+            answer = script.pop(0) if script else OK
+            # Who is never answered may have been heard all the same.
+            if answer in {OK, HANG}:
+                answer = self._do(answer, method, token, payload)
+            if posts:
+                self.requests.append(Request(time.monotonic(), payload, OK if answer.body.startswith(DONE) else answer))
+            return answer
+
+    def _do(self, answer: Answer, method: str, token: str, payload: dict[str, Any]) -> Answer:
+        try:
+            said = self.workspace.call(method, token, payload)
+        except No as word:
+            return Answer(429, '{"ok":false}', "1") if str(word) == "ratelimited" else no(str(word))
+        return answer if answer == HANG else Answer(body=DONE + json.dumps(said)[1:])
 
     @property
     def taken(self) -> list[str]:
@@ -106,10 +157,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        if self.path != f"/services/{SECRET}":
-            self._say(Answer(404, "no_service"))
-            return
-        answer = self.slack.take(json.loads(body))
+        if self.path.startswith("/api/") and self.headers["Content-Type"] == "application/json; charset=utf-8":
+            token = (self.headers["Authorization"] or "").removeprefix("Bearer ")
+            answer = self.slack.call(self.path.removeprefix("/api/"), token, json.loads(body))
+        elif self.path == f"/services/{SECRET}":
+            answer = self.slack.take(json.loads(body))
+        else:
+            answer = Answer(404, "no_service")
         if answer.how == "hang":
             self.slack.closing.wait()
             self.close_connection = True
@@ -155,6 +209,7 @@ def slack_server(*script: Answer) -> Iterator[SlackServer]:
     handler = type("Handler", (_Handler,), {"slack": slack})
     server = _Server(("127.0.0.1", 0), handler)
     slack.url = f"http://127.0.0.1:{server.server_address[1]}/services/{SECRET}"
+    slack.api = f"http://127.0.0.1:{server.server_address[1]}/api"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
@@ -164,56 +219,3 @@ def slack_server(*script: Answer) -> Iterator[SlackServer]:
         server.shutdown()
         server.server_close()
         thread.join(5)
-
-
-# -- what Slack refuses ------------------------------------------------------------------------------------------------
-
-
-def problem_of(payload: Any) -> str | None:
-    """Slack's word for what is wrong with a message, or None."""
-    if not isinstance(payload, dict) or not isinstance(payload.get("text"), str) or not payload["text"]:
-        return "no_text"
-    blocks = payload.get("blocks", [])
-    if len(blocks) > 50:
-        return "invalid_blocks"
-    if sum(len(text) for text in texts_of(payload)) > 13_200:
-        return "msg_blocks_too_long"
-    return None if all(_block_is_valid(block) for block in blocks) else "invalid_blocks"
-
-
-def texts_of(value: Any) -> Iterator[str]:
-    """Every text in a payload."""
-    if isinstance(value, dict):
-        for key, item in value.items():
-            if key == "text" and isinstance(item, str):
-                yield item
-            else:
-                yield from texts_of(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from texts_of(item)
-
-
-def _block_is_valid(block: Any) -> bool:
-    match block:
-        case {"type": "header", "text": {"type": "plain_text"} as text, **rest}:
-            return not rest and _text_is_valid(text, 150)
-        case {"type": "section", "text": text, **rest}:
-            return not rest and _text_is_valid(text, 3000)
-        case {"type": "section", "fields": [_, *_] as fields, **rest}:
-            return not rest and len(fields) <= 10 and all(_text_is_valid(text, 2000) for text in fields)
-        case {"type": "context", "elements": [_, *_] as elements, **rest}:
-            return not rest and len(elements) <= 10 and all(_text_is_valid(text, 3000) for text in elements)
-        case _:
-            return False
-
-
-def _text_is_valid(text: Any, limit: int) -> bool:
-    match text:
-        case {"type": "plain_text", "text": str(words), **rest}:
-            known = {"emoji"}
-        case {"type": "mrkdwn", "text": str(words), **rest}:
-            known = {"verbatim"}
-        case _:
-            return False
-    return rest.keys() <= known and 1 <= len(words.encode("utf-16-le")) // 2 <= limit

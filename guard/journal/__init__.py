@@ -7,6 +7,7 @@ one while that database cannot be reached. The tape beside it keeps what each st
 from guard.journal.ledger import Ledger
 from guard.journal.recorder import DatabaseJournal, Journal
 from guard.journal.tape import Reader, Recorded, Recorder
+from guard.journal.threads import Threads
 from guard.journal.waiting import Backlog, Entry
 
-__all__ = ["Backlog", "DatabaseJournal", "Entry", "Journal", "Ledger", "Reader", "Recorded", "Recorder"]
+__all__ = ["Backlog", "DatabaseJournal", "Entry", "Journal", "Ledger", "Reader", "Recorded", "Recorder", "Threads"]

@@ -38,6 +38,9 @@ CREATE TABLE IF NOT EXISTS outbox (
 CREATE VIEW IF NOT EXISTS waiting AS SELECT * FROM outbox WHERE sent_wall IS NULL AND dead_reason IS NULL;
 CREATE INDEX IF NOT EXISTS outbox_waiting ON outbox (channel, seq) WHERE sent_wall IS NULL AND dead_reason IS NULL;
 CREATE TABLE IF NOT EXISTS kept (database TEXT PRIMARY KEY, record TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS thread (
+    channel TEXT NOT NULL, key TEXT NOT NULL, at_wall REAL NOT NULL, record TEXT NOT NULL, PRIMARY KEY (channel, key)
+);
 """
 
 # What memory has gathered goes back into the file without losing what the file still holds: it may keep notices from
@@ -57,6 +60,8 @@ INSERT INTO disk.outbox (channel, notice_id, database, migration, run_id, severi
         sent_wall = coalesce(sent_wall, excluded.sent_wall), dead_reason = coalesce(dead_reason, excluded.dead_reason);
 INSERT INTO disk.kept SELECT * FROM main.kept WHERE true
     ON CONFLICT (database) DO UPDATE SET record = excluded.record;
+INSERT INTO disk.thread SELECT * FROM main.thread WHERE true
+    ON CONFLICT (channel, key) DO UPDATE SET at_wall = excluded.at_wall, record = excluded.record;
 """
 
 

@@ -10,6 +10,7 @@ from typing import TypeVar, cast
 
 from guard.journal import waiting
 from guard.journal.ledger import Ledger
+from guard.journal.threads import Threads
 from guard.journal.waiting import Backlog, Entry
 from guard.model import Kept, Notice, State
 from guard.records import kept_from_dict, kept_to_dict, state_from_dict, state_to_dict
@@ -37,6 +38,10 @@ class Journal:
     def of(self, database: str) -> DatabaseJournal:
         """The part of one guard."""
         return DatabaseJournal(self, database)
+
+    def threads(self, channel: str) -> Threads:
+        """What the messenger of a channel has to remember."""
+        return Threads(self._ledger, channel)
 
     def close(self) -> None:
         """Let the file go. May be called twice."""

@@ -13,10 +13,10 @@ import random
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from guard.errors import TellError
-from guard.journal import Backlog, Entry, Journal
+from guard.journal import Backlog, Entry, Journal, Threads
 from guard.model import Notice
 
 log = logging.getLogger(__name__)
@@ -38,6 +38,14 @@ class Messenger(Protocol):
         """Hand the notice over, in bounded time. Raises TellError."""
 
     async def close(self) -> None: ...
+
+
+@runtime_checkable
+class Lasting(Protocol):
+    """A messenger that has something to remember, and to do between two notices."""
+
+    def start(self, memory: Threads) -> None:
+        """Begin with it on the running loop, until it is closed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +98,9 @@ class Outbox:
 
     def start(self) -> None:
         """Begin with what was left over from the last time."""
+        for line in self._lines:
+            if isinstance(line.messenger, Lasting):
+                line.messenger.start(self._journal.threads(line.messenger.name))
         self._tasks = [asyncio.create_task(line.run(), name=f"tell {line.messenger.name}") for line in self._lines]
 
     def wake(self) -> None:

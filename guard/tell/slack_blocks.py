@@ -32,7 +32,7 @@ def blocks(notice: Notice) -> Json:
         {"type": "section", "fields": [_plain(text, 300) for text in _fields(notice)]},
         _text_block("section", notice.next_step and f"Next: {notice.next_step}", 1500),
         _commands(notice.commands),
-        {"type": "context", "elements": [_plain(f"{notice.notice_id} · {_utc(notice.at_wall)}", 300)]},
+        {"type": "context", "elements": [_plain(f"{notice.notice_id} · {utc(notice.at_wall)}", 300)]},
     ]
     return {
         # The id stands beyond the cut: by it a reader knows a duplicate.
@@ -81,5 +81,6 @@ def _plain(text: str, limit: int) -> Json:
     return {"type": "plain_text", "text": escape(text, limit), "emoji": False}
 
 
-def _utc(wall: float) -> str:
+def utc(wall: float) -> str:
+    """A moment for people, to the second."""
     return dt.datetime.fromtimestamp(wall, dt.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
