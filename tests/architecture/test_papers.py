@@ -9,6 +9,7 @@ from guard.decide.machine import diagram
 from guard.model.sensors.paper import paper
 from guard.settings import paper as settings
 from guard.settings.tables import SECTIONS
+from guard.show.probing.paper import paper as metrics
 from tests.recipes import PAGES, recipe
 
 ROOT = Path(__file__).parents[2]
@@ -38,6 +39,11 @@ def test_the_example_of_a_configuration_has_every_key_and_no_other() -> None:
     assert {key for key in known if not re.search(rf"\b{key}\b", example)} == set()
     given = set(re.findall(r"^(?:# ?)?([a-z_]+) +=", example, re.MULTILINE))
     assert given - known == {"replica2"} & given, "a standby's name, and keys that nobody reads"
+
+
+def test_the_paper_of_metrics_is_the_catalogue() -> None:
+    told = "run: python -m guard.show.probing > docs/metrics.md"
+    assert (ROOT / "docs" / "metrics.md").read_text() == metrics(), told
 
 
 def test_every_recipe_is_in_the_index_and_is_run_by_a_test() -> None:
