@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from guard.model import Notice, Severity
@@ -22,6 +22,12 @@ STATES: Final = PAUSES | {
 """Kinds that say how a run stands. Any other is news beside it, shown until the next state."""
 STAYING: Final = frozenset({"check_failed", "check_unknown", "cancel_failed"})
 """Kinds that stay in sight, whatever comes after."""
+BECAUSE: Final = "paused because"
+WORST: Final = "worst"
+"""Fields of the notice that a pause is over: why it began, and the peak meanwhile."""
+TOOK: Final = "took"
+"""A field of every digest of a run that has ended, and of nothing else."""
+_REMINDERS: Final = frozenset({"pause_lasts", "no_help"})
 _MOST_STAYING: Final = 3
 _GRAVITY: Final = {Severity.INFO: 0, Severity.WARNING: 1, Severity.CRITICAL: 2}
 
@@ -38,6 +44,8 @@ class Summary:
     pauses: int = 0
     pause: str = ""
     """Why it was paused last: the value that fired, and the peak once that is known."""
+    digest: dict[str, str] = field(default_factory=dict)
+    """What the run came to, once it has ended."""
     staying: tuple[str, ...] = ()
 
 
@@ -52,8 +60,10 @@ def fold(before: Summary | None, notice: Notice) -> Summary:
         changes |= {"state": notice, "since_wall": summary.since_wall if lasts else notice.at_wall}
     if notice.kind in PAUSES:
         changes |= {"pauses": summary.pauses + 1, "pause": notice.because}
-    elif summary.pause and (peak := _peak(notice.fields)) and "peak" not in summary.pause:
-        changes["pause"] = f"{summary.pause}; {peak}"
+    elif notice.kind == "resumed" and summary.pause and (worst := notice.fields.get(WORST)):
+        changes["pause"] = f"{summary.pause}; {WORST}: {worst}"
+    if TOOK in notice.fields:
+        changes["digest"] = dict(notice.fields)
     if notice.kind in STAYING:
         changes["staying"] = (*summary.staying, notice.headline)[-_MOST_STAYING:]
     return dataclasses.replace(summary, **changes)  # type: ignore[arg-type]
@@ -66,9 +76,9 @@ def shown(summary: Summary) -> Notice:
     graver = beside is not None and _GRAVITY[beside.severity] > _GRAVITY[state.severity]
     severity = beside.severity if beside is not None and graver else state.severity
     fields = {"Since": utc(summary.since_wall)}
-    if summary.pauses:
+    if summary.pauses and not summary.digest:
         fields["Pauses so far"] = str(summary.pauses)
-    if summary.pause and state.kind not in PAUSES | {"pause_lasts", "no_help"}:
+    if summary.pause and state.kind not in PAUSES | _REMINDERS:
         fields["Last pause"] = summary.pause
     if summary.staying:
         fields["Stays true"] = "; ".join(summary.staying)
@@ -80,7 +90,7 @@ def shown(summary: Summary) -> Notice:
         notice_id=newest.notice_id,
         at_wall=newest.at_wall,
         severity=severity,
-        fields=fields | {key: value for key, value in state.fields.items() if key not in fields},
+        fields=fields | _of_state(state) | summary.digest,
     )
 
 
@@ -92,6 +102,7 @@ def to_dict(summary: Summary) -> dict[str, object]:
         "since_wall": summary.since_wall,
         "pauses": summary.pauses,
         "pause": summary.pause,
+        "digest": summary.digest,
         "staying": list(summary.staying),
     }
 
@@ -104,6 +115,7 @@ def from_dict(record: Mapping[str, object]) -> Summary:
         "since_wall": (int, float),
         "pauses": int,
         "pause": str,
+        "digest": dict,
         "staying": list,
     }
     if wrong := [key for key, kind in kinds.items() if not isinstance(record.get(key), kind)]:
@@ -115,14 +127,17 @@ def from_dict(record: Mapping[str, object]) -> Summary:
         float(read["since_wall"]),
         read["pauses"],
         read["pause"],
+        {str(key): str(value) for key, value in read["digest"].items()},
         tuple(str(each) for each in read["staying"]),
     )
 
 
 def _goes_on(before: Notice, notice: Notice) -> bool:
     """Whether a notice says of the same state once more."""
-    return notice.kind in {"pause_lasts", "no_help"} and before.kind in PAUSES | {"pause_lasts", "no_help"}
+    return notice.kind in _REMINDERS and before.kind in PAUSES | _REMINDERS
 
 
-def _peak(fields: Mapping[str, str]) -> str:
-    return next((f"{key} {value}" for key, value in fields.items() if "peak" in key.lower()), "")
+def _of_state(state: Notice) -> dict[str, str]:
+    """Its fields, but what is shown as the last pause; those of a digest stand there."""
+    said = {BECAUSE, WORST} if state.kind == "resumed" else set()
+    return {key: value for key, value in state.fields.items() if key not in said}

@@ -120,13 +120,13 @@ def test_a_restart_goes_on_in_the_same_thread_and_shows_what_the_last_one_could_
         journal = Journal(path, channels=("slack",))
         deliver(journal, a_bot(slack), until_=told(journal, slack))
         assert parent.headline == "🟠 add-email paused"
-        journal.save("main", [], [a_notice(3, "resumed", fields={"peak": "9.1 s"})], 3)
+        journal.save("main", [], [a_notice(3, "resumed", fields={"worst": "9.1 s"})], 3)
         deliver(journal, a_bot(slack), until_=told(journal, slack))
         journal.close()
         assert slack.workspace.parents == [parent]
         assert in_thread(slack, parent) == ids(1, 2, 3)
         assert parent.headline == "🔵 add-email resumed"
-        assert "Last pause: why paused; peak 9.1 s" in parent.texts
+        assert "Last pause: why paused; worst: 9.1 s" in parent.texts
 
 
 @pytest.mark.fault(52)
