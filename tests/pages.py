@@ -125,5 +125,5 @@ def typed(block: Block) -> str:
 
 def inline(page: Path) -> Iterator[list[str]]:
     """Commands in the running text, `migration-guard WORD ...`, as words, without the brackets and dots of a usage."""
-    for code in re.findall(r"`(migration-guard [^`]+)`", prose(page)):
+    for code in re.findall(r"`(migration-guard\s[^`]+)`", prose(page)):
         yield re.sub(r"\.\.\.|[][]", " ", code).split()[1:]
