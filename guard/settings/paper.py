@@ -146,6 +146,8 @@ def _written(value: Any, kind: str) -> str:
         return f'"{_duration(value)}"'
     if kind.startswith('`"pause"'):
         return '"pause"'
+    if isinstance(value, tuple) and isinstance(value[-1], int):
+        return f'"{value[0]}:{value[-1]}"'
     if isinstance(value, tuple):
         return json.dumps(value)
     return f'"{value}"' if isinstance(value, str) else str(value)
