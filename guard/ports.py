@@ -276,6 +276,8 @@ class Frame:
 
 RECORDER = "the flight recorder"
 """Its name among the troubles."""
+PAGE = "the status page"
+"""Likewise."""
 
 
 @dataclass(frozen=True, slots=True)

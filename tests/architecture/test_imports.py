@@ -25,8 +25,11 @@ DOORS = {
     "prometheus_api_client": ("guard.poll.prometheus_line",),
     "pydantic": ("guard.settings",),
     "pydantic_settings": ("guard.settings",),
+    "htpy": ("guard.show",),
     "sqlite3": ("guard.journal",),
+    "starlette": ("guard.show",),
     "tree_sitter": ("guard.settings",),
+    "uvicorn": ("guard.show.serving",),
     "typer": ("guard.cli", "guard.__main__"),
 }
 

@@ -1,0 +1,188 @@
+"""The pages and where they are: routes, and what each asks for. It listens nowhere and decides nothing."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache, partial
+from importlib.resources import files
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from guard.errors import WorldError
+from guard.show import overview, probing, runpage
+from guard.show.aside import Aside, Busy
+from guard.show.elements import Now
+from guard.show.gate import Gate
+from guard.show.layout import Box, Sheet, page
+from guard.show.overview import UNREGISTERED, Glance, heading_of, part_of
+from guard.show.palette import STYLE
+from guard.show.past import Archive, Past
+from guard.show.sight import Sight
+from guard.show.stream import Endpoint, Streams
+
+RECENT_FOR = 10.0
+"""Seconds for which a list of the runs of late is good: the recorder itself writes no more often."""
+_ASSETS = {"/page.css": "text/css", "/page.js": "text/javascript", "/icon.svg": "image/svg+xml"}
+
+
+@dataclass
+class Desk:
+    """What all requests share."""
+
+    sight: Sight
+    tape: Path
+    boot: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
+    """Of this process: a page that another one has made is loaded anew."""
+
+    def __post_init__(self) -> None:
+        self.aside = Aside()
+        self.archive = Archive(self.tape)
+        self.streams = Streams(self.sight.changed, self.boot)
+        self._recent: tuple[Past, ...] | None = None
+        self._trouble = "nobody has asked yet"
+        self._asked = float("-inf")
+
+    def close(self) -> None:
+        """End every stream; at once."""
+        self.streams.close()
+        self.aside.close()
+
+    async def recent(self) -> tuple[tuple[Past, ...] | None, str]:
+        """The runs of late, or why they are not known."""
+        if time.monotonic() - self._asked >= RECENT_FOR:
+            self._asked = time.monotonic()
+            databases = [each.database for each in self.sight.look()]
+            try:
+                self._recent = await self.aside.do(lambda: self.archive.recent(databases))
+            except WorldError as error:
+                self._recent, self._trouble = None, str(error)
+        return self._recent, self._trouble
+
+    async def glance(self, *, live: bool) -> Mapping[str, str]:
+        """The parts of the first page."""
+        recent, trouble = await self.recent()
+        seen = Glance(self.sight.look(), self.sight.channels(), recent, trouble)
+        return await self.aside.do(partial(overview.parts, seen, Now(time.time(), live)))
+
+    async def run(self, database: str, run_id: int | None) -> runpage.RunSeen | None:
+        """What is known of a run; None where there is no such database, or nothing is."""
+        looked = self.sight.look()
+        seen = next((each for each in looked if each.database == database), None)
+        if seen is None:
+            return None
+        found = runpage.RunSeen(database, run_id, seen, len(looked) > 1)
+        if found.reported is not None:
+            return found
+        recent, _ = await self.recent()
+        past = next((each for each in recent or () if (each.database, each.run_id) == (database, run_id)), None)
+        return runpage.RunSeen(database, run_id, seen, len(looked) > 1, past) if past else None
+
+    async def run_parts(self, database: str, run_id: int | None, *, live: bool) -> Mapping[str, str]:
+        """The parts of the page of a run."""
+        found = await self.run(database, run_id)
+        return {} if found is None else await self.aside.do(partial(runpage.parts, found, Now(time.time(), live)))
+
+
+def create(sight: Sight, tape: Path, *, names: Iterable[str], token: str | None = None) -> tuple[ASGIApp, Desk]:
+    """The application, and what has to be closed before its server is.
+
+    `tape`: the flight recorder's file; `names`: of which one must stand in `Host`; `token`: without one everybody may
+    look who can connect.
+    """
+    desk = Desk(sight, tape)
+    routes = [
+        Route("/", partial(_first, desk)),
+        Route("/run/{database}/{run}", partial(_run, desk)),
+        Route("/events", Endpoint(partial(_first_stream, desk))),
+        Route("/events/{database}/{run}", Endpoint(partial(_run_stream, desk))),
+        *(Route(path, _asset) for path in _ASSETS),
+        *probing.routes(sight, desk.aside),
+    ]
+    app = Starlette(routes=routes, exception_handlers={404: _missing, Busy: _busy})
+    return Gate(app, names=names, token=token), desk
+
+
+async def _first(desk: Desk, _: Request) -> Response:
+    parts = await desk.glance(live=False)
+    boxes = [Box("summary", spoken=True), Box("troubles")]
+    boxes += [Box(part_of(each.database), labelled_by=heading_of(each.database)) for each in desk.sight.look()]
+    boxes.append(Box("recent", "Recent runs"))
+    return HTMLResponse(page(Sheet("Migrations", boxes, "/events", desk.boot, time.time(), home=True), parts))
+
+
+async def _run(desk: Desk, request: Request) -> Response:
+    database, run_id = _named(request.path_params)
+    found = None if run_id == 0 else await desk.run(database, run_id)
+    if found is None:
+        return await _missing(request, WorldError())
+    parts = await desk.run_parts(database, run_id, live=False)
+    boxes = [Box("state", "State"), Box("rules", "Rules")]
+    stream = "/events" + request.url.path.removeprefix("/run")
+    return HTMLResponse(page(Sheet(found.title, boxes, stream, desk.boot, time.time()), parts))
+
+
+async def _first_stream(desk: Desk, scope: Scope, receive: Receive, send: Send) -> None:
+    if await _turned_away(desk, scope, receive, send):
+        return
+    await desk.streams.serve("/", partial(desk.glance, live=True), receive, send)
+
+
+async def _run_stream(desk: Desk, scope: Scope, receive: Receive, send: Send) -> None:
+    database, run_id = _named(scope["path_params"])
+    if run_id == 0 or await desk.run(database, run_id) is None:
+        await _plain(404, "There is no such run.")(scope, receive, send)
+        return
+    if await _turned_away(desk, scope, receive, send):
+        return
+    draw = partial(desk.run_parts, database, run_id, live=True)
+    await desk.streams.serve(f"{database}/{run_id}", draw, receive, send)
+
+
+async def _turned_away(desk: Desk, scope: Scope, receive: Receive, send: Send) -> bool:
+    if scope["method"] == "HEAD":
+        await _plain(200, "")(scope, receive, send)
+        return True
+    if desk.streams.full:
+        await _plain(503, "Too many follow it already; the page itself is there.")(scope, receive, send)
+        return True
+    return False
+
+
+def _named(given: Mapping[str, str]) -> tuple[str, int | None]:
+    """Database and run of an address; run 0, which there is none of, where it names no run."""
+    run = given["run"]
+    if run == UNREGISTERED:
+        return given["database"], None
+    known = run.isascii() and run.isdigit() and len(run) < 19
+    return given["database"], int(run) if known else 0
+
+
+async def _asset(request: Request) -> Response:
+    path = request.url.path
+    return Response(_content(path), media_type=_ASSETS[path])
+
+
+@cache
+def _content(path: str) -> bytes:
+    content = files("guard.show").joinpath("static", path.removeprefix("/")).read_bytes()
+    return STYLE.encode() + content if path.endswith(".css") else content
+
+
+async def _missing(_: Request, __: Exception) -> Response:
+    return _plain(404, "There is nothing here.")
+
+
+async def _busy(_: Request, __: Exception) -> Response:
+    return _plain(503, "Too many ask at once; try again in a moment.")
+
+
+def _plain(status: int, words: str) -> PlainTextResponse:
+    return PlainTextResponse(words + "\n", status)

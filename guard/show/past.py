@@ -1,0 +1,78 @@
+"""The runs of late, as the flight recorder's file has them. It waits for the disk, so it is asked aside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from guard.journal import Reader, Recorded
+
+MOST = 40
+"""Runs that are shown, the newest of all databases."""
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """One recorded run; Unix times."""
+
+    database: str
+    migration: str
+    run_id: int | None
+    from_wall: float
+    to_wall: float
+    phase: str
+    """In which it was seen last; empty: not known."""
+    because: str
+
+
+class Archive:
+    """Remembers what it has read of runs that are over. Use from one thread."""
+
+    def __init__(self, path: Path) -> None:
+        self._reader = Reader(path)
+        self._ends: dict[tuple[str, str, int | None, int], tuple[str, str]] = {}
+
+    def recent(self, databases: Sequence[str]) -> tuple[Past, ...]:
+        """The newest runs, newest first; none where nothing was recorded yet. Raises WorldError."""
+        if not self._reader.path.exists():
+            return ()
+        found = [(database, run) for database in databases for run in self._reader.runs(database)]
+        found = sorted(found, key=lambda each: each[1].to_wall, reverse=True)[:MOST]
+        keys = {_key(database, run): (database, run) for database, run in found}
+        self._ends = {key: self._ends.get(key) or self._end(*where) for key, where in keys.items()}
+        return tuple(
+            Past(database, run.migration, run.run_id, run.from_wall, run.to_wall, *self._ends[_key(database, run)])
+            for database, run in found
+        )
+
+    def find(self, database: str, run_id: int | None) -> Recorded | None:
+        """The run on the tape. Raises WorldError."""
+        return next((run for run in reversed(self._reader.runs(database)) if run.run_id == run_id), None)
+
+    def _end(self, database: str, run: Recorded) -> tuple[str, str]:
+        """Phase and reason in the last frame that speaks of it: only the end of the tape is read for that."""
+        last = Recorded(run.migration, run.run_id, run.from_wall, run.to_wall, run.last, run.last)
+        phase = because = ""
+        for frame in self._reader.frames(database, last):
+            for state in _states(frame, run):
+                phase, because = str(state.get("phase", phase)), str(state.get("because", because))
+        return phase, because
+
+
+def _states(frame: dict[str, Any], run: Recorded) -> list[dict[str, Any]]:
+    """All that a frame says of the state of a run, oldest first; see guard.cycle.tape for its keys."""
+    told = [
+        state
+        for state in frame.get("whole", {}).get("states", ())
+        if (state.get("migration"), state.get("run_id")) == (run.migration, run.run_id)
+    ]
+    for entry in frame.get("d", ()):
+        if entry.get("id") == [run.migration, run.run_id]:
+            told += [entry[key] for key in ("new", "set", "after") if key in entry]
+    return told
+
+
+def _key(database: str, run: Recorded) -> tuple[str, str, int | None, int]:
+    return (database, run.migration, run.run_id, run.last)
