@@ -35,6 +35,8 @@ HEADERS = {
     "connection": "close",
 }
 _MAY = ("GET", "HEAD")
+_OPEN = frozenset({"/healthz"})
+"""Paths that need no token: what restarts a process that hangs has none, and is told nothing but whether it does."""
 _LONGEST_TARGET = 2000
 """Characters of path and query."""
 _SAY_EVERY = 60.0
@@ -88,7 +90,9 @@ class Gate:
             return _plain(400, "A body is not wanted here.")
         if len(scope["raw_path"]) + len(scope["query_string"]) > _LONGEST_TARGET:
             return _plain(414, "The address is too long.")
-        if self._digest is not None and not self._authorized(headers.getlist("authorization")):
+        if scope["path"] in _OPEN or self._digest is None:
+            return None
+        if not self._authorized(headers.getlist("authorization")):
             ask = 'Basic realm="migration-guard", charset="UTF-8"'
             words = "A token is needed: as the bearer token, or as the password of any user."
             return _plain(401, words, www_authenticate=ask)

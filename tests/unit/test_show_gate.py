@@ -110,6 +110,14 @@ def test_without_the_token_nobody_looks(given: str | None) -> None:
     assert told["www-authenticate"].startswith("Basic ")
 
 
+@pytest.mark.fault(66)
+def test_health_alone_is_told_without_the_token_and_only_by_a_name_of_ours() -> None:
+    assert asked(token=TOKEN, path="/healthz")[0] == 200
+    assert asked(("host", "evil.com"), token=TOKEN, path="/healthz")[0] == 421
+    for path in ("/metrics", "/check/healthz", "/healthz/", "//healthz", "/HEALTHZ"):
+        assert asked(token=TOKEN, path=path)[0] == 401
+
+
 @pytest.mark.parametrize("given", [f"Bearer {TOKEN}", f"bearer  {TOKEN}", basic(f"anna:{TOKEN}"), basic(f":{TOKEN}")])
 def test_with_the_token_one_looks(given: str) -> None:
     assert asked(("host", "localhost"), ("authorization", given), token=TOKEN)[0] == 200
