@@ -13,7 +13,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import cast
 
-from guard.model import Baseline, Event, Found, Kept, Notice, OperatorOrder, Phase, Severity, State
+from guard.model import Account, Baseline, Event, Found, Kept, Notice, OperatorOrder, Phase, Severity, State
 
 Record = dict[str, object]
 """A JSON object: strings, numbers, booleans, null, lists and objects only."""
@@ -57,7 +57,25 @@ def state_from_dict(record: Mapping[str, object]) -> State:
         acknowledged_since_wall=read.number_or_none("acknowledged_since_wall"),
         broken=read.whole_or_none("broken") or 0,
         rungs=read.texts("rungs"),
+        account=_account(read.mapping("account")),
     )
+
+
+def _account(record: Mapping[str, object]) -> Account:
+    read = _Reader(record)
+    return Account(
+        began_wall=read.number_or_none("began_wall"),
+        over_wall=read.number_or_none("over_wall"),
+        pauses=read.whole_or_none("pauses") or 0,
+        paused=read.number_or_none("paused") or 0.0,
+        longest=read.number_or_none("longest") or 0.0,
+        by=tuple((each.text("rule"), each.whole_or_none("times") or 0) for each in map(_Reader, read.objects("by"))),
+        cut_off=read.whole_or_none("cut_off") or 0,
+    )
+
+
+def _account_to_dict(account: Account) -> Record:
+    return {**_plain(account), "by": [{"rule": rule, "times": times} for rule, times in account.by]}
 
 
 def _found(record: Mapping[str, object]) -> Found:
@@ -170,7 +188,7 @@ def operator_order_from_dict(record: Mapping[str, object]) -> OperatorOrder:
     )
 
 
-def _plain(value: State | Notice | Event | OperatorOrder | Baseline | Found) -> Record:
+def _plain(value: State | Notice | Event | OperatorOrder | Baseline | Found | Account) -> Record:
     # Shallow on purpose: dataclasses.asdict would deep-copy payloads that are JSON already.
     return {field.name: _json(getattr(value, field.name)) for field in dataclasses.fields(value)}
 
@@ -178,6 +196,8 @@ def _plain(value: State | Notice | Event | OperatorOrder | Baseline | Found) -> 
 def _json(value: object) -> object:
     if isinstance(value, Phase | Severity):
         return value.value
+    if isinstance(value, Account):
+        return _account_to_dict(value)
     if isinstance(value, Baseline | Found):
         return _plain(value)
     if isinstance(value, tuple):

@@ -14,7 +14,19 @@ from typing import Any
 
 from guard.decide.bounds import FLAP_BREAKER, Bounds, Flap
 from guard.errors import Unreachable
-from guard.model import Answer, Check, Dimension, Fence, Notice, OperatorOrder, Rule, Session, Silence
+from guard.model import (
+    Answer,
+    Check,
+    Dimension,
+    Fence,
+    Notice,
+    OperatorOrder,
+    Roster,
+    Rule,
+    Run,
+    Session,
+    Silence,
+)
 from guard.ports import CancelReport, Ended, Observation
 from guard.tell.slack_blocks import blocks
 from tests.fakes import WALL, FakeHook, World, a_run, make_rule
@@ -42,12 +54,28 @@ ERRORS = rule(
 LOAD = rule("checkout p99", "prometheus", Dimension.SECONDS, pause="> 500ms", resume="< 300ms for 10s")
 
 
+class Lively(World):
+    """One whose migrations were heard of a moment ago, under their own names, as long as they are there."""
+
+    def roster(self) -> Roster:
+        seen = super().roster()
+        return dataclasses.replace(seen, runs=tuple(self._lively(run) for run in seen.runs))
+
+    def _lively(self, run: Run) -> Run:
+        if run.session is None:
+            return run
+        given = run.session.application_name
+        name = f"migration:{run.migration}" if given == "migration:m" else given
+        session = dataclasses.replace(run.session, application_name=name)
+        return dataclasses.replace(run, session=session, last_seen_wall=self.wall - 0.4)
+
+
 def running(*rules: Rule, **options: Any) -> World:
     """A migration that has begun, has applied something, and acknowledges what it is told."""
-    world = World(*rules, **options)
+    world = Lively(*rules, **options)
     world.runs = [a_run(1, NAME)]
     world.tick()
-    world.runs = [a_run(1, NAME, rows_done=1000, acknowledged_epoch=10**6)]
+    world.runs = [a_run(1, NAME, rows_done=12_000, batches_done=12, acknowledged_epoch=10**6)]
     world.tick()
     return world
 
@@ -78,6 +106,21 @@ def too_often() -> World:
     return world
 
 
+def comes_and_goes() -> World:
+    """A standby that comes and goes: the first three pauses are told, then one that lasts."""
+    world = running(LAG)
+    for _ in range(5):
+        world.values["replica lag sensor"] = 7.4
+        world.tick(8)
+        world.values["replica lag sensor"] = 0.2
+        world.tick(40)
+    world.values["replica lag sensor"] = 8.1
+    world.tick(130)
+    kinds = [notice.kind for notice in world.journal.notices]
+    del world.journal.notices[: kinds.index("paused", kinds.index("resumed"))]
+    return world
+
+
 def lasting() -> World:
     """A pause of an hour under which the load stays as it was, and a signal that nobody sees."""
     world = running(LOAD)
@@ -92,7 +135,7 @@ def lasting() -> World:
 
 def orders() -> World:
     """Operators' orders, their end, and one that was given while no guard was there."""
-    world = World(LAG)
+    world = Lively(LAG)
     order = OperatorOrder(1, "pause", NAME, "anna", "sale begins", world.wall, world.wall + 1801)
     world.orders = [order]
     world.tick()
@@ -108,7 +151,7 @@ def orders() -> World:
 
 def queue() -> World:
     """Sessions that never registered hold up a queue."""
-    world = World(QUEUE)
+    world = Lively(QUEUE)
     world.strangers = [SESSION]
     world.tick()
     world.values["lock queue sensor"] = 3.0
@@ -132,7 +175,7 @@ def fenced() -> World:
     """A lock queue behind a migration that has declared that it must not be cancelled."""
     world = running(QUEUE)
     fence = Fence("cut-over", world.wall, world.wall + 30.0)
-    world.runs = [a_run(1, NAME, rows_done=1000, fence=fence)]
+    world.runs = [a_run(1, NAME, rows_done=12_000, batches_done=12, fence=fence)]
     world.values["lock queue sensor"] = 3.0
     world.tick(12)
     return world
@@ -144,7 +187,7 @@ def ignored() -> World:
     at_work = Session(4711, WALL, "migrator", f"migration:{NAME}", "active", 1, writes=True)
     swallowed = Ended(at_work, "cancelled", gone=False, detail="and still at work 2 s later")
     world.canceller.reports = [CancelReport((swallowed,)), CancelReport((Ended(at_work, "terminated", gone=True),))]
-    world.runs = [dataclasses.replace(a_run(1, NAME, rows_done=1000), session=at_work)]
+    world.runs = [dataclasses.replace(a_run(1, NAME, rows_done=12_000, batches_done=12), session=at_work)]
     world.values["replica lag sensor"] = 7.4
     world.tick(40)
     idles = Session(4712, WALL, "migrator", "migration:rude", "idle in transaction", 2, 3.0, 9.0, writes=True)
@@ -208,11 +251,11 @@ class _Database:
 def unsound() -> World:
     """A migration ends well, and its data is not as it must be."""
     checks = (Check("totals", "", rollback=True), Check("payments", "", same=True))
-    world = World(LAG, hook=FakeHook(), soak={"*": 600.0}, checks={"*": checks})
+    world = Lively(LAG, hook=FakeHook(), soak={"*": 600.0}, checks={"*": checks})
     world.guard.hands = dataclasses.replace(world.guard.hands, checker=_Database())
     world.runs = [a_run(1, NAME)]
     world.tick()
-    world.runs = [a_run(1, NAME, rows_done=1000, outcome="done", here=False)]
+    world.runs = [a_run(1, NAME, rows_done=12_000, batches_done=12, outcome="done", here=False)]
     world.tick(2)
     return world
 
@@ -222,15 +265,46 @@ def starved() -> World:
     world = running(LAG)
     size = "replica1 has 61.5 MB to replay, above the window of 10.0 MB without its own"
     for noted in (f"starved by other writers (12.3 MB/s): {size}", ""):
-        world.runs = [a_run(1, NAME, rows_done=1000, note=noted)]
+        world.runs = [a_run(1, NAME, rows_done=12_000, batches_done=12, note=noted)]
         world.tick()
+    return world
+
+
+def told_at_the_end() -> World:
+    """A run of twenty minutes that was paused twice, and has failed in the end."""
+    world = running(LAG, ERRORS)
+    for lag, seconds in ((1.2, 120), (3.9, 90), (7.4, 30), (9.3, 20), (4.0, 30), (0.4, 300), (6.2, 20), (0.3, 200)):
+        world.values["replica lag sensor"] = lag
+        world.tick(seconds, by=2)
+    del world.journal.notices[:]
+    world.values["checkout errors sensor"] = 0.004
+    world.runs = [dataclasses.replace(world.runs[0], rows_done=1_240_000, batches_done=1_240)]
+    world.tick(100, by=2)
+    world.runs = [dataclasses.replace(world.runs[0], outcome="failed", session=None)]
+    world.tick()
+    return world
+
+
+def told_by_the_next_guard() -> World:
+    """The same of a run in which the guard was started anew."""
+    world = running(LAG)
+    world.values["replica lag sensor"] = 9.3
+    world.tick(30)
+    world.values["replica lag sensor"] = 0.4
+    world.tick(60)
+    world.new_guard()
+    world.tick(60)
+    del world.journal.notices[:]
+    world.runs = [dataclasses.replace(world.runs[0], outcome="done", session=None)]
+    world.tick()
     return world
 
 
 def ends() -> World:
     """A migration ends well; another one vanishes."""
     world = running(LAG, soak={"*": 600.0})
-    world.runs = [a_run(1, NAME, outcome="done", here=False), a_run(2, "add-index")]
+    ended = a_run(1, NAME, rows_done=12_000, batches_done=12, outcome="done", here=False)
+    world.runs = [ended, a_run(2, "add-index")]
     world.tick()
     world.runs = []
     world.tick(610)
@@ -275,6 +349,7 @@ def blind() -> World:
 SCENES: dict[str, Callable[[], World]] = {
     "Paused for lag, and later because nothing is known": lag,
     "Paused too often": too_often,
+    "Paused again and again": comes_and_goes,
     "Paused for long": lasting,
     "Operators' orders": orders,
     "A lock queue behind sessions that never registered": queue,
@@ -286,6 +361,8 @@ SCENES: dict[str, Callable[[], World]] = {
     "A rollback that a human must decide": question,
     "A paced migration among others who write": starved,
     "Migrations that end": ends,
+    "What is told at the end of a long run": told_at_the_end,
+    "The same, by a guard that was started anew meanwhile": told_by_the_next_guard,
     "Data that is not as it must be": unsound,
     "A guard that only observes": observing,
     "A guard that cannot give orders": mute,

@@ -26,12 +26,13 @@ PROJECT = Path(__file__).parents[1]
 ARGUED = Path(__file__).with_name("mutants.md")
 LAYERS = {
     "decide": (
-        "decide_edges", "decision", "fences", "machine", "messages", "notice_words", "notices",
+        "accounting", "decide_edges", "decision", "details", "digest", "fences", "machine", "messages", "notice_words",
+        "notices",
         "cycle_acts", "cycle_bounds", "cycle_lasting", "cycle_moves", "cycle_news", "cycle_takeover", "cycle_verified",
     ),
     "judge": (
         "abstaining", "baselines", "conditions", "drift", "findings", "judge_verdicts_edges", "judgement", "paths",
-        "quantities", "verdicts",
+        "quantities", "sparkline", "traces", "verdicts",
     ),
 }  # fmt: skip
 """The tests of each: those of the layer itself, and steps of a guard with neither clock nor chance.

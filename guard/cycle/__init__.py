@@ -13,6 +13,9 @@ chores.py    acts that take their time: clearing a queue, rolling a run back
 verifying.py the checks of the data, before and after a run; inquests.py asks them
 rereading.py the reason of a rollback, read again before it begins
 interrupted.py cancels that a killed guard may have made
+details.py   what stands in a message beside its reason; digest.py: what is told at the end of a run
+courses.py   how the signals of each run go, for these
+reminders.py what lasts too long, told again
 flapping.py  what comes and goes, so that people are told a few times only
 trouble.py   whether orders can be given at all, as news
 obedience.py whether who is told to pause does; disobeyed.py and stopping.py tell of those that do not

@@ -24,6 +24,8 @@ from guard.cycle.chores import (
     stop,
     withhold,
 )
+from guard.cycle.courses import Courses
+from guard.cycle.digest import digest
 from guard.cycle.ledger import Ledger
 from guard.cycle.obedience import Obedience
 from guard.cycle.rereading import Proof, reread
@@ -31,6 +33,7 @@ from guard.cycle.stopping import climbed, stopped
 from guard.cycle.values import Chore, Key, Options, Result
 from guard.cycle.words import queue_cleared
 from guard.decide import notices
+from guard.decide.accounting import cut_off_again
 from guard.decide.bounds import USUAL_BOUNDS, Bounds
 from guard.decide.decision import Decision
 from guard.decide.ladder import FORGIVEN_AFTER
@@ -58,9 +61,10 @@ class Duty:
 class Acting:
     """Starts chores and takes their results. `states` and `ledger` are the guard's own."""
 
-    def __init__(self, states: dict[Key, State], ledger: Ledger) -> None:
+    def __init__(self, states: dict[Key, State], ledger: Ledger, courses: Courses) -> None:
         self._states = states
         self._ledger = ledger
+        self._courses = courses
         self._busy: set[tuple[str, Key]] = set()
         self._results: list[Result] = []
         self._started: dict[tuple[str, Key], float] = {}
@@ -171,6 +175,8 @@ class Acting:
                 ended, ok=outcome.ok, words=outcome.words, output=outcome.output, unverified=outcome.unverified
             )
         )
+        course = digest(state, self._courses.of(state, wall), wall)
+        draft = dataclasses.replace(draft, fields={**draft.fields, **course})
         self._proofs.pop(result.key, None)
         self._doubted.pop(result.key, None)
         ended = dataclasses.replace(ended, because=f"{draft.headline}: {ended.because}")
@@ -185,7 +191,9 @@ class Acting:
         self.obedience.acted(key, now, in_vain=in_vain)
         # Cancelled, a client may say its end at once: what was done is told of it all the same.
         state = self._states.get(key) or dataclasses.replace(result.state, phase=Phase.DONE)
-        state = dataclasses.replace(state, rungs=tuple(dict.fromkeys((*state.rungs, *climbed(result)))))
+        rungs = climbed(result)
+        account = cut_off_again(state) if rungs == (result.rung,) else state.account
+        state = dataclasses.replace(state, rungs=tuple(dict.fromkeys((*state.rungs, *rungs))), account=account)
         if key in self._states:
             self._states[key] = state
         if draft := stopped(result, wall, bounds.ignored):
@@ -206,7 +214,8 @@ class Acting:
             self._cancelled[name] = (1 + max(here, default=self.cancels_of(name, now)), now)
         for state in concerned:
             key = (state.migration, state.run_id)
-            self._states[key] = dataclasses.replace(state, cancels=self._cancelled[state.migration][0], ran=0.0)
+            cancels, account = self._cancelled[state.migration][0], cut_off_again(state)
+            self._states[key] = dataclasses.replace(state, cancels=cancels, ran=0.0, account=account)
         told = (concerned[0].migration, concerned[0].run_id) if concerned else result.key
         state = self._states.get(told) or dataclasses.replace(asked, phase=Phase.DONE)
         draft = queue_cleared(result.report, asked.because)
@@ -238,7 +247,8 @@ class Acting:
         cancels = 1 + max(state.cancels, self.cancels_of(name, now))
         self._cancelled[name] = (cancels, now)
         if key in self._states:
-            self._states[key] = dataclasses.replace(self._states[key], cancels=cancels, ran=0.0)
+            known = self._states[key]
+            self._states[key] = dataclasses.replace(known, cancels=cancels, ran=0.0, account=cut_off_again(known))
 
     def cancels_of(self, migration: str, now: float) -> int:
         """How often a migration of this name was cancelled of late."""

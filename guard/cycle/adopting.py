@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from guard.cycle import disobeyed
 from guard.cycle.acting import Acting, Duty, hook_of
+from guard.cycle.courses import Courses
+from guard.cycle.details import Scene, detailed, reminding
 from guard.cycle.drift import Drift
 from guard.cycle.fencing import Fencing
 from guard.cycle.flapping import Flapping
@@ -15,24 +17,24 @@ from guard.cycle.ledger import Ledger
 from guard.cycle.observing import ORDERED, imagine, would_cancel
 from guard.cycle.reminders import Moment, remind
 from guard.cycle.runs import Runs, key_of
-from guard.cycle.words import looking_back
 from guard.decide import notices
 from guard.decide.decision import Decision
 from guard.decide.ladder import Circumstances
 from guard.judge.findings import what_would_resume
-from guard.model import Finding, Phase
+from guard.model import EVERYONE, Finding, Phase, State
 from guard.ports import Done
 
 
 class Adopting:
     """What it is given is the guard's own."""
 
-    def __init__(self, ledger: Ledger, runs: Runs, acting: Acting, drift: Drift) -> None:
+    def __init__(self, ledger: Ledger, runs: Runs, acting: Acting, drift: Drift, *, courses: Courses) -> None:
         self._ledger = ledger
         self._runs = runs
         self._states = runs.states
         self._acting = acting
         self._drift = drift
+        self._courses = courses
         self._flapping = Flapping()
         self._fencing = Fencing()
         self._interrupted = Interrupted(runs.states, ledger)
@@ -44,14 +46,15 @@ class Adopting:
         self._recent = recent
         self._interrupted.take_up(recent, last_event_id)
 
-    def begin(self, now: float, wall: float) -> None:
+    def begin(self, duty: Duty) -> None:
         """Before anything is decided in a step: what has lasted by now is told."""
         recent, self._recent = self._recent, ()
-        self._acting.remember(recent, now)
-        self._flapping.remember(recent, now)
-        for key, draft in self._flapping.overdue(now):
-            if key in self._states:
-                self._ledger.record("lasts", self._states[key], draft, wall=wall)
+        self._acting.remember(recent, duty.now)
+        self._flapping.remember(recent, duty.now)
+        for key, draft in self._flapping.overdue(duty.now):
+            if (state := self._states.get(key)) is not None:
+                scene = self._scene(state, duty.board.finding(state.migration), duty)
+                self._ledger.record("lasts", state, detailed(draft, scene), wall=duty.wall)
 
     def adopt(self, decision: Decision, finding: Finding, duty: Duty) -> None:
         """State, events, notices."""
@@ -61,7 +64,7 @@ class Adopting:
             if observing and draft is not None and state.phase in ORDERED:
                 imagine(decision, draft, self._states, self._ledger, wall=wall)
                 return
-            self._enter(decision, draft, wall)
+            self._enter(decision, draft, finding, duty)
         elif decision.became_effective:
             self._ledger.record("effective", state)
         self._states[key_of(state)] = state
@@ -70,6 +73,7 @@ class Adopting:
         if decision.ask_human:
             hook = hook_of(duty.hands, state.migration)
             draft = notices.ask_human(state, decision.ask_human, decision.due_because, hook.command if hook else ())
+            draft = detailed(draft, self._scene(state, finding, duty))
             self._ledger.tell(notices.in_observe_mode(draft) if observing else draft, state, wall)
         waits = self._fencing.news(decision, finding.because, duty.board)
         if waits is not None and not observing:
@@ -82,14 +86,14 @@ class Adopting:
         for mark in decision.news:
             self._ledger.tell(disobeyed.news(mark, decision.state, facts), decision.state, facts.wall)
 
-    def _enter(self, decision: Decision, draft: notices.Draft | None, wall: float) -> None:
+    def _enter(self, decision: Decision, draft: notices.Draft | None, finding: Finding, duty: Duty) -> None:
         """Write down a new phase."""
         state = decision.state
         kind = draft.kind if draft else state.phase.value
-        told = None
-        if draft is not None and not self._acting.needless(state):
-            told = looking_back(draft, self._states[key_of(state)], wall)
-        self._ledger.record(kind, state, self._flapping.damped(told, state), wall=wall)
+        needless = draft is not None and self._acting.needless(state)
+        told = self._flapping.damped(None if needless else draft, state)
+        told = told and detailed(told, self._scene(state, finding, duty))
+        self._ledger.record(kind, state, told, wall=duty.wall)
         if state.phase in ORDERED:
             # A rollback goes on without the guard, and an override suspends its orders: neither may let it go on.
             due = "a rollback is due: " if state.phase is Phase.ROLLING_BACK else ""
@@ -115,4 +119,21 @@ class Adopting:
         moment = Moment(duty.now, duty.wall, duty.options.bounds, duty.options.loads)
         self._states[key], drafts = remind(self._states[key], finding, moment, what_would_resume(finding))
         for draft in drafts:
-            self._ledger.tell(draft, self._states[key], duty.wall)
+            told = reminding(draft, self._scene(self._states[key], finding, duty))
+            self._ledger.tell(told, self._states[key], duty.wall)
+
+    def _scene(self, state: State, finding: Finding, duty: Duty) -> Scene:
+        board, kinds = duty.board, ("override", "pause")
+        orders = (order for kind in kinds for order in board.orders(kind))
+        return Scene(
+            before=self._states[key_of(state)],
+            state=state,
+            finding=finding,
+            course=self._courses.of(state, duty.wall),
+            orders=tuple(order for order in orders if order.migration in (EVERYONE, state.migration)),
+            now=duty.now,
+            wall=duty.wall,
+            server_wall=board.server_wall,
+            shortest_pause=duty.options.bounds.shortest_pause,
+            observing=duty.options.observing,
+        )

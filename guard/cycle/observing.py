@@ -24,7 +24,9 @@ def imagined(decision: Decision, before: State) -> State:
     if decision.moved_from is None or decision.state.phase not in ORDERED:
         return decision.state
     if decision.moved_from in (Phase.RUNNING, Phase.STRAINED):
-        return dataclasses.replace(decision.state, phase=Phase.PAUSED)
+        # It is no end of the run here, only one more pause.
+        account = dataclasses.replace(before.account, pauses=before.account.pauses + 1)
+        return dataclasses.replace(decision.state, phase=Phase.PAUSED, account=account)
     return before
 
 

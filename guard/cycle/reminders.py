@@ -1,7 +1,7 @@
 """What lasts too long is told again, as a question to a human. Pure.
 
 Nothing here stops, cancels or rolls back anything: a pause of hours, a signal that nobody sees and a pause that did not
-help are for people to judge, and each is told once (a pause again after twice the time).
+help are for people to judge, and each is told once (a pause again after twice the time, and then as critical).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def remind(state: State, finding: Finding, moment: Moment, resume: str) -> tuple
     if state.phase is Phase.PAUSED:
         told = _times_told(moment.wall - state.since_wall, moment.bounds.longest_pause)
         if told > state.reminded:
-            drafts.append(_still_paused(state, moment, resume))
+            drafts.append(_still_paused(state, moment, resume, told))
         idle = _useless(state, finding, moment)
         if idle:
             drafts.append(_no_help(state, idle, moment))
@@ -59,12 +59,16 @@ def _times_told(lasts: float, longest: float) -> int:
     return 1 + int(math.log2(lasts / longest)) if lasts >= longest else 0
 
 
-def _still_paused(state: State, moment: Moment, resume: str) -> Draft:
+def _still_paused(state: State, moment: Moment, resume: str, told: int) -> Draft:
     lasts = say_seconds(round(moment.wall - state.since_wall))
     waits = f"It goes on by itself once every rule has been well for its time: {resume or 'see explain'}."
     step = f"A human must look. {'' if state.stays else waits}".strip()
     commands = ((resume_command(state),) if state.stays else ()) + commands_for(state.phase, state.migration)
-    return Draft("pause_lasts", Severity.CRITICAL, f"is paused for {lasts} now", state.because, step, commands)
+    # Who stays paused until a human says otherwise was told as critical from the first.
+    severity = Severity.CRITICAL if told > 1 or state.stays else Severity.WARNING
+    again = say_seconds(moment.bounds.longest_pause * 2**told)
+    fields = {"reminder": f"number {told}; the next one once it has lasted {again}"}
+    return Draft("pause_lasts", severity, f"has been paused for {lasts}", state.because, step, commands, fields)
 
 
 def _useless(state: State, finding: Finding, moment: Moment) -> list[Verdict]:

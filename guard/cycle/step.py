@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from guard.cycle.acting import Acting, Duty, hook_of
 from guard.cycle.adopting import Adopting
 from guard.cycle.board import Board
+from guard.cycle.courses import Courses
 from guard.cycle.drift import Drift, Inquiry, Remembered, inquire, measured
 from guard.cycle.fencing import fences_of
 from guard.cycle.inquests import Verified
@@ -52,14 +53,15 @@ class Guard:
         self._ledger = Ledger(options.database, new_id, self.tally)
         self._runs = Runs(self._ledger)
         self.states = self._runs.states
-        self._acting = Acting(self.states, self._ledger)
+        self._courses = Courses()
+        self._acting = Acting(self.states, self._ledger, self._courses)
         self._verifying = Verifying(self.states, self._ledger)
         self._operators, self._starving = Operators(), Starving(self._ledger)
         self._mute, self._blind = Trouble(SIGNAL), Trouble(SIGHT)
         self._clocks = Clocks()
         self._tape = Tape()
         self._drift = Drift(options.gathering)
-        self._adopting = Adopting(self._ledger, self._runs, self._acting, self._drift)
+        self._adopting = Adopting(self._ledger, self._runs, self._acting, self._drift, courses=self._courses)
         self._inquiries: list[Inquiry] = []
         self._taken_up = False
         self._anew: set[Key] = set()
@@ -203,12 +205,12 @@ class Guard:
             self.hands.journal.add_missing(tuple(self._ledger.notices))
             self._ledger.notices.clear()
             return Step(self._next_lead, ())
-        self._adopting.begin(now, wall)
+        duty = Duty(self.options, self.hands, self.board, now, wall)
+        self._adopting.begin(duty)
         self._runs.meet(self.board, self._acting, now, wall)
         self._hear_operators(wall)
         self._starving.hear(self.board.roster, self.states, wall)
         self._tape.deciding()
-        duty = Duty(self.options, self.hands, self.board, now, wall)
         decisions, due = self._decide(duty)
         for state, draft in self._drift.unmeasured(self.board, self.states):
             self._ledger.tell(draft, state, wall)
@@ -226,12 +228,14 @@ class Guard:
         """Decide for each run; also when the next of them may come out otherwise by itself."""
         decisions, due = list[Decision](), None
         self._acting.obedience.keep(self.states)
+        self._courses.keep(self.states)
         for state in tuple(self.states.values()):
             finding = self.board.finding(state.migration)
             heard = finding.settled and self.board.heard(state.migration)
             if heard:
                 self._anew.discard(key_of(state))
             state = measured(self.board, state)  # noqa: PLW2901
+            self._courses.follow(state, finding, self.board, now=duty.now, wall=duty.wall)
             facts = self._circumstances(state, duty)
             decision = decide(state, finding, facts)
             self._adopting.adopt(decision, finding, duty)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
+from guard.decide.accounting import accounted
 from guard.decide.bounds import must_stay, pardoned, paused_again
 from guard.decide.checks import failed_checks, with_checks
 from guard.decide.ladder import (
@@ -184,6 +185,7 @@ def _enter(state: State, phase: Phase, move: Move, finding: Finding, *, facts: C
         rollback_by=_rollback_by(state, finding, facts) if phase is Phase.ROLLING_BACK else (),
         epoch=facts.epoch,
         soak_until_wall=facts.wall + facts.soak if phase is Phase.SOAKING else None,
+        account=accounted(state, phase, finding, facts.wall),
     )
     return paused_again(entered, facts.wall, facts.bounds) if phase is Phase.PAUSED else entered
 

@@ -25,7 +25,7 @@ from guard.judge.streaks import (
 )
 from guard.model import Ask, Baseline, Condition, Level, NoData, Reading, Rule, Sample, Silence, Verdict
 
-__all__ = ["QUIET", "Streak", "judge"]
+__all__ = ["QUIET", "Streak", "judge", "signal_of"]
 
 _ASKS = {
     Level.FINE: Ask.PROCEED,
@@ -100,8 +100,16 @@ def _judge_reading(rule: Rule, streak: Streak, reading: Reading, now: float, *, 
         resume=_resume_words(rule, known, well_for=None if well_since is None else now - well_since),
         caused_by=reading.caused_by,
         baseline=_baseline(rule, known),
+        well_at=_well_at(rule, now, well_due, well=well),
     )
     return verdict, after
+
+
+def _well_at(rule: Rule, now: float, due: float | None, *, well: bool) -> float | None:
+    """The earliest moment at which it may be well: *due* where its time runs, else that long from now."""
+    if well:
+        return None
+    return now + rule.resume.duration if due is None else due
 
 
 def _may_resume(rule: Rule, answers: list[Answer], value: float, known: Known) -> bool:
@@ -137,13 +145,14 @@ def _judge_in_part(
     )
     because = _because(rule, reading, level, since=breach_since, now=now) + _beside(rule, known)
     if not certain:
-        because = f"{_signal(rule)} is unknown for {say_seconds(now - since)}: it is {_open(rule, reading, known)}"
+        because = f"{signal_of(rule)} is unknown for {say_seconds(now - since)}: it is {_open(rule, reading, known)}"
+    well = rule.no_data is NoData.IGNORE and not certain
     verdict = Verdict(
         rule=rule.name,
         level=level if certain else Level.UNKNOWN,
         ask=ask,
         because=because,
-        well=rule.no_data is NoData.IGNORE and not certain,
+        well=well,
         settled=settled,
         since=breach_since if certain else since,
         due=earliest(due, breach_due, reading.taken_at + rule.stale_after),
@@ -153,6 +162,7 @@ def _judge_in_part(
         resume=_resume_words(rule, known),
         caused_by=reading.caused_by,
         baseline=_baseline(rule, known),
+        well_at=_well_at(rule, now, None, well=well),
     )
     return verdict, Streak(kept, since, reading.taken_at, tripped=streak.tripped or ask >= Ask.PAUSE)
 
@@ -171,7 +181,7 @@ def _judge_silence(rule: Rule, streak: Streak, silence: Silence, now: float, *, 
     level, breach_since, breach_due = reached(rule, proven, silence.taken_at, now)
     kept = tuple(then if then is not None else at for then, at in zip(kept, proven, strict=True))
     ask, settled, due = _by_policy(rule, since, now)
-    because = f"{_signal(rule)} is unknown for {say_seconds(now - since)}: {silence.why}"
+    because = f"{signal_of(rule)} is unknown for {say_seconds(now - since)}: {silence.why}"
     if level is Level.PAUSE:
         ask, because = Ask.PAUSE, f"{because}; at least {say(silence.at_least or 0.0, rule.dimension)} is certain"
     after = Streak(kept, since, tripped=streak.tripped or ask is Ask.PAUSE)
@@ -185,8 +195,9 @@ def _judge_silence(rule: Rule, streak: Streak, silence: Silence, now: float, *, 
         since=breach_since if level is Level.PAUSE else since,
         due=earliest(due, breach_due),
         harms=False if rule.rollback is None else None,
-        resume=f"{_signal(rule)} must be known again and {_resume_words(rule, known)}",
+        resume=f"{signal_of(rule)} must be known again and {_resume_words(rule, known)}",
         baseline=_baseline(rule, known),
+        well_at=_well_at(rule, now, None, well=ask is Ask.PROCEED),
     )
     return verdict, after
 
@@ -218,7 +229,7 @@ def _judge_abstention(
         rule=rule.name,
         level=Level.FINE,
         ask=Ask.HOLD if tripped else Ask.PROCEED,
-        because=f"{_signal(rule)} abstains: {silence.why}",
+        because=f"{signal_of(rule)} abstains: {silence.why}",
         well=well,
         settled=True,
         due=earliest(well_due, silence.taken_at + rule.stale_after),
@@ -226,6 +237,7 @@ def _judge_abstention(
         taken_at=silence.taken_at,
         resume=f"{_resume_words(rule, known)}, or {lasting} without a bad value",
         baseline=_baseline(rule, known),
+        well_at=_well_at(rule, now, well_due, well=well),
     )
     return verdict, Streak(heard_at=silence.taken_at, quiet_since=quiet_since, tripped=tripped)
 
@@ -253,7 +265,7 @@ def _answer(condition: Condition | None, value: float, known: Known) -> Answer:
     return Answer.NO if condition is None else truth(condition, value, baseline=value_of(known)).answer
 
 
-def _signal(rule: Rule) -> str:
+def signal_of(rule: Rule) -> str:
     """What is measured, for people: that a number came by HTTP or a query does not tell which one it is."""
     if rule.metric not in {"http", "prometheus", "sql"}:
         return rule.series
@@ -266,11 +278,11 @@ def _because(rule: Rule, reading: Reading, level: Level, *, since: float | None,
     tail = f" ({', '.join(about)})"
     condition = None if level is Level.FINE else conditions(rule)[LADDER.index(level)]
     if condition is None or since is None:
-        return f"{_signal(rule)} {value}{tail}"
+        return f"{signal_of(rule)} {value}{tail}"
     # Where no time is asked for, the first second of a breach is no news of its own.
     lasting = now - since >= 1 or condition.duration > 0
     lasts = f", now for {say_seconds(round(now - since, 2))}" if lasting else ""
-    return f"{_signal(rule)} {value} {condition.text}{lasts}{tail}"
+    return f"{signal_of(rule)} {value} {condition.text}{lasts}{tail}"
 
 
 def _baseline(rule: Rule, known: Known) -> str:
@@ -283,7 +295,7 @@ def _beside(rule: Rule, known: Known) -> str:
 
 
 def _resume_words(rule: Rule, known: Known, *, well_for: float | None = None) -> str:
-    limit = f"{_signal(rule)} {rule.resume.text}"
+    limit = f"{signal_of(rule)} {rule.resume.text}"
     if is_relative(rule.resume):
         limit += _against(known, rule)
     return limit if well_for is None else f"{limit}: well for {say_seconds(well_for)}"

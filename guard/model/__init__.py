@@ -10,9 +10,11 @@ meant.py     what it means: verdicts and findings
 drift.py     how a signal was before: baselines
 checks.py    what is asked about the data, before and after a run
 follows.py   what follows: phases, orders, states, notices, events
+account.py   what befell a run, in figures
 sensors.py   the catalogue of metrics (metric.py: what one is); not imported here, since a migration has no use for it
 """
 
+from guard.model.account import Account
 from guard.model.checks import Answer, Check, Found
 from guard.model.drift import OWN, Baseline, Kept
 from guard.model.follows import Event, Notice, Order, OrderKind, Phase, Severity, State
@@ -23,6 +25,7 @@ from guard.model.wanted import Condition, Limit, NoData, Rule, Term
 __all__ = [
     "EVERYONE",
     "OWN",
+    "Account",
     "Answer",
     "Ask",
     "Baseline",

@@ -6,6 +6,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from guard.model.account import NO_ACCOUNT, Account
 from guard.model.checks import Found
 from guard.model.drift import Baseline
 
@@ -95,6 +96,8 @@ class State:
     """How often it was seen at work again in this pause after that had been effective."""
     rungs: tuple[str, ...] = ()
     """What was done and told in this pause because it was not kept to (guard.decide.obeying)."""
+    account: Account = NO_ACCOUNT
+    """What befell it so far."""
 
 
 class Severity(enum.StrEnum):

@@ -56,6 +56,8 @@ class Verdict:
     """Process ids of the sessions whose doing it is; empty where nobody can tell."""
     baseline: str = ""
     """What its limits are measured against, in words, or why there is none; empty where they ask for none."""
+    well_at: float | None = None
+    """The earliest moment at which it may be well; None where it is, or where nobody can tell."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -158,14 +158,17 @@ def test_a_pause_is_told_again_after_an_hour_and_after_twice_that_and_so_on_also
     assert only(world, "pause_lasts") == []
     world.tick(20, by=5)
     [notice] = only(world, "pause_lasts")
-    assert notice.headline == "m is paused for 60 min now"
+    assert (notice.headline, notice.severity) == ("m has been paused for 60 min", Severity.WARNING)
+    assert notice.fields["reminder"] == "number 1; the next one once it has lasted 2 h"
     assert "replication.lag < 2s" in notice.next_step
     assert "migration-guard override m --reason WHY --for 30m" in notice.commands
     world.new_guard()
     world.tick(3560, by=20)
     assert len(only(world, "pause_lasts")) == 1
     world.tick(40, by=10)
-    assert [notice.headline for notice in only(world, "pause_lasts")][1:] == ["m is paused for 2 h now"]
+    [again] = only(world, "pause_lasts")[1:]
+    assert (again.headline, again.severity) == ("m has been paused for 2 h", Severity.CRITICAL)
+    assert again.fields["now"].startswith("replication.lag 7 s > 5s")
     world.now += 40 * 3600.0  # nobody looked: what was missed is told once
     world.tick(20, by=10)
     assert len(only(world, "pause_lasts")) == 3
@@ -186,7 +189,7 @@ def test_one_that_stays_paused_is_not_told_that_it_goes_on_by_itself() -> None:
     come_and_go(world, 3)
     world.tick(100)
     [notice] = only(world, "pause_lasts")
-    assert notice.next_step == "A human must look."
+    assert (notice.next_step, notice.severity) == ("A human must look.", Severity.CRITICAL)
     assert notice.commands[0] == "migration-guard resume m"
 
 

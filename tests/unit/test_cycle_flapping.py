@@ -33,7 +33,7 @@ def test_of_many_pauses_each_stops_the_migration_and_is_written_down_while_three
     come_and_go(world, 8)
     assert world.told() == ["started"] + OFTEN * ["paused", "resumed"]
     assert world.events().count("paused") == world.events().count("resumed") == 8
-    notes = [notice for notice in world.journal.notices if "comes and goes" in notice.next_step]
+    notes = [notice for notice in world.journal.notices if "comes and goes" in notice.fields.get("from now on", "")]
     assert [notice.kind for notice in notes] == ["paused"]
     assert notes[0] is [notice for notice in world.journal.notices if notice.kind == "paused"][-1]
 

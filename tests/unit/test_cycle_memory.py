@@ -28,8 +28,9 @@ def sizes(world: World) -> dict[str, int]:
     guard = world.guard
     return {
         "told": len(guard._ledger._told),
-        "flapping": len(guard._adopting._flapping._told),
+        "flapping": len(guard._adopting._flapping._lately),
         "started": len(guard._acting._started),
+        "courses": len(guard._courses._courses),
         "missing": len(guard.board._missing_since),
     }
 

@@ -11,7 +11,7 @@ from guard.decide.decision import Decision, decide
 from guard.decide.ladder import FORGIVEN_AFTER, Circumstances, breached_before, ran_for, why_no_rollback
 from guard.decide.machine import diagram
 from guard.judge.findings import find
-from guard.model import Ask, Finding, Level, Phase, State, Verdict
+from guard.model import Account, Ask, Finding, Level, Phase, State, Verdict
 
 AT = 5000.0
 WORDS = "as it was"
@@ -61,9 +61,18 @@ def test_a_new_phase_begins_with_nothing_of_the_pause_before() -> None:
         cancels=2,
     )
     after = decided(paused, asking(Ask.PROCEED)).state
-    assert after == state(since_wall=AT, because="all is well: rule 0 asks", cancels=2, epoch=7)
+    assert after == state(
+        since_wall=AT,
+        because="all is well: rule 0 asks",
+        cancels=2,
+        epoch=7,
+        account=Account(paused=100.0, longest=100.0),
+    )
     ended = decided(dataclasses.replace(paused, stays="paused 3 times"), asking(Ask.PROCEED), aborted_by="no").state
-    assert ended == state(Phase.ABORTED, because="no", since_wall=AT, cancels=2, epoch=7, asked_human=True)
+    account = Account(over_wall=AT, paused=100.0, longest=100.0)
+    assert ended == state(
+        Phase.ABORTED, because="no", since_wall=AT, cancels=2, epoch=7, asked_human=True, account=account
+    )
 
 
 def test_the_time_at_work_is_summed_up_over_its_pieces_and_a_pause_is_none() -> None:

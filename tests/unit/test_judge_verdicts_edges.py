@@ -61,6 +61,7 @@ def test_a_breach_tells_since_when_it_lasts_who_it_is_and_what_would_let_go() ->
         resume="lag < 2s for 10s",
         caused_by=BLAMED,
         baseline="",
+        well_at=14.0,
     )
 
 
@@ -78,6 +79,7 @@ def test_what_is_not_yet_a_breach_tells_against_what_it_is_measured_and_when_it_
         resume="lag < 1.2x baseline for 2s (baseline 200 ms)",
         caused_by=BLAMED,
         baseline=WORDS,
+        well_at=4.0,
     )
 
 
@@ -156,6 +158,7 @@ OPEN = Verdict(
     resume="lag < 1.2x baseline for 2s (without a baseline: within each limit)",
     caused_by=BLAMED,
     baseline=NO_WORDS,
+    well_at=3.0,
 )
 
 
@@ -175,6 +178,7 @@ def test_it_lasts_from_the_first_such_reading_and_is_due_when_its_policy_or_its_
             settled=served,
             due=due,
             taken_at=2.5,
+            well_at=max(now, 2.5) + 2.0,
         )
     )
 
@@ -196,6 +200,7 @@ def test_a_breach_beside_it_is_told_with_its_own_beginning_and_its_own_words() -
         resume="lag < 2s for 10s",
         caused_by=BLAMED,
         baseline=NO_WORDS,
+        well_at=13.0,
     )
 
 
@@ -243,6 +248,7 @@ UNHEARD = Verdict(
     due=4.0,
     harms=None,
     resume="lag must be known again and lag < 2s for 10s",
+    well_at=12.0,
 )
 
 
@@ -250,14 +256,14 @@ def test_a_silence_tells_how_long_it_lasts_and_what_comes_of_it_when() -> None:
     rule = make_rule(rollback="> 20s", resume="< 2s for 10s")
     assert judged(rule, silent(1), now=2.0) == UNHEARD
     assert judged(rule, silent(1), silent(3), now=4.0) == dataclasses.replace(
-        UNHEARD, ask=Ask.PAUSE, because="lag is unknown for 3 s: refused", settled=True, due=None
+        UNHEARD, ask=Ask.PAUSE, because="lag is unknown for 3 s: refused", settled=True, due=None, well_at=14.0
     )
 
 
 def test_a_reading_that_went_stale_is_told_with_its_value_and_its_age() -> None:
     rule = make_rule(rollback="> 20s", resume="< 2s for 10s")
     assert judged(rule, read(1.0, 1), now=7.0) == dataclasses.replace(
-        UNHEARD, since=6.0, due=9.0, because="lag is unknown for 1 s: the last value, 1 s, is 6 s old"
+        UNHEARD, since=6.0, due=9.0, because="lag is unknown for 1 s: the last value, 1 s, is 6 s old", well_at=17.0
     )
 
 
@@ -268,6 +274,7 @@ def test_a_rule_without_a_rollback_knows_also_in_silence_that_it_proves_no_harm(
         harms=False,
         resume="lag must be known again and lag < 1.2x baseline for 2s (baseline 200 ms)",
         baseline=WORDS,
+        well_at=4.0,
     )
 
 
@@ -284,6 +291,7 @@ def test_a_part_that_is_certain_pauses_from_when_it_was_seen_and_is_not_well_wha
         settled=policy != "pause",
         since=1.5,
         due=4.0,
+        well_at=13.5,
     )
 
 
@@ -328,6 +336,7 @@ def test_a_rule_that_abstains_says_what_it_waits_for_and_against_what_it_measure
         taken_at=1.0,
         resume=f"lag < 1.2x baseline for 2s{beside}, or 60 s without a bad value",
         baseline=words,
+        well_at=61.0,
     )
 
 

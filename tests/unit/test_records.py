@@ -6,7 +6,7 @@ from typing import cast
 
 import pytest
 
-from guard.model import Baseline, Event, Found, Notice, OperatorOrder, Phase, Severity, State
+from guard.model import Account, Baseline, Event, Found, Notice, OperatorOrder, Phase, Severity, State
 from guard.records import (
     event_from_dict,
     event_to_dict,
@@ -48,6 +48,7 @@ STATE = State(
     acknowledged_since_wall=7.5,
     broken=1,
     rungs=("cancel",),
+    account=Account(8.5, 9.5, 3, 20.5, 10.5, (("errors", 1), ("lag", 2)), 1),
 )
 NOTICE = Notice(
     notice_id="main:12",
@@ -98,6 +99,8 @@ def test_a_record_of_another_version_is_read_with_defaults() -> None:
         ("pauses", 4.5),
         ("pauses", [4.5, "5.5"]),
         ("pauses", [True]),
+        ("account", []),
+        ("account", {"by": [{"times": 1}]}),
     ],
 )
 def test_a_value_that_does_not_fit_is_refused(key: str, value: object) -> None:
