@@ -57,10 +57,10 @@ class Wish:
 class Page:
     """One for a daemon; `run` it as a task, `want` what is in force, and `close` it at the end."""
 
-    def __init__(self, tape: Path) -> None:
+    def __init__(self, tape: Path, *, again_after: float = AGAIN_AFTER) -> None:
         self.trouble = ""
         """Why nobody can look although somebody wants it; empty where all is well."""
-        self._tape = tape
+        self._tape, self._again_after = tape, again_after
         self._wish: Wish | None = None
         self._wanted = asyncio.Event()
         self._open: tuple[Doorway, Desk] | None = None
@@ -82,7 +82,7 @@ class Page:
             await self.close()
             await self._try(sight)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(AGAIN_AFTER if self.trouble else None):
+                async with asyncio.timeout(self._again_after if self.trouble else None):
                     await self._wanted.wait()
 
     async def close(self) -> None:

@@ -13,6 +13,7 @@ import os
 import socket
 import ssl
 import stat
+import struct
 import time
 from dataclasses import dataclass
 from email.utils import formatdate
@@ -87,7 +88,7 @@ class Doorway:
         """Begin to listen. Raises WorldError."""
         self._config.load()
         loop, tls = asyncio.get_running_loop(), self._tls
-        listener = _listener(self._place)
+        listener = listening_at(self._place)
         try:
             self._server = await loop.create_server(
                 self._protocol,
@@ -108,7 +109,7 @@ class Doorway:
         if self._server is not None:
             self._server.close()
         for connection in tuple(self._here):
-            connection.transport.abort()
+            connection.cut()
         tasks = tuple(self._state.tasks)
         for task in tasks:
             task.cancel()
@@ -130,7 +131,7 @@ class Doorway:
             self._since = {connection: self._since.get(connection, now) for connection in waiting}
             for connection, since in self._since.items():
                 if now - since > self._patience:
-                    connection.transport.abort()
+                    connection.cut()
             await asyncio.sleep(_SWEEP)
 
 
@@ -148,6 +149,13 @@ class _Connection(H11Protocol):
         cycle: RequestResponseCycle | None = self.cycle
         asking = cycle is None or cycle.response_complete
         return asking or self.transport.get_write_buffer_size() > 0
+
+    def cut(self) -> None:
+        """End it now. Else the kernel would keep what was written for whoever does not read it."""
+        line = self.transport.get_extra_info("socket")
+        if line is not None and line.family != socket.AF_UNIX:
+            line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.transport.abort()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         if len(self._here) >= CONNECTIONS:
@@ -170,12 +178,13 @@ class _Connection(H11Protocol):
             super().connection_lost(exc)
 
 
-def _listener(place: Place) -> socket.socket:
-    """Raises WorldError."""
+def listening_at(place: Place) -> socket.socket:
+    """A socket that listens there. Raises WorldError."""
     try:
         return _unix(place.path) if place.path is not None else _tcp(place.host, place.port)
     except OSError as error:
-        raise WorldError(f"{place.words} cannot be listened at: {error.strerror}.") from None
+        why = os.strerror(error.errno) if error.errno else str(error)
+        raise WorldError(f"{place.words} cannot be listened at: {why}.") from None
 
 
 def _tcp(host: str, port: int) -> socket.socket:
