@@ -19,6 +19,8 @@ MOST = 200
 class Threads:
     """The records of one channel, by key. No method raises for what the disk does."""
 
+    most = MOST
+
     def __init__(self, ledger: Ledger, channel: str) -> None:
         self._ledger = ledger
         self._channel = channel
@@ -48,7 +50,7 @@ class Threads:
             db.execute(
                 "DELETE FROM thread WHERE channel = ?1 AND key NOT IN "
                 "(SELECT key FROM thread WHERE channel = ?1 ORDER BY at_wall DESC LIMIT ?2)",
-                (self._channel, MOST),
+                (self._channel, self.most),
             )
 
         self._ledger.transact(work, None)
