@@ -113,10 +113,10 @@ class Server:
                 quoted = str(value).replace("'", "''")
                 conf.write(f"{key} = '{quoted}'\n")
 
-    def start(self, within: float = 30.0) -> None:
+    def start(self, within: float = 60.0) -> None:
         """Start it and wait until it answers as *this* server. Does nothing where it runs.
 
-        Raises ServerFailed, with the end of its log.
+        A killed standby has to replay first what it had. Raises ServerFailed, with the end of its log.
         """
         if self.running:
             return
@@ -142,9 +142,11 @@ class Server:
                 start_new_session=True,  # Ctrl-C in the terminal is not for the server
                 **self._who.popen,
             )
+        ours = False
         with contextlib.suppress(TimeoutError):
             wait_for(lambda: not self.running or self._is_ours(), within=within, ignoring=(psycopg.Error,))
-        if self.running and self._is_ours():
+            ours = self.running
+        if ours:
             self._was_up = True
             return True
         log_text = self.log_text()[seen:]
