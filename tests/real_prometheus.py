@@ -8,6 +8,7 @@ import socket
 import subprocess
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -82,7 +83,18 @@ class Application:
 class Prometheus:
     """The program that Debian packages, with a folder of its own; start() and kill() are for whoever makes it."""
 
-    def __init__(self, directory: Path, application: Application) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        application: Application | None = None,
+        *,
+        jobs: Mapping[str, str] | None = None,
+        rules: Sequence[Path] = (),
+        scrape: float = SCRAPE,
+    ) -> None:
+        """*jobs*: what else to scrape, addresses by job; *rules*: files of alert rules; *scrape*: how often, s."""
+        targets = {**({"shop": f"127.0.0.1:{application.port}"} if application else {}), **(jobs or {})}
+        every = f"{scrape * 1000:g}ms"
         self._program = tool("prometheus")
         self._process: subprocess.Popen[bytes] | None = None
         self._directory = directory
@@ -92,9 +104,11 @@ class Prometheus:
         (directory / "prometheus.yml").write_text(
             json.dumps(
                 {
-                    "global": {"scrape_interval": f"{SCRAPE * 1000:g}ms", "scrape_timeout": f"{SCRAPE * 1000:g}ms"},
+                    "global": {"scrape_interval": every, "scrape_timeout": every, "evaluation_interval": every},
+                    "rule_files": [str(file) for file in rules],
                     "scrape_configs": [
-                        {"job_name": "shop", "static_configs": [{"targets": [f"127.0.0.1:{application.port}"]}]}
+                        {"job_name": name, "static_configs": [{"targets": [target]}]}
+                        for name, target in targets.items()
                     ],
                 }
             )
@@ -131,6 +145,20 @@ class Prometheus:
         answer = httpx.get(f"{self.url}/api/v1/query_range", params=asked, timeout=5, trust_env=False).json()
         found = answer["data"]["result"]
         return [float(text) for _, text in found[0]["values"] if text != "NaN"] if found else []
+
+    def ask(self, query: str) -> list[tuple[dict[str, str], float]]:
+        """(labels, value) of each series of an expression now. Fails where Prometheus does not take it."""
+        asked = httpx.get(f"{self.url}/api/v1/query", params={"query": query}, timeout=5, trust_env=False)
+        answer = asked.json()
+        assert answer["status"] == "success", f"{query}: {answer}"
+        return [(each["metric"], float(each["value"][1])) for each in answer["data"]["result"]]
+
+    def alerts(self) -> dict[str, str]:
+        """State of each alert, by its name: `inactive`, `pending` or `firing`. Fails where one cannot be evaluated."""
+        groups = httpx.get(f"{self.url}/api/v1/rules", timeout=5, trust_env=False).json()["data"]["groups"]
+        rules = [rule for group in groups for rule in group["rules"]]
+        assert [rule for rule in rules if rule["health"] == "err"] == []
+        return {rule["name"]: rule["state"] for rule in rules if rule["health"] == "ok"}
 
     def kill(self) -> None:
         """End it without a farewell."""
