@@ -4,20 +4,41 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from guard.cli.record import EventSeen, OrderOfRun, Stretch, baselines, cancels, pauses, stretches, verification
+from guard.cli.recorded import Span, drawn_of, readings_of, signal_words
 from guard.cli.seen import RunSeen, runs
 from guard.cli.where import AsJson, Config, Database, Dsn, ask, target
 from guard.cli.words import at, one_line, print_json, table_with_reasons
+from guard.cli.writing import OUT, write
 from guard.errors import WorldError
 from guard.judge.quantities import say_seconds
 from guard.sql import get
 
 if TYPE_CHECKING:
+    from guard.cli.recorded import Readings
     from guard.postgres import Door
+
+Html = Annotated[
+    Path | None,
+    typer.Option("--html", metavar="FILE", help="Write it as one HTML file that needs no network; - is stdout."),
+]
+Markdown = Annotated[
+    Path | None, typer.Option("--markdown", metavar="FILE", help="Write it as Markdown; - is standard output.")
+]
+Journal = Annotated[
+    Path | None,
+    typer.Option(
+        "--journal",
+        show_default="that of [guard] state_directory",
+        help="The flight recorder's file, or the directory that it is in.",
+    ),
+]
+Force = Annotated[bool, typer.Option("--force", help="Replace a file that is not a report of this run.")]
 
 
 def report(
@@ -26,23 +47,61 @@ def report(
     database: Database = None,
     dsn: Dsn = None,
     json: AsJson = False,
+    html: Html = None,
+    markdown: Markdown = None,
+    journal: Journal = None,
+    force: Force = False,
 ) -> None:
     """The record of a run: when, its pauses and their reasons, orders, cancels, checks, soak, rollback.
+
+    On the machine of the guard also what was read before, during and after it, by the flight recorder. --html and
+    --markdown write it as a file to be attached to a ticket; an older report of the same run is replaced.
 
     --json: {"run": as in `runs --json`, "database", "now", "pauses": [{"since", "until", "seconds", "because",
     "effective_after"}], "paused_seconds", "orders": [{"kind", "owner", "reason", "since", "until", "seconds"}],
     "cancels": [{"at", "because"}], "baselines": [...], "checks_before": [{"check", "holds", "said", "offending"}],
-    "checks_after": [...], "phases": [as pauses], "events": [{"at", "kind", "phase", "because"}]};
-    times are Unix seconds, and what a run is in still has no "until".
+    "checks_after": [...], "phases": [as pauses], "events": [{"at", "kind", "phase", "because"}],
+    "readings": {"recorder", "missing", "lost_seconds", "progress": {"at", "rows", "batches"}, "signals": [{"sensor",
+    "metric", "rules", "unit", "baseline", "limits", "past", "readings", "silences", "worst": {"at", "value"},
+    "stages": [{"stage", "count", "median", "worst"}]}]}};
+    times are Unix seconds, values in base units, and what a run is in still has no "until".
     """
+    if json + (html == Path(OUT)) + (markdown == Path(OUT)) > 1:
+        raise typer.BadParameter("only one of --json, --html - and --markdown - can have standard output")
     where = target(config, database, dsn)
     seen = ask(where, lambda door: _read(door, run))
     if seen is None:
         raise WorldError(f"{where.name}: there is no run {run}; `migration-guard runs` lists those that there are.")
+    span = _span_of(seen)
+    readings = readings_of(where, span, journal)
+    told = {"database": where.name, **_as_json(seen), "readings": readings.as_json()}
+    for path, kind in ((html, "html"), (markdown, "markdown")):
+        if path is not None:
+            _write(path, kind, told, (seen, readings, span), force=force)
     if json:
-        print_json({"database": where.name, **_as_json(seen)})
-    else:
-        _show(where.name, seen)
+        print_json(told)
+    elif html is None and markdown is None:
+        _show(where.name, seen, readings)
+
+
+def _span_of(seen: _Record) -> Span:
+    run = seen.run
+    ended = run.ended_wall if run.ended_wall is not None else seen.now if run.here else run.last_seen_wall
+    follows = [each for each in stretches(seen.events) if each.phase in {"soaking", "rolling back"}]
+    later = [seen.now if each.until is None else each.until for each in follows]
+    return Span(run.migration, run.run_id, run.registered_wall, max([ended, *later]))
+
+
+def _write(path: Path, kind: str, told: Mapping[str, Any], of: tuple[_Record, Readings, Span], *, force: bool) -> None:
+    from guard.show import record_html, record_markdown
+
+    seen, readings, span = of
+    page = record_html.page if kind == "html" else record_markdown.page
+    mark = record_html.mark_of(told)
+    write(path, page(told, _facts(seen), drawn_of(told, readings, span)), mark=mark, force=force)
+    if str(path) != OUT:
+        missing = f" Without readings: {readings.missing}" if readings.missing else ""
+        typer.echo(f"Wrote {path}: {seen.run.migration} (run {seen.run.run_id}).{missing}", err=True)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -88,10 +147,12 @@ def _stretch(each: Stretch | OrderOfRun, now: float) -> dict[str, object]:
     return {**dataclasses.asdict(each), "seconds": round(each.seconds(now), 3)}
 
 
-def _show(database: str, seen: _Record) -> None:
+def _show(database: str, seen: _Record, readings: Readings) -> None:
     typer.echo(f"{seen.run.migration} (run {seen.run.run_id}) in database {database}")
     for head, words in _facts(seen):
         typer.echo(f"  {head:<14} {one_line(words)}")
+    for signal in readings.timeline.signals if readings.timeline else ():
+        typer.echo(f"  {'signal':<14} {one_line(signal_words(signal))}")
     if not seen.events:
         typer.echo("No guard has written anything of it, or that was pruned since.")
         return

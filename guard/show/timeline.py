@@ -174,6 +174,34 @@ def with_gaps(points: Sequence[Point], longest: float) -> tuple[Point, ...]:
     return tuple(found)
 
 
+def evenly(points: Sequence[Point], timeline: Timeline, count: int) -> list[float | None]:
+    """The greatest value of each of so many equal parts of the time; None where nothing was known in one."""
+    values: list[float | None] = [None] * count
+    for point in points:
+        at, value = _part(point.wall, timeline, count), point.value
+        known = values[at]
+        if value is not None and (known is None or value > known):
+            values[at] = value
+    return values
+
+
+def held(timeline: Timeline, count: int) -> list[bool]:
+    """In which of these parts it was not to go on."""
+    parts = [False] * count
+    for band in timeline.holds:
+        until = timeline.until if band.until is None else band.until
+        if until >= timeline.since and band.since <= timeline.until:
+            for part in range(_part(band.since, timeline, count), _part(until, timeline, count) + 1):
+                parts[part] = True
+    return parts
+
+
+def _part(wall: float, timeline: Timeline, count: int) -> int:
+    span = timeline.until - timeline.since
+    share = (wall - timeline.since) / span if span > 0 else 0.0
+    return min(count - 1, max(0, int(share * count)))
+
+
 def words_of(rung: str, term: tuple[str, float, str], value: float, dimension: Dimension) -> str:
     """`pause > 5 s`, `pause > 1.5x baseline (61 ms)`; *term*: operator, figure and kind, as written."""
     op, written, kind = term

@@ -93,10 +93,11 @@ class Tracing:
             self._baselines = {of: float(each["value"]) for of, each in known.items()}
         for sample in frame.get("s", ()):
             self._take_sample(sample, wall - float(frame["t"]))
+        # First, since what is decided on its last word may be that it is over.
+        self._take_progress(frame.get("p", {}), wall)
         for entry in frame.get("d", ()):
             if (entry["id"][0], entry["id"][1]) == self._run:
                 self._take_entry(entry, wall)
-        self._take_progress(frame.get("p", {}), wall)
         if any((migration, run_id) == self._run for migration, run_id in frame.get("closed", ())):
             self._end(wall)
 
