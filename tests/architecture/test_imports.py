@@ -23,6 +23,7 @@ CLIENT_MAY_OF_OURS = ("guard.client", "guard.errors", "guard.model", "guard.sql"
 DOORS = {
     "apscheduler": ("guard.daemon",),
     "prometheus_api_client": ("guard.poll.prometheus_line",),
+    "prometheus_client": ("guard.show.probing.collect",),
     "pydantic": ("guard.settings",),
     "pydantic_settings": ("guard.settings",),
     "htpy": ("guard.show",),
