@@ -165,7 +165,7 @@ def _file(value: Any) -> Path:
     """The path of a file."""
     text = _text(value)
     # The secret itself in its file's place would be told with every "cannot be read".
-    if "://" in text or "password=" in text:
+    if "://" in text or "password=" in text or re.match(r"xox[a-z][.-]", text):
         raise Refused("must be the path of a file; what was given looks like the secret itself")
     return Path(text)
 
@@ -200,6 +200,14 @@ def _more_than_nothing(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e15:
         raise Refused("must be a number above 0, in the unit of traffic")
     return float(value)
+
+
+def _slack_channel(value: Any) -> str:
+    """A channel's id, such as `"C0123456789"`, or its name, such as `"#deploys"`."""
+    text = _text(value)
+    if not re.fullmatch(r"#?[^\s#@<>:/]{1,80}", text):
+        raise Refused('must be the id of a channel, such as "C0123456789", or its name, such as "#deploys"')
+    return text
 
 
 def _username(value: Any) -> str:
@@ -240,6 +248,7 @@ GuardName = Annotated[str, BeforeValidator(_text), AfterValidator(_name_of_guard
 FlapText = Annotated[Flap, BeforeValidator(_flap)]
 Dsn = Annotated[str, BeforeValidator(_dsn)]
 Standbys = Annotated[Any, BeforeValidator(_standbys)]
+SlackChannel = Annotated[str, BeforeValidator(_slack_channel)]
 Username = Annotated[str, BeforeValidator(_username)]
 Headers = Annotated[dict[str, str], BeforeValidator(_headers)]
 Selection = Annotated[dict[str, str], BeforeValidator(_select)]
