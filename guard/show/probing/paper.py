@@ -44,8 +44,18 @@ A label is a name from the configuration, the name of a migration, or a code of 
 in `migration-guard explain` and in `/check/NAME?why`. The unregistered migration is called `*`. Of several runs of one
 name the gravest order counts.
 
-[prometheus/alerts.yml](prometheus/alerts.yml) has alert rules,
-[grafana/migration-guard.json](grafana/migration-guard.json) a dashboard.
+```yaml
+scrape_configs:
+  - job_name: migration-guard               # the alert rules and the dashboard go by this name
+    scrape_interval: 5s
+    static_configs:
+      - targets: ["127.0.0.1:8788"]         # [page] listen; another name than its own must be in [page] hosts
+    authorization:
+      credentials_file: /etc/prometheus/migration-guard-token   # where the page has a token
+```
+
+[prometheus/alerts.yml](prometheus/alerts.yml) has alert rules (each leads to its place in the [runbook](runbook.md)),
+[grafana/migration-guard.json](grafana/migration-guard.json) a dashboard: import it and choose your Prometheus.
 """
 
 
