@@ -14,6 +14,7 @@ from guard.act.cancel import QueueCanceller
 from guard.act.checks import Checks
 from guard.act.control_table import ControlTable
 from guard.act.own_term import OwnTerm
+from guard.channels import messenger, names, routes_of
 from guard.cycle import Guard, Options
 from guard.errors import HeldByAnother, WorldError
 from guard.journal import Journal, Recorder
@@ -33,7 +34,6 @@ from guard.sources import application_probe, histories_of
 from guard.standbys import probe_of_replication
 from guard.tell.log import LogLines
 from guard.tell.outbox import Messenger, Outbox
-from guard.tell.slack import SlackWebhook
 from guard.watch import Pace, Watch
 
 TAPE = "recorder.sqlite"
@@ -70,12 +70,11 @@ Exchange = Callable[[], Coroutine[object, object, None]]
 
 def build(settings: Settings) -> Household:
     """Wire everything; nothing is connected yet. Raises WorldError where a credential or directory cannot be had."""
-    messengers: list[Messenger] = [LogLines()]
-    if settings.slack is not None:
-        messengers.append(SlackWebhook(settings.slack.webhook.reveal()))
+    messengers: list[Messenger] = [LogLines(), *(messenger(settings, name) for name in names(settings))]
     directory = settings.guard.state_directory
     lock = _own(directory)
-    journal = Journal(directory / "journal.sqlite", channels=[messenger.name for messenger in messengers])
+    known = [each.name for each in messengers]
+    journal = Journal(directory / "journal.sqlite", channels=known, routes=routes_of(settings))
     outbox = Outbox(journal, *messengers)
     recorder = Recorder(directory / TAPE)
     watches, listeners, cancellers, hosts = [], {}, {}, _hosts(settings)
@@ -166,7 +165,7 @@ def _fixed_at_start(old: Settings, new: Settings) -> list[str]:
     for name in before:
         ours = ((f"[database.{name}] {key}", key) for key in _DATABASE_FIXED)
         fixed += [(words, getattr(before[name], key), getattr(after[name], key)) for words, key in ours]
-    fixed.append(("[slack]", old.slack, new.slack))
+    fixed += [("[slack]", old.slack, new.slack), ("[[channel]]", old.channels, new.channels)]
     return [words for words, was, wanted in fixed if was != wanted]
 
 

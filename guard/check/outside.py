@@ -58,8 +58,10 @@ async def _baseline(settings: Settings, rule: Rule) -> list[Remark]:
 async def check_slack(settings: Settings) -> list[Remark]:
     """Whether the credential can be read, and is taken; that the message looks well shows `alert --test`."""
     if settings.slack is None:
-        todo = "add [slack] webhook_url_file; without it nobody is told of a pause who does not read the log"
-        return [warning("slack", "there is no [slack], so notices go to the log alone", todo)]
+        if settings.channels:
+            return []
+        todo = "add [slack] or [[channel]]; without them nobody is told of a pause who does not read the log"
+        return [warning("slack", "there is neither [slack] nor [[channel]], so notices go to the log alone", todo)]
     try:
         url = settings.slack.webhook.reveal()
     except WorldError as wrong:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from guard.cli.where import Config, settings_of
-from guard.errors import WorldError
+from guard.cli.where import DEFAULT, Config, settings_of
+from guard.errors import GuardError, TellError, WorldError
+
+if TYPE_CHECKING:
+    from guard.model import Notice
+    from guard.settings import Settings
 
 
 def alert(
@@ -21,23 +26,33 @@ def alert(
     ] = None,
     config: Config = None,
 ) -> None:
-    """Send a test message to Slack, as the guard would send an alert."""
+    """Send a test message on every channel, as the guard would send an alert, and say of each what came of it."""
     if died is not None:
-        _say_died(died)
+        _say_died(died, config)
         return
     if not test:
         raise typer.BadParameter("there is only --test: the guard sends the real ones")
     import asyncio
+
+    settings = settings_of(config)
+    came = asyncio.run(_try_each(settings, _notice(settings)))
+    if not came:
+        raise WorldError(
+            f"{settings.path} has neither [slack] nor [[channel]], so there is nobody to send a message to."
+        )
+    for name, problem in came.items():
+        typer.echo(f"{name}: {problem or 'the test message was sent'}", err=problem is not None)
+    if failed := [problem for problem in came.values() if problem is not None]:
+        raise TellError(f"{len(failed)} of {len(came)} did not get through.", again=False)
+
+
+def _notice(settings: Settings) -> Notice:
     import time
     import uuid
 
     from guard.model import Notice, Severity
-    from guard.tell.slack import SlackWebhook
 
-    settings = settings_of(config)
-    if settings.slack is None:
-        raise WorldError(f"{settings.path} has no [slack], so there is nobody to send a message to.")
-    notice = Notice(
+    return Notice(
         notice_id=f"test-{uuid.uuid4().hex}",
         at_wall=time.time(),
         database=", ".join(database.name for database in settings.databases),
@@ -48,27 +63,39 @@ def alert(
         headline="A test of migration-guard: alerts arrive here",
         because=f"somebody ran migration-guard alert --test on {settings.guard.id}",
     )
-    webhook = SlackWebhook(settings.slack.webhook.reveal())
 
-    async def send() -> None:
+
+async def _try_each(settings: Settings, notice: Notice) -> dict[str, GuardError | None]:
+    """What came of it, by channel: each is told, whatever it is for."""
+    from guard.channels import messenger, names
+
+    came: dict[str, GuardError | None] = {}
+    for name in names(settings):
         try:
-            await webhook.send(notice)
-        finally:
-            await webhook.close()
+            sender = messenger(settings, name)
+            try:
+                await sender.send(notice)
+            finally:
+                await sender.close()
+        except (TellError, WorldError) as wrong:
+            came[name] = wrong
+        else:
+            came[name] = None
+    return came
 
-    asyncio.run(send())
-    typer.echo("The test message was sent.")
 
-
-def _say_died(instance: str) -> None:
+def _say_died(instance: str, config: Path | None) -> None:
     import asyncio
 
-    from guard.cli.died import death_of, notice_of, state, tell
+    from guard.cli.died import channels, death_of, file_of, notice_of, state, tell
 
     shown = state()
-    notice = notice_of(death_of(instance, shown), shown)
+    death = death_of(instance, shown)
+    notice = notice_of(death, shown)
     typer.echo(f"{notice.headline}: {notice.because}. {notice.next_step}")
-    asyncio.run(tell(notice))
+    found = channels(config or file_of(death.unit, DEFAULT))
+    for name, problem in asyncio.run(tell(notice, found)).items():
+        typer.echo(f"{name}: {problem}", err=True)
 
 
 COMMANDS: dict[str, Callable[..., Any]] = {"alert": alert}

@@ -1,18 +1,26 @@
-"""alert --died: tell people that the guard itself has died. It needs no configuration file: that may be the cause."""
+"""alert --died: tell people that the guard itself has died. A configuration file that is wrong, or missing, may be the
+cause: what can be read of it is used, and Slack's credential without it.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import socket
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from guard.errors import TellError, WorldError
+from guard.errors import GuardError, TellError, WorldError
 from guard.model import EVERYONE, Notice, Severity
+
+if TYPE_CHECKING:
+    from guard.tell.outbox import Messenger
 
 _TRIES = 4
 _CODES = {"1": "exited", "2": "killed", "3": "dumped"}
@@ -109,25 +117,68 @@ def notice_of(death: Death, shown: Mapping[str, str]) -> Notice:
     )
 
 
-async def tell(notice: Notice) -> None:
-    """Send it, and try again where that can help. Raises TellError, WorldError."""
+def file_of(unit: str, default: Path) -> Path:
+    """The configuration file that the unit of this name is shipped to read: an instance has one of its own."""
+    found = re.fullmatch(r"migration-guard@([^/]+?)(\.service)?", unit)
+    return default if found is None else default.with_name(f"{found[1]}.toml")
+
+
+def channels(file: Path) -> dict[str, Callable[[], Messenger]]:
+    """All on which people can be told, by name: those of the file as far as it can be read, and Slack in any case.
+
+    Raises WorldError where there is none. What makes one may raise it too, where its credential cannot be had.
+    """
+    from guard.channels import channel_of, slack_of
+    from guard.settings import salvage
+
+    slack, others = salvage(file)
+    found: dict[str, Callable[[], Messenger]] = {each.name: partial(channel_of, each) for each in others}
+    if slack is not None:
+        found = {"slack": partial(slack_of, slack), **found}
+    if not found:
+        raise WorldError(
+            "Nobody is told that the guard has died: there is no systemd credential slack-webhook, and "
+            f"{file} names no channel that can be read."
+        )
+    return found
+
+
+async def tell(notice: Notice, found: Mapping[str, Callable[[], Messenger]]) -> dict[str, GuardError]:
+    """Send it on all of them at once, each again where that can help; what did not get through, by channel.
+
+    Raises TellError or WorldError where it got through on none.
+    """
     import asyncio
 
-    from guard.settings.environment import Environment
-    from guard.tell.slack import SlackWebhook
+    came = await asyncio.gather(*(_told(notice, make) for make in found.values()))
+    failed = {name: wrong for name, wrong in zip(found, came, strict=True) if wrong is not None}
+    if len(failed) == len(found):
+        raise next(iter(failed.values()))
+    return failed
 
-    environment = Environment()
-    secret = environment.slack() or environment.slack_credential()
-    if secret is None:
-        raise WorldError("Nobody is told that the guard has died: there is no systemd credential slack-webhook.")
-    webhook = SlackWebhook(secret.reveal())
+
+async def _told(notice: Notice, make: Callable[[], Messenger]) -> GuardError | None:
     try:
-        for tries_left in reversed(range(_TRIES)):
-            try:
-                return await webhook.send(notice)
-            except TellError as wrong:
-                if not (wrong.again and tries_left):
-                    raise
-                await asyncio.sleep(min(max(1.0, 3.0 if wrong.after is None else wrong.after), 20.0))
+        messenger = make()
+    except WorldError as wrong:
+        return wrong
+    try:
+        return await _insist(notice, messenger)
     finally:
-        await webhook.close()
+        await messenger.close()
+
+
+async def _insist(notice: Notice, messenger: Messenger) -> TellError | None:
+    import asyncio
+
+    failed: TellError | None = None
+    for tries_left in reversed(range(_TRIES)):
+        try:
+            await messenger.send(notice)
+            return None
+        except TellError as wrong:
+            failed = wrong
+            if not (wrong.again and tries_left):
+                break
+            await asyncio.sleep(min(max(1.0, 3.0 if wrong.after is None else wrong.after), 20.0))
+    return failed

@@ -38,6 +38,11 @@ CREATE TABLE IF NOT EXISTS outbox (
 CREATE VIEW IF NOT EXISTS waiting AS SELECT * FROM outbox WHERE sent_wall IS NULL AND dead_reason IS NULL;
 CREATE INDEX IF NOT EXISTS outbox_waiting ON outbox (channel, seq) WHERE sent_wall IS NULL AND dead_reason IS NULL;
 CREATE TABLE IF NOT EXISTS kept (database TEXT PRIMARY KEY, record TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS alarm (
+    channel TEXT NOT NULL, topic TEXT NOT NULL,
+    database TEXT NOT NULL, migration TEXT NOT NULL, run_id INTEGER NOT NULL,
+    PRIMARY KEY (channel, topic, database, migration, run_id)
+);
 CREATE TABLE IF NOT EXISTS thread (
     channel TEXT NOT NULL, key TEXT NOT NULL, at_wall REAL NOT NULL, record TEXT NOT NULL, PRIMARY KEY (channel, key)
 );
@@ -60,6 +65,7 @@ INSERT INTO disk.outbox (channel, notice_id, database, migration, run_id, severi
         sent_wall = coalesce(sent_wall, excluded.sent_wall), dead_reason = coalesce(dead_reason, excluded.dead_reason);
 INSERT INTO disk.kept SELECT * FROM main.kept WHERE true
     ON CONFLICT (database) DO UPDATE SET record = excluded.record;
+INSERT OR IGNORE INTO disk.alarm SELECT * FROM main.alarm;
 INSERT INTO disk.thread SELECT * FROM main.thread WHERE true
     ON CONFLICT (channel, key) DO UPDATE SET at_wall = excluded.at_wall, record = excluded.record;
 """

@@ -10,6 +10,7 @@ from typing import TypeVar, cast
 
 from guard.journal import waiting
 from guard.journal.ledger import Ledger
+from guard.journal.routes import Route
 from guard.journal.threads import Threads
 from guard.journal.waiting import Backlog, Entry
 from guard.model import Kept, Notice, State
@@ -21,13 +22,20 @@ T = TypeVar("T")
 class Journal:
     """One file for all databases of a daemon. Nothing here raises for what the disk does; see `trouble`.
 
-    Use from one thread. `channels` are the names of the messengers that each notice is queued for; `bound` is how many
-    notices may wait on a channel before the least important are dropped.
+    Use from one thread. `channels` are the names of the messengers that notices are queued for, each of them on one
+    without a route in `routes`; `bound` is how many may wait on a channel before the least important are dropped.
     """
 
-    def __init__(self, path: Path, *, channels: Sequence[str] = (), bound: int = 200) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        channels: Sequence[str] = (),
+        routes: Mapping[str, Route] | None = None,
+        bound: int = 200,
+    ) -> None:
         self._ledger = Ledger(path)
-        self._channels = tuple(channels)
+        self._channels = {channel: (routes or {}).get(channel) for channel in channels}
         self._bound = bound
 
     @property

@@ -1,6 +1,7 @@
 """Which notices a channel is queued for: what it asks for, and the end of each alarm that it was queued for before.
 
 What a channel asks for, and what is the end of what, is told by its route; here is only remembered which alarms stand.
+One that ended while only memory could be written stands again when the file is back: its end is told twice, not never.
 """
 
 from __future__ import annotations
@@ -9,16 +10,6 @@ import sqlite3
 from typing import Protocol
 
 from guard.model import Notice, Severity
-
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS alarm (
-    channel TEXT NOT NULL, topic TEXT NOT NULL,
-    database TEXT NOT NULL, migration TEXT NOT NULL, run_id INTEGER NOT NULL,
-    PRIMARY KEY (channel, topic, database, migration, run_id)
-);
-"""
-MERGE = "INSERT OR IGNORE INTO disk.alarm SELECT * FROM main.alarm;"
-"""An alarm that ended while only memory could be written comes back: its end is then told twice rather than never."""
 
 KEPT = 1000
 """So many alarms of a channel are remembered: those of runs whose end nobody ever saw must not pile up."""

@@ -1,16 +1,17 @@
 """The rows of the outbox: what waits to be told, in order, and what became of it.
 
 It does not send. One row a notice and channel, so that a dead channel holds no other up; a notice that is known
-already, by its id, is passed over.
+already, by its id, is passed over, and so is one that a channel does not ask for (guard.journal.routes).
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from guard.journal.routes import Route, due, queued
 from guard.model import Notice, Severity
 from guard.records import notice_from_dict, notice_to_dict
 
@@ -46,8 +47,14 @@ class Backlog:
     last_sent_wall: float | None
 
 
-def add(db: sqlite3.Connection, channels: Sequence[str], notices: Sequence[Notice]) -> None:
-    """Queue each notice on each channel once."""
+_ADD = """
+INSERT OR IGNORE INTO outbox (channel, notice_id, database, migration, run_id, severity, expendable, record) VALUES
+    (:channel, :notice_id, :database, :migration, :run_id, :severity, :expendable, :record)
+"""
+
+
+def add(db: sqlite3.Connection, channels: Mapping[str, Route | None], notices: Sequence[Notice]) -> None:
+    """Queue each notice once on each channel whose route leads there."""
     for notice in notices:
         row = {
             "notice_id": notice.notice_id,
@@ -58,12 +65,10 @@ def add(db: sqlite3.Connection, channels: Sequence[str], notices: Sequence[Notic
             "expendable": notice.severity is Severity.INFO and notice.kind not in KEPT_KINDS,
             "record": json.dumps(notice_to_dict(notice), default=str),
         }
-        db.executemany(
-            "INSERT OR IGNORE INTO outbox "
-            "(channel, notice_id, database, migration, run_id, severity, expendable, record) VALUES "
-            "(:channel, :notice_id, :database, :migration, :run_id, :severity, :expendable, :record)",
-            [row | {"channel": channel} for channel in channels],
-        )
+        for channel, route in channels.items():
+            # What is known already opens and ends no alarm for a second time.
+            if due(db, channel, route, notice) and db.execute(_ADD, row | {"channel": channel}).rowcount:
+                queued(db, channel, route, notice)
 
 
 def shed(db: sqlite3.Connection, channel: str, bound: int) -> None:

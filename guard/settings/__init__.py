@@ -13,7 +13,7 @@ Whether a host answers or a credential exists is not asked here: a file is right
 """
 
 from guard.settings.exposure import in_clear
-from guard.settings.loading import load
+from guard.settings.loading import load, salvage
 from guard.settings.rules import ONE_PRIMARY_METRIC, one_primary
 from guard.settings.secret import Secret
 from guard.settings.standbys import asked_standbys
@@ -53,4 +53,5 @@ __all__ = [
     "in_clear",
     "load",
     "one_primary",
+    "salvage",
 ]

@@ -10,13 +10,16 @@ from typing import Any
 
 from guard.decide.bounds import FLAP_BREAKER, Bounds
 from guard.decide.obeying import RUNGS
+from guard.errors import ConfigError
 from guard.judge.baselines import Gathering
 from guard.model import EVERYONE, Rule
 from guard.settings.access import AccessReader
+from guard.settings.channels import ChannelReader
 from guard.settings.checks import CheckReader
 from guard.settings.environment import Environment, of_database, strays, variable_of
 from guard.settings.exposure import look_at_exposure
 from guard.settings.kinds import is_name
+from guard.settings.lines import Lines
 from guard.settings.problems import Problems, did_you_mean
 from guard.settings.reading import Document, read
 from guard.settings.rules import Frame, RuleReader, default_rules
@@ -35,6 +38,7 @@ from guard.settings.tables import (
 )
 from guard.settings.values import (
     AccessSettings,
+    ChannelSettings,
     CheckSettings,
     DatabaseSettings,
     GuardSettings,
@@ -42,6 +46,7 @@ from guard.settings.values import (
     PrometheusSettings,
     Recognition,
     RollbackSettings,
+    RouteSettings,
     Settings,
     SlackSettings,
 )
@@ -53,6 +58,15 @@ def load(path: Path) -> Settings:
     Raises ConfigError with every mistake found. Credential files need not exist: that is for `check` to find.
     """
     return _Loader(read(path)).settings()
+
+
+def salvage(path: Path) -> tuple[SlackSettings | None, tuple[ChannelSettings, ...]]:
+    """Whom to tell that something is wrong: as much as can be read of a file that may be what is wrong, or missing."""
+    try:
+        document = read(path)
+    except ConfigError:
+        document = Document(path, {}, Lines(""))
+    return _Loader(document).told()
 
 
 @dataclass(slots=True)
@@ -75,6 +89,7 @@ class _Loader:
         rollback = self._rollback(self._table("rollback"), ("rollback",))
         named = databases_known(self.document, databases)
         reader = CheckReader(self.problems, named)
+        channels = ChannelReader(self.problems, self._path, named)
         checks = reader.read(self._table("verify"), ("verify",), has_hook=self._has_hook())
         migrations = self._migrations(rollback, reader, checks)
         prometheus = self._prometheus()
@@ -100,7 +115,8 @@ class _Loader:
             migrations=migrations,
             prometheus=prometheus,
             access=access,
-            slack=self._slack(),
+            slack=self._slack(channels),
+            channels=channels.read(self._table("channel")),
         )
         look_at_exposure(settings, self.document, self.problems)
         look_at_standbys(settings, self.problems)
@@ -110,6 +126,11 @@ class _Loader:
             )
         self.problems.finish()
         return replace(settings, warnings=self.problems.warnings)
+
+    def told(self) -> tuple[SlackSettings | None, tuple[ChannelSettings, ...]]:
+        """Slack and the channels alone, whatever else is wrong."""
+        channels = ChannelReader(self.problems, self._path, ())
+        return self._slack(channels), channels.read(self._table("channel"))
 
     def _table(self, name: str) -> Any:
         return self.document.tables.get(name)
@@ -262,14 +283,15 @@ class _Loader:
         access = reader.read(table, password=self.environment.password(), bearer=self.environment.bearer())
         return PrometheusSettings(table.url, table.timeout, access)
 
-    def _slack(self) -> SlackSettings | None:
+    def _slack(self, channels: ChannelReader) -> SlackSettings | None:
         given = self._table("slack")
         table, _ = self.problems.check(SlackTable, {} if given is None else given, ("slack",))
         written = self._secret(table.webhook_url_file) if table else None
         webhook = self.environment.slack() or written or self.environment.slack_credential()
         if webhook is None and given is not None:
             webhook = Secret("[slack] has no webhook_url_file, and neither the environment nor systemd gives one")
-        return None if webhook is None else SlackSettings(webhook)
+        route = RouteSettings() if table is None else channels.route(table, ("slack",))
+        return None if webhook is None else SlackSettings(webhook, route)
 
     # -- rules ---------------------------------------------------------------------------------------------------------
 

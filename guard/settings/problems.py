@@ -27,6 +27,10 @@ HINTS: Final = {
     "bearer_token": "secrets do not belong in this file; put it in a file of its own and name it: bearer_token_file",
 }
 
+_URL: Final = (
+    "it may hold a secret, which does not belong in this file; put it in a file of its own and name it: url_file"
+)
+
 
 class Problems:
     """Gathers problems and warnings of one document."""
@@ -122,7 +126,8 @@ def _message(error: ErrorDetails, model: type[Table]) -> str:
     match error["type"]:
         case "extra_forbidden":
             name = str(error["loc"][0])
-            return f"unknown key; {HINTS.get(name) or did_you_mean(name, keys_of(model))}"
+            hint = _URL if name == "url" and "url_file" in model.model_fields else HINTS.get(name)
+            return f"unknown key; {hint or did_you_mean(name, keys_of(model))}"
         case "missing":
             return "is required" + _REQUIRED.get(str(error["loc"][0]), "")
         case "value_error":

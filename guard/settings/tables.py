@@ -261,7 +261,7 @@ class RouteTable(Table):
     """Notices of these migrations, by name or pattern, and those that concern no single one; default: of all."""
 
 
-class SlackTable(Table):
+class SlackTable(RouteTable):
     """[slack]: an incoming webhook. Where this section is missing, the systemd credential `slack-webhook` is used if
     there is one."""
 
@@ -279,4 +279,5 @@ SECTIONS: Final = (
     "verify",
     "migration",
     "slack",
+    "channel",
 )

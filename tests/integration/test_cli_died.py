@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from guard.cli.died import Death, death_of, notice_of
+from guard.cli.alert import alert
+from guard.cli.died import Death, death_of, file_of, notice_of
+from guard.errors import TellError
 from guard.model import Severity
 from tests.command import command
+from tests.receiver import SECRET, Reply, genuine, receiver
 from tests.slack_server import Answer, slack_server
 
 pytestmark = pytest.mark.integration
@@ -84,3 +87,42 @@ def test_it_is_sent_without_a_configuration_file_and_tried_again_where_slack_is_
 def test_without_a_webhook_it_fails_and_says_so(tmp_path: Path) -> None:
     ended = command("alert", "--died", "a.service", environment={"CREDENTIALS_DIRECTORY": str(tmp_path)})
     assert (ended.code, "there is no systemd credential slack-webhook" in ended.err) == (3, True), ended.said
+
+
+def test_every_channel_of_the_file_is_told_also_where_that_file_is_what_is_wrong(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with receiver() as hook, receiver(Reply(404)) as refusing:
+        for name, secret in (("hook", hook.url), ("other", refusing.url), ("word", SECRET)):
+            (tmp_path / name).write_text(secret)
+        file = tmp_path / "guard.toml"
+        file.write_text(f'[guard]\nlease = "soon"\n{channel("hook")}{channel("other")}{channel("absent")}')
+        alert(died="a.service:exit-code:exited:2", config=file)
+        said = capsys.readouterr()
+        assert [each["kind"] for each in hook.taken()] == ["guard_died"]
+        assert genuine(hook.came[0])
+        assert "other: The webhook other refused the message for good (HTTP 404)" in said.err
+        assert "absent: " in said.err
+        assert "a.service: it ended by itself (exit code 2): its configuration file is wrong" in said.out
+        hook.script.append(Reply(410))
+        refusing.script.append(Reply(410))
+        with pytest.raises(TellError, match="HTTP 410"):
+            alert(died="a.service", config=file)
+
+
+def channel(name: str) -> str:
+    return f'[[channel]]\nname = "{name}"\nkind = "webhook"\nurl_file = "{name}"\nsecret_file = "word"\n'
+
+
+@pytest.mark.parametrize(
+    ("unit", "file"),
+    [
+        ("migration-guard.service", "config.toml"),
+        ("migration-guard@shop.service", "shop.toml"),
+        ("migration-guard@shop", "shop.toml"),
+        ("migration-guard@../x.service", "config.toml"),
+        ("other.service", "config.toml"),
+    ],
+)
+def test_an_instance_of_the_unit_has_a_file_of_its_own(unit: str, file: str) -> None:
+    assert file_of(unit, Path("/etc/migration-guard/config.toml")) == Path("/etc/migration-guard") / file
