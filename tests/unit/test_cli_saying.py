@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
 from guard.cli.saying import Saying
 from guard.cli.seen import View
+from guard.cli.watch import drawable
 from guard.cli.watched import Watched, WatchedEvent
 from tests.watching import BREACH, a_guard, a_report, a_run, an_event, an_order
 
@@ -97,3 +104,19 @@ def test_a_database_that_fails_to_answer_is_said_once_and_so_is_its_return() -> 
 def test_a_name_with_a_line_feed_does_not_pass_for_a_line() -> None:
     said = Watcher().sees(View(LIVE, (a_run("proceed", "x", migration="a\nb"),), ()))
     assert said[-1] == "a b (run 27): RUNNING: x"
+
+
+@pytest.mark.parametrize(("term", "draws"), [("xterm-256color", True), ("dumb", False), ("", False)])
+def test_a_picture_is_drawn_on_a_terminal_whose_cursor_moves_and_nowhere_else(
+    term: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, draws: bool
+) -> None:
+    monkeypatch.setenv("TERM", term)
+    ours, theirs = os.openpty()
+    with os.fdopen(theirs, "w") as terminal, (tmp_path / "file").open("w") as file:
+        for stream, wanted in ((terminal, draws), (file, False), (None, False)):
+            monkeypatch.setattr(sys, "stdout", stream)
+            drawn = drawable()
+            monkeypatch.undo()
+            monkeypatch.setenv("TERM", term)
+            assert drawn is wanted
+    os.close(ours)

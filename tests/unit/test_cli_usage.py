@@ -22,6 +22,7 @@ from tests.command import command
         (["backfill", "x", "--table", "t", "--set", "n = 1", "--on-guard-lost", "hope"], "wait, proceed or fail"),
         (["exec", "--table", "users", "--", "true"], "such as public.users"),
         (["exec", "--backoff", "5m..5s", "--", "true"], "from the shorter to the longer"),
+        (["watch", "--dsn", "dbname=x", "--interval", "500ms"], "1s or longer"),
         (["frobnicate"], "No such command"),
     ],
 )
