@@ -26,13 +26,14 @@ pytest_plugins = [
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """--postgres: which server programs to test against."""
+    """--postgres: which server programs to test against. --shots: where to keep pictures of the status page."""
     parser.addoption(
         "--postgres",
         metavar="PATH|MAJOR",
         help="directory with initdb and postgres, or a major version such as 15 or 18 "
         "(default: $MIGRATION_GUARD_PG_BIN, then the embedded wheel, then the system's)",
     )
+    parser.addoption("--shots", metavar="DIRECTORY", help="where the browser tests keep pictures of what they saw")
 
 
 def pytest_configure(config: pytest.Config) -> None:
