@@ -47,6 +47,8 @@ def detailed(draft: Draft, scene: Scene) -> Draft:
         return _with(
             draft, _looking_back(scene), _at_work(scene) if not scene.observing else {}, next_step=_held(scene)
         )
+    if draft.kind == "warned" and scene.before.phase is Phase.PAUSED:
+        return _with(draft, _looking_back(scene))
     if draft.kind == "started":
         return _with(draft, _session(scene), next_step=_held(scene))
     if draft.kind in ("rolling_back", "rollback_due"):

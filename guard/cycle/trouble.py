@@ -5,9 +5,11 @@ While it cannot give orders it cannot beat either, and every migration holds by 
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 from guard.decide.notices import Draft
+from guard.judge.quantities import say_seconds
 from guard.model import Severity
 
 LASTS = 3.0
@@ -27,14 +29,16 @@ class Wording:
     over: Draft
     asleep: float
     """Seconds that it must last where nobody migrates, before anybody is woken."""
+    commands: tuple[str, ...] = ("migration-guard status",)
 
 
 SIGNAL = Wording(
     "cannot_signal",
     "cannot signal",
-    "Migrations hold by themselves when the lease ends. The guard goes on trying.",
+    "Migrations hold by themselves when the lease ends. The guard goes on trying. One that must go on is overridden.",
     Draft("can_signal", Severity.INFO, "can signal again", "orders are written", about=_ABOUT),
     asleep=float("inf"),
+    commands=("migration-guard status", "migration-guard override NAME --reason WHY --for 30m"),
 )
 SIGHT = Wording(
     "cannot_see",
@@ -61,10 +65,13 @@ class Trouble:
         """What people must be told now. Nobody is woken for a database in which nobody migrates."""
         words = self._wording
         if not trouble:
-            told, self._since, self._told = self._told, None, False
-            return words.over if told else None
+            told, lasted = self._told, say_seconds(round(self.lasted(now), 1))
+            self._since, self._told = None, False
+            return dataclasses.replace(words.over, fields={"it lasted": lasted}) if told else None
         self._since = now if self._since is None else self._since
         if self._told or self.lasted(now) < (LASTS if awake else words.asleep):
             return None
         self._told = True
-        return Draft(words.kind, Severity.CRITICAL, words.headline, trouble, words.next_step, about=_ABOUT)
+        return Draft(
+            words.kind, Severity.CRITICAL, words.headline, trouble, words.next_step, words.commands, about=_ABOUT
+        )

@@ -5,5 +5,5 @@ ladder.py    whether a rollback may fire, when a cancelled migration has come ba
 checks.py    what the checks of the data ask for
 accounting.py what befell a run, from phase to phase
 decision.py  one step of one run: state and finding to decision
-notices.py   whom to tell what, and why
+notices.py   whom to tell what, and why; draft.py, deeds.py and ourselves.py are parts of it
 """

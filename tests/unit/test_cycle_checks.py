@@ -217,7 +217,9 @@ def test_where_it_may_not_a_human_is_asked(world: object, why: str) -> None:
     made: World = world()  # type: ignore[operator]
     made.tick(3)
     assert made.told() == ["started", "soaking", "check_failed", "ended", "rollback_due"]
-    assert why in made.journal.notices[-1].next_step
+    notice = made.journal.notices[-1]
+    assert why in notice.next_step
+    assert notice.commands == ("/etc/rollback now", "migration-guard explain m", "migration-guard report 1")
     assert made.hook is not None
     assert made.hook.runs == []
 

@@ -71,6 +71,20 @@ def test_with_its_own_options_a_course_is_decided_again_as_it_was() -> None:
     assert played.ended - played.began == 85
 
 
+def test_frames_of_a_version_that_kept_no_accounts_are_decided_again_as_they_were() -> None:
+    world = breached()
+    world.new_guard()
+    world.runs = [a_run(2)]
+    world.tick(3)
+    bodies = [json.loads(json.dumps(frame.body)) for frame in world.frames]
+    for body in bodies:
+        for kept in (*body.get("whole", {}).get("states", ()), *(v for run in body.get("d", ()) for v in run.values())):
+            if isinstance(kept, dict):
+                kept.pop("account", None)
+    played = Replay(world.options).play(bodies)
+    assert (played.differs, phases(played)[0]) == ("", phases(played)[1])
+
+
 def test_what_waited_for_the_end_of_a_fence_waits_again() -> None:
     queue = make_rule("queue", pause="", cancel="> 2s", resume="< 1s")
     world = Recorded(queue)

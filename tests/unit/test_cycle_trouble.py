@@ -46,6 +46,9 @@ def test_a_server_that_cannot_be_reached_is_one_piece_of_news_and_not_two() -> N
     world.signal.fails = world.signal.lead_fails = None
     world.tick(2)
     assert world.told() == ["started", "cannot_signal", "can_signal"]
+    cannot, can = world.journal.notices[-2:]
+    assert cannot.commands == ("migration-guard status", "migration-guard override NAME --reason WHY --for 30m")
+    assert can.fields == {"it lasted": "30 s"}
 
 
 def test_where_nobody_is_known_to_migrate_blindness_is_told_after_a_minute_only() -> None:

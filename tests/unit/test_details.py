@@ -183,6 +183,19 @@ def test_who_may_go_on_by_the_rules_and_not_by_an_operator_is_told_so(migration:
     ]  # fmt: skip
 
 
+def test_who_goes_on_with_a_warning_is_told_how_long_it_had_been_paused() -> None:
+    world = at_work(make_rule("lag", warn="> 1s", pause="> 5s", resume="< 3s"))
+    breached(world)
+    world.values[SENSOR] = 2.0
+    world.tick(3)
+    assert last(world, "warned").fields["paused for"] == "1 s"
+    world.values[SENSOR] = 0.5
+    world.tick()
+    world.values[SENSOR] = 2.0
+    world.tick()
+    assert "paused for" not in last(world, "warned").fields
+
+
 def test_an_order_for_another_migration_is_no_word_on_this_one() -> None:
     world = at_work()
     world.orders = [given(world, "override", "n")]

@@ -28,7 +28,15 @@ INFO, WARNING, CRITICAL = Severity.INFO, Severity.WARNING, Severity.CRITICAL
         ),
         (
             lambda: notices.journal_trouble("disk full"),
-            Draft("journal", WARNING, "has trouble with its disk", "disk full", about=OURSELVES),
+            Draft(
+                "journal",
+                WARNING,
+                "has trouble with its disk",
+                "disk full",
+                "It goes on judging and giving orders, and tries again. Mend its state directory before it is "
+                "restarted.",
+                about=OURSELVES,
+            ),
         ),
         (
             lambda: notices.reload_refused("line 3: no such key"),
