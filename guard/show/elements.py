@@ -79,6 +79,7 @@ def _verdict(verdict: Mapping[str, Any], limits: Mapping[str, Any], now: Now) ->
         h.td[
             str(verdict.get("because", "")), h.br if verdict.get("baseline") else None, verdict.get("baseline") or None
         ],
-        h.td[str(limits.get(rule, ""))],
-        h.td[str(verdict.get("resume") or "")],
+        # Where the table is a list, since it has no room, the style sheet puts the name of the column before the cell.
+        h.td(data_head="Limits")[str(limits.get(rule, ""))],
+        h.td(data_head="Goes on when")[str(verdict.get("resume") or "")],
     ]
