@@ -9,7 +9,7 @@ from pathlib import Path
 
 from guard.show.probing.collect import Snapshot, render
 from guard.show.sight import Channel
-from tests.pages import anchors
+from tests.pages import anchors, blocks_of
 from tests.sights import NOW, a_seen, paused
 from tests.tools import tool
 
@@ -27,6 +27,14 @@ def promtool(*words: str, given: str = "") -> None:
 
 def test_promtool_takes_the_alert_rules() -> None:
     promtool("check", "rules", str(RULES))
+
+
+def test_prometheus_takes_the_scrape_configuration_that_the_page_shows(tmp_path: Path) -> None:
+    (shown,) = blocks_of(ROOT / "docs" / "metrics.md")
+    (tmp_path / "prometheus.yml").write_text(shown.text)
+    promtool("check", "config", "--syntax-only", str(tmp_path / "prometheus.yml"))
+    assert 'job="migration-guard"' in RULES.read_text()
+    assert "job_name: migration-guard" in shown.text
 
 
 def test_promtool_has_nothing_to_say_about_the_metrics() -> None:

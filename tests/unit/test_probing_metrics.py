@@ -135,7 +135,8 @@ def test_every_metric_of_the_catalogue_has_a_series_with_its_labels_and_no_other
     [
         pytest.param(a_seen(mode="dormant"), "lease_remaining_seconds", None, id="no-beat-no-lease"),
         pytest.param(a_seen(beat_age=12.0), "lease_remaining_seconds", -2, id="an-expired-lease-is-below-zero"),
-        pytest.param(a_seen(leading=False, trouble="refused"), "can_signal", 0, id="cannot-signal"),
+        pytest.param(a_seen(leading=False), "can_signal", 0, id="does-not-lead"),
+        pytest.param(a_seen(trouble="refused"), "can_signal", 0, id="cannot-signal"),
         pytest.param(a_seen(report={"cannot_see": "why"}), "can_see", 0, id="cannot-see"),
         pytest.param(a_seen(ended_because="fenced", mode="dead"), "guarding", 0, id="fenced"),
     ],
@@ -154,6 +155,29 @@ def test_a_run_that_has_ended_has_no_order_and_is_not_paused() -> None:
     found = series(a_seen(a_report_run(phase="soaking")))
     assert ("migration_order", MIGRATION) not in found
     assert found["migration_paused", MIGRATION] == 0
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        pytest.param(a_seen(a_report_run()), id="nothing-is-paused"),
+        pytest.param(a_seen(a_report_run(phase="waiting", order="pause")), id="it-waits-for-its-start"),
+        pytest.param(a_seen(paused(order="proceed"), mode="observing"), id="the-guard-only-thinks-so"),
+    ],
+)
+def test_only_a_pause_of_the_guard_can_be_effective_or_not(seen: Seen) -> None:
+    assert ("migration_pause_effective", MIGRATION) not in series(seen)
+
+
+def test_of_several_runs_of_one_name_the_newest_tells_its_progress_and_the_gravest_its_order() -> None:
+    progress = {run_id: Progress(1, "m", "m", run_id, 1, "", NOW, NOW) for run_id in (7, 8)}
+    older, newer = paused(run_id=7, since=NOW - 60), a_report_run(run_id=8, since=NOW - 5)
+    for runs in ((older, newer), (newer, older)):
+        found = series(a_seen(*runs, progress=progress))
+        told = [
+            found[name, MIGRATION] for name in ("migration_order", "migration_phase_seconds", "migration_rows_done")
+        ]
+        assert told == [1, 5, 8]
 
 
 def test_of_many_migrations_only_the_newest_have_series_and_the_rest_is_counted() -> None:
@@ -221,7 +245,7 @@ def test_machines_are_answered_by_a_code_and_people_by_a_line(path: str, code: i
 
 
 def test_a_real_guard_is_seen_with_its_counts_its_limits_and_its_journal(tmp_path: Path) -> None:
-    world = World(make_rule(pause="> 1.5x baseline and > 5s"))
+    world = World(make_rule(pause="> 5s and > 1.5x baseline"))
     world.runs, world.now = [a_run()], time.monotonic()
     (tmp_path / "file").touch()
     journal = Journal(tmp_path / "file" / "journal.sqlite", channels=["log"])

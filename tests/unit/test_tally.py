@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from guard.daemon.sight import DaemonSight
+from guard.journal import Journal
 from guard.model import Event, Phase, Reading, Roster, Silence, State
 from guard.ports import Observation
 from guard.records import state_to_dict
 from guard.tally import BOUNDS, Durations, Tally
+from guard.tell.outbox import Outbox
 from guard.watch import Pace, Watch
 from tests.fakes import World, make_rule
 
@@ -70,6 +74,11 @@ class Answering:
     async def close(self) -> None: ...
 
 
+class Hushed(Answering):
+    async def poll(self) -> Observation:
+        return self.silence("no row", 0.0)
+
+
 def test_the_counts_of_a_probe_outlive_a_reload_and_those_of_one_that_is_gone_do_not() -> None:
     pace = Pace(poll=0.01, idle=10.0, deadline=5.0)
     watch = Watch(World(make_rule()).guard, [Answering("kept"), Answering("dropped")], pace, lambda: None)
@@ -82,6 +91,32 @@ def test_the_counts_of_a_probe_outlive_a_reload_and_those_of_one_that_is_gone_do
     asyncio.run(reload())
     visits = watch.guard.tally.visits
     assert {name: each.count for name, each in visits.items()} == {"kept": 2}
+
+
+def test_what_is_seen_of_the_counts_does_not_grow_and_says_how_long_a_probe_has_been_silent(
+    tmp_path: Path,
+) -> None:
+    watch = Watch(World(make_rule()).guard, [Answering("lag"), Hushed("bytes")], Pace(0.01, 10.0, 5.0), lambda: None)
+    watch.began -= 50
+    tally = watch.guard.tally
+
+    async def look() -> None:
+        await asyncio.gather(watch.look("lag"), watch.look("bytes"))
+        await watch._step()
+
+    outbox = Outbox(Journal(tmp_path / "journal.sqlite"))
+    sight = DaemonSight((watch,), outbox, guard_id="tests", lease=10.0)
+    assert 50 <= sight.look()[0].asked_age < 60  # nobody was asked yet
+    asyncio.run(look())
+    (seen,) = sight.look()
+    assert seen.asked_age < 40
+    asyncio.run(look())
+    assert seen.polls["lag"].age < 40 <= seen.polls["bytes"].age
+    assert [(poll.visits, poll.silences) for poll in seen.polls.values()] == [(1, 0), (1, 1)]
+    assert (sum(seen.tally.deciding.counts), sum(tally.deciding.counts)) == (1, 2)
+    assert (seen.tally.visits["lag"].count, tally.visits["lag"].count) == (1, 2)
+    tally.events["paused"] += 1
+    assert seen.tally.events["paused"] == 0
 
 
 def test_a_step_tells_how_long_the_first_of_its_readings_had_waited_for_it() -> None:
