@@ -30,6 +30,7 @@ from guard.ports import Hands, Probe
 from guard.postgres import WAITING, Door, Hosts
 from guard.rollbacks import hooks_of, verifiers_of
 from guard.settings import ONE_PRIMARY_METRIC, DatabaseSettings, Settings, one_primary
+from guard.show.page import Page, Wish
 from guard.sources import application_probe, histories_of
 from guard.standbys import probe_of_replication
 from guard.tell.log import LogLines
@@ -50,6 +51,7 @@ class Household:
     outbox: Outbox
     journal: Journal
     recorder: Recorder
+    page: Page
     listeners: dict[str, Listener]
     cancellers: dict[str, QueueCanceller]
     hosts: dict[str, Hosts]
@@ -76,7 +78,8 @@ def build(settings: Settings) -> Household:
     known = [each.name for each in messengers]
     journal = Journal(directory / "journal.sqlite", channels=known, routes=routes_of(settings))
     outbox = Outbox(journal, *messengers)
-    recorder = Recorder(directory / TAPE)
+    recorder, page = Recorder(directory / TAPE), Page(directory / TAPE)
+    page.want(wish_of(settings))
     watches, listeners, cancellers, hosts = [], {}, {}, _hosts(settings)
     for database in settings.databases:
         door = _doors(settings, hosts[database.name])
@@ -91,7 +94,7 @@ def build(settings: Settings) -> Household:
             hooks=hooks_of(settings, database.name),
             verifiers=verifiers_of(settings, database),
             checker=Checks(database.conninfo()),
-            troubles=lambda: {**outbox.troubles, **recorder.troubles},
+            troubles=lambda: {**outbox.troubles, **recorder.troubles, **page.troubles},
             histories=histories_of(settings, settings.rules_of(database.name)),
             keep=journal.of(database.name).keep,
             kept=journal.of(database.name).kept,
@@ -101,7 +104,7 @@ def build(settings: Settings) -> Household:
         watch = Watch(guard, _probes(settings, hosts, database), _pace(settings), outbox.wake)
         watches.append(watch)
         listeners[database.name] = Listener(door("listen"), _waking(watch))
-    return Household(tuple(watches), outbox, journal, recorder, listeners, cancellers, hosts, lock)
+    return Household(tuple(watches), outbox, journal, recorder, page, listeners, cancellers, hosts, lock)
 
 
 def _hosts(settings: Settings) -> dict[str, Hosts]:
@@ -153,7 +156,17 @@ def rewire(household: Household, old: Settings, settings: Settings) -> list[tupl
         canceller.recognise(known.roles, known.application_names)
         canceller.let_finish = known.let_finish
         steps.append((watch, _exchange(watch, probes, _pace(settings))))
+    household.page.want(wish_of(settings))
     return steps
+
+
+def wish_of(settings: Settings) -> Wish | None:
+    """What [page] asks for; None: nobody is to look."""
+    page = settings.page
+    if page is None:
+        return None
+    token = None if page.token is None else page.token.reveal
+    return Wish(page.host, page.port, page.path, hosts=page.hosts, token=token, tls=page.tls)
 
 
 def _fixed_at_start(old: Settings, new: Settings) -> list[str]:

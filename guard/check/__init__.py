@@ -3,7 +3,7 @@
 remarks    what is said      machine    files, folders, hooks
 database   each server       outside    Prometheus, HTTP endpoints, Slack's credential
 standbys   each standby
-powers     may it do too much?
+powers     may it do too much?      page       the status page
 """
 
 from guard.check.examine import examine

@@ -11,7 +11,7 @@ from guard.decide import notices
 from guard.decide.machine import ORDERS
 from guard.judge.quantities import say_seconds
 from guard.model import Condition, Finding, OperatorOrder, OrderKind, Reading, Rule, Sample, Session, Severity, State
-from guard.ports import RECORDER, CancelReport
+from guard.ports import PAGE, RECORDER, CancelReport
 from guard.records import operator_order_to_dict
 
 LAG = "replication.lag"
@@ -141,7 +141,9 @@ def looking_back(draft: notices.Draft, before: State, wall: float) -> notices.Dr
 
 def ailing(name: str) -> str:
     """What is wrong where one of the troubles has this name."""
-    return f"{name} cannot be written" if name == RECORDER else f"{name} does not get through"
+    return {RECORDER: f"{name} cannot be written", PAGE: f"{name} cannot be reached"}.get(
+        name, f"{name} does not get through"
+    )
 
 
 _SEEN = {

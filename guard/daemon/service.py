@@ -23,6 +23,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from guard.daemon import logs, systemd
 from guard.daemon.health import Health
 from guard.daemon.keeping import kept_up
+from guard.daemon.sight import DaemonSight
 from guard.decide import notices
 from guard.errors import ConfigError, GuardError, HeldByAnother, ServerError, WorldError
 from guard.rollbacks import problems_of_hooks
@@ -108,8 +109,13 @@ class _Service:
                 self._keep_up(f"listen {watch.name}", partial(household.listen, watch))
                 self._schedule(watch)
         self._scheduler.start()
+        self._keep_up("page", partial(household.page.run, self._sight(household)))
         self._keep_up("clock", self._watch_clock)
         self._keep_up("prune", self._prune)
+
+    def _sight(self, household: Household) -> DaemonSight:
+        guard, journal = self._settings.guard, household.journal
+        return DaemonSight(household.watches, household.outbox, guard_id=guard.id, lease=guard.lease, journal=journal)
 
     def _keep_up(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         self._tasks.append(asyncio.create_task(kept_up(name, work), name=name))
@@ -189,6 +195,7 @@ class _Service:
             self._scheduler.shutdown(wait=False)
         for watch in household.watches:
             watch.leave()
+        await household.page.close()
         if guards := [task for task in self._tasks if task.get_name().startswith(GUARD)]:
             await asyncio.wait(guards, timeout=0.5)
         for task in self._tasks:

@@ -18,9 +18,12 @@ from guard.settings.secret import Secret
 SLACK: Final = "MIGRATION_GUARD_SLACK_WEBHOOK_URL"
 PROMETHEUS_PASSWORD: Final = "MIGRATION_GUARD_PROMETHEUS_PASSWORD"  # noqa: S105  its name
 PROMETHEUS_BEARER: Final = "MIGRATION_GUARD_PROMETHEUS_BEARER_TOKEN"
+PAGE_TOKEN: Final = "MIGRATION_GUARD_PAGE_TOKEN"  # noqa: S105  its name
 CREDENTIAL: Final = "slack-webhook"
 """Name of the systemd credential: LoadCredential=slack-webhook:/etc/migration-guard/slack-webhook. Of one of several
 daemons it bears the instance's name, as its file does: shop.slack-webhook."""
+PAGE_CREDENTIAL: Final = "page-token"
+"""Likewise."""
 _PREFIX: Final = "MIGRATION_GUARD_DATABASE_"
 _CHANNEL: Final = "MIGRATION_GUARD_CHANNEL_"
 
@@ -33,6 +36,7 @@ class Environment(BaseSettings):
     slack_webhook_url: SecretStr | None = Field(default=None, validation_alias=SLACK)
     prometheus_password: SecretStr | None = Field(default=None, validation_alias=PROMETHEUS_PASSWORD)
     prometheus_bearer: SecretStr | None = Field(default=None, validation_alias=PROMETHEUS_BEARER)
+    page_token: SecretStr | None = Field(default=None, validation_alias=PAGE_TOKEN)
     state_directory: str | None = Field(default=None, validation_alias="STATE_DIRECTORY")
     credentials_directory: str | None = Field(default=None, validation_alias="CREDENTIALS_DIRECTORY")
 
@@ -48,14 +52,22 @@ class Environment(BaseSettings):
         """Prometheus' token from its variable."""
         return _variable(PROMETHEUS_BEARER, self.prometheus_bearer)
 
+    def page(self) -> Secret | None:
+        """The page's token from its variable."""
+        return _variable(PAGE_TOKEN, self.page_token)
+
     def slack_credential(self) -> Secret | None:
         """The webhook that systemd provides, where it does."""
+        return self.credential(CREDENTIAL)
+
+    def credential(self, name: str) -> Secret | None:
+        """A secret that systemd provides under this name, where it does."""
         if self.credentials_directory is None:
             return None
         directory = Path(self.credentials_directory)
-        path = directory / CREDENTIAL
+        path = directory / name
         try:
-            found = [path] if path.exists() else sorted(directory.glob(f"*.{CREDENTIAL}"))
+            found = [path] if path.exists() else sorted(directory.glob(f"*.{name}"))
         except OSError:
             # Commands beside the daemon (ExecReload=) may not look into its credentials; who needs it will be told.
             found = [path]

@@ -20,6 +20,7 @@ from guard.settings.environment import Environment, of_database, strays, variabl
 from guard.settings.exposure import look_at_exposure
 from guard.settings.kinds import is_name
 from guard.settings.lines import Lines
+from guard.settings.page import read_page
 from guard.settings.problems import Problems, did_you_mean
 from guard.settings.reading import Document, read
 from guard.settings.rules import Frame, RuleReader, default_rules
@@ -117,6 +118,7 @@ class _Loader:
             access=access,
             slack=self._slack(channels),
             channels=channels.read(self._table("channel")),
+            page=read_page(self._table("page"), self.problems, self._path, self.environment),
         )
         look_at_exposure(settings, self.document, self.problems)
         look_at_standbys(settings, self.problems)

@@ -280,4 +280,5 @@ SECTIONS: Final = (
     "migration",
     "slack",
     "channel",
+    "page",
 )

@@ -235,6 +235,19 @@ class ChannelSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class PageSettings:
+    """[page]: an address and a port, or the path of a Unix socket."""
+
+    host: str
+    port: int
+    path: Path | None = None
+    hosts: tuple[str, ...] = ()
+    token: Secret | None = None
+    tls: tuple[Path, Path] | None = None
+    """Certificate and key."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """One configuration file and what the environment adds, checked whole."""
 
@@ -256,6 +269,8 @@ class Settings:
     slack: SlackSettings | None = None
     channels: tuple[ChannelSettings, ...] = ()
     """In the order of the file."""
+    page: PageSettings | None = None
+    """None: nobody listens."""
     warnings: tuple[Problem, ...] = ()
     """What is allowed and most likely not meant."""
 

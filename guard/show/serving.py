@@ -227,13 +227,19 @@ def context(certificate: Path, key: Path) -> ssl.SSLContext:
     """TLS 1.2 or newer with this certificate. Raises WorldError."""
     found = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
-        found.load_cert_chain(certificate, key, password=_no_password)
+        found.load_cert_chain(_handed_over(certificate), _handed_over(key), password=_no_password)
     except ssl.SSLError as error:
         reason = (error.reason or "unreadable").lower().replace("_", " ")
         raise WorldError(f"{certificate} and {key} are no certificate and its key: {reason}.") from None
     except OSError as error:
         raise WorldError(f"{certificate} or {key} cannot be read: {error.strerror}.") from None
     return found
+
+
+def _handed_over(path: Path) -> Path:
+    """The credential of the file's name, where systemd hands over what only root may read (LoadCredential=)."""
+    handed = Path(os.environ.get("CREDENTIALS_DIRECTORY", "/nonexistent")) / path.name
+    return handed if not os.access(path, os.R_OK) and os.access(handed, os.R_OK) else path
 
 
 def _no_password() -> str:

@@ -4,12 +4,17 @@ import pytest
 
 from guard.cycle.words import ailing, readings
 from guard.model import Reading, Silence
-from guard.ports import RECORDER
+from guard.ports import PAGE, RECORDER
 from tests.fakes import make_rule
 
 
 @pytest.mark.parametrize(
-    ("name", "said"), [("slack", "slack does not get through"), (RECORDER, "the flight recorder cannot be written")]
+    ("name", "said"),
+    [
+        ("slack", "slack does not get through"),
+        (RECORDER, "the flight recorder cannot be written"),
+        (PAGE, "the status page cannot be reached"),
+    ],
 )
 def test_a_channel_does_not_get_through_and_the_recorder_cannot_be_written(name: str, said: str) -> None:
     assert ailing(name) == said
