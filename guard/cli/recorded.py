@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -107,27 +107,34 @@ def _timeline(tape: Reader, database: str, span: Span) -> Timeline:
 
 def drawn_of(told: Mapping[str, Any], readings: Readings, span: Span) -> Timeline:
     """What is drawn: by the recorder, and where there is none by the audit trail; with what operators ordered."""
-    timeline = readings.timeline
+    timeline, trail = readings.timeline, [_band(each) for each in told["phases"]]
     if timeline is None:
         run = told["run"]
-        phases = [each for each in told["phases"] if each["phase"] != "done"]
-        timeline = Timeline(
-            told["database"],
-            run["migration"],
-            run["run_id"],
-            span.since - span.rim,
-            span.until + span.rim,
-            bands=tuple(
-                Band(each["phase"], each["since"], each["until"], each["because"], each["effective_after"])
-                for each in phases
-            ),
-            marks=tuple(Mark(each["at"], "cancelled", f"cancelled: {each['because']}") for each in told["cancels"]),
+        named, drawn = (
+            (told["database"], run["migration"], run["run_id"]),
+            (span.since - span.rim, span.until + span.rim),
         )
+        marks = tuple(Mark(each["at"], "cancelled", f"cancelled: {each['because']}") for each in told["cancels"])
+        timeline = Timeline(*named, *drawn, marks=marks)
     ordered = (
         Band(each["kind"], each["since"], each["until"], f"{each['owner']}: {each['reason']}")
         for each in told["orders"]
     )
-    return dataclasses.replace(timeline, bands=(*timeline.bands, *ordered))
+    return dataclasses.replace(timeline, bands=(*_continued(timeline.bands, trail), *ordered))
+
+
+def _band(phase: Mapping[str, Any]) -> Band:
+    return Band(phase["phase"], phase["since"], phase["until"], phase["because"], phase["effective_after"])
+
+
+def _continued(recorded: Sequence[Band], trail: Sequence[Band]) -> list[Band]:
+    """The phases as recorded, and those that only the trail has by now: the recorder writes every ten seconds."""
+    bands, count = list(recorded), len(recorded)
+    if [band.kind for band in trail[:count]] == [band.kind for band in recorded]:
+        if bands and len(trail) > count:
+            bands[-1] = dataclasses.replace(bands[-1], until=trail[count].since)
+        bands += trail[count:]
+    return [band for band in bands if band.kind != "done"]
 
 
 def _signal(signal: Signal) -> dict[str, object]:

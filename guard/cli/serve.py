@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -163,13 +164,16 @@ def demo(
     without: Annotated[
         list[str] | None, typer.Option("--without", metavar="FAULT", help="Leave a fault out, to see the demo fail.")
     ] = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", metavar="FILE", help="Keep the report of its migration as an HTML file.")
+    ] = None,
 ) -> None:
     """Show it all on a PostgreSQL of its own, in half a minute: a pause, a released lock queue, a rollback."""
     from guard.demo.run import FAULTS, run
 
     if unknown := sorted(set(without or ()) - set(FAULTS)):
         raise typer.BadParameter(f"there is no fault {', '.join(unknown)}; there is {', '.join(FAULTS)}")
-    raise typer.Exit(run(without=tuple(without or ()), plain=plain))
+    raise typer.Exit(run(without=tuple(without or ()), plain=plain, report=report))
 
 
 def _count(number: int, noun: str) -> str:

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 
 from rich.console import Console
 
+from guard.demo.backfill import NAME
 from guard.demo.evidence import gather
 from guard.demo.scenario import FAULTS, Scenario
 from guard.demo.verdict import Figure, judge
@@ -24,11 +27,11 @@ from guard.demo.world import World
 __all__ = ["FAULTS", "run"]
 
 
-def run(*, without: Collection[str] = (), plain: bool = False) -> int:
+def run(*, without: Collection[str] = (), plain: bool = False, report: Path | None = None) -> int:
     """Play it all; 0 where every figure is right, 1 where one is wrong, 130 after Ctrl-C.
 
     *without* leaves out faults (FAULTS), so that one can see the figures fail. *plain* prints lines where the terminal
-    could show a live view. Raises NoServerBinaries, ServerFailed.
+    could show a live view. The report of the backfill is written to *report*. Raises NoServerBinaries, ServerFailed.
     """
     if unknown := set(without) - set(FAULTS):
         raise ValueError(f"unknown faults {sorted(unknown)}: choose among {', '.join(FAULTS)}")
@@ -37,7 +40,7 @@ def run(*, without: Collection[str] = (), plain: bool = False) -> int:
     began = time.monotonic()
     try:
         with _sigterm_as_interrupt():
-            figures = _play(console, without, live=live)
+            figures = _play(console, without, live=live, report=report)
     except KeyboardInterrupt:
         console.print("Interrupted; everything that was started has been ended.")
         return 130
@@ -45,11 +48,14 @@ def run(*, without: Collection[str] = (), plain: bool = False) -> int:
     (console if console.is_terminal else Console(width=120)).print(closing_table(figures))
     wrong = sum(not figure.ok for figure in figures)
     said = f"{wrong} of {len(figures)} figures are wrong." if wrong else f"All {len(figures)} figures are right."
-    console.print(f"{said} It took {time.monotonic() - began:.0f} s; nothing is left behind.")
+    left = "nothing is left behind" if report is None else "nothing else is left behind"
+    console.print(f"{said} It took {time.monotonic() - began:.0f} s; {left}.")
+    if report is None:
+        console.print("Its record with charts, as one page: demo --report demo.html", highlight=False)
     return 1 if wrong else 0
 
 
-def _play(console: Console, without: Collection[str], *, live: bool) -> list[Figure]:
+def _play(console: Console, without: Collection[str], *, live: bool, report: Path | None) -> list[Figure]:
     with World() as world, Stage(console, live=live) as stage:
         stage.say("Starting a primary and a standby.")
         stage.say(f"{world.start_servers()}.")
@@ -66,7 +72,16 @@ def _play(console: Console, without: Collection[str], *, live: bool) -> list[Fig
         if not all(figure.ok for figure in figures):
             # Its log goes with the directory.
             console.print(f"The guard's last lines:\n{guard.tail(15)}", markup=False, highlight=False, soft_wrap=True)
+        if report is not None:
+            _write_report(console, configuration, report)
         return figures
+
+
+def _write_report(console: Console, configuration: Path, report: Path) -> None:
+    """As a person would, while servers and files are still there."""
+    command = [sys.executable, "-m", "guard", "report", NAME, "-c", str(configuration), "--html", str(report)]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    console.print((done.stdout + done.stderr).strip(), markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager

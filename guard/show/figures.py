@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from guard.judge.quantities import say
 from guard.show import svg
-from guard.show.timeline import Signal, Timeline
+from guard.show.timeline import Signal, Timeline, rates
 
 STYLE = (
     svg.STYLE
@@ -47,10 +47,9 @@ def speed(timeline: Timeline, ident: str = "speed") -> h.Node:
     wide = svg.speed(timeline, ident=ident, width=_WIDE)
     if not wide:
         return None
-    last = timeline.progress[-1]
-    caption = h.figcaption[
-        h.strong["speed"], " ", h.span[f"a second; {last.rows:,} rows in {last.batches:,} batches were reported"]
-    ]
+    last, (of, _) = timeline.progress[-1], rates(timeline.progress)
+    done = f"{last.rows:,} rows in {last.batches:,} batches were reported"
+    caption = h.figcaption[h.strong[f"{of} a second"], " ", h.span[done]]
     return _figure(caption, wide, svg.speed(timeline, ident=f"{ident}-n", width=_NARROW))
 
 

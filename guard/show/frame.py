@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from guard.judge.quantities import say, say_seconds
 from guard.model import Dimension
 from guard.show.axes import Scale, clock, ticks, times
-from guard.show.palette import CLASS_OF
+from guard.show.palette import CLASS_OF, ORDERED
 from guard.show.timeline import Band, Timeline
 
 CHARACTER = 6.1
@@ -68,13 +68,20 @@ def plot_of(timeline: Timeline, width: int, height: int) -> Plot:
 
 
 def bands(plot: Plot, shown: Iterable[Band]) -> Iterable[str]:
-    """Times behind the signal, over its whole height."""
+    """Times behind the signal: over its whole height where the guard held the run, as a strip where an operator did."""
     for band in shown:
         left, right = reach(plot, band)
         if right > left:
-            shape = f'x="{left:.1f}" y="{TOP}" width="{right - left:.1f}" height="{plot.base - TOP:.1f}"'
-            words = f"{band.kind} {lasted(band, plot.timeline)}: {band.because}".removesuffix(": ")
-            yield f'<rect class="band {CLASS_OF.get(band.kind, "")}" {shape}><title>{safe(words)}</title></rect>'
+            kind = CLASS_OF.get(band.kind, "")
+            form, top, height = ("strip", TOP - 6, 5.0) if kind == ORDERED else ("band", TOP, plot.base - TOP)
+            shape = f'x="{left:.1f}" y="{top:.1f}" width="{right - left:.1f}" height="{height:.1f}"'
+            words = f"{named(band)} {lasted(band, plot.timeline)}: {band.because}".removesuffix(": ")
+            yield f'<rect class="{form} {kind}" {shape}><title>{safe(words)}</title></rect>'
+
+
+def named(band: Band) -> str:
+    """What is done in it, in words."""
+    return f"operator: {band.kind}" if CLASS_OF.get(band.kind) == ORDERED else band.kind
 
 
 def reach(plot: Plot, band: Band) -> tuple[float, float]:

@@ -30,6 +30,7 @@ STYLE: Final = """
 .mg .baseline { stroke: var(--soft); stroke-width: 1; stroke-dasharray: 1 3; }
 .mg .peak { fill: var(--paper); stroke: var(--bad); stroke-width: 2; }
 .mg .band { opacity: .3; }
+.mg .strip { opacity: .85; }
 .mg .phase { opacity: .85; }
 .mg .mark { fill: var(--ink); }
 .mg .markline { stroke: var(--ink); stroke-width: 1; stroke-dasharray: 2 2; opacity: .6; }
@@ -47,3 +48,5 @@ CLASS_OF: Final = {
     "rolling back": "stopped", "aborted": "stopped", "pause": "ordered", "abort": "ordered", "override": "ordered",
 }  # fmt: skip
 """Of a band, by its kind."""
+ORDERED: Final = "ordered"
+"""What an operator has ordered."""

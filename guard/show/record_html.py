@@ -86,7 +86,8 @@ def summary_of(told: Told) -> str:
     run, pauses = told["run"], told["pauses"]
     ended = run["ended_wall"] if run["ended_wall"] is not None else run["last_seen_wall"]
     took = say_seconds(max(0.0, round(ended - run["registered_wall"], 1)))
-    words = {"done": "It ended well", "still running": "It is still running", "gone": "It vanished without a word"}
+    words = {"done": "It ended well", "still running": "It is still running", "gone": "It vanished without a word",
+             "aborted": "It was aborted", "failed": "It failed"}  # fmt: skip
     outcome = outcome_of(told)
     count = len(pauses)
     held = "was never paused by the guard's rules"
@@ -115,7 +116,8 @@ def _head(told: Told) -> h.Node:
         h.p(".soft")[f"run {run['run_id']} in database {told['database']}, began {_at(run['registered_wall'])} UTC"],
         h.p[h.span(f".outcome{kind}")[outcome]],
         h.p(".lead")[summary_of(told)],
-        h.p[f"First reason: {reasons[0]}"] if reasons else None,
+        h.p[f"First pause: {reasons[0]}"] if reasons else None,
+        h.p[f"Last word: {told['phases'][-1]['because']}"] if outcome in _BAD and told["phases"] else None,
     ]
 
 
@@ -123,8 +125,13 @@ def _course(timeline: Timeline, told: Told) -> h.Node:
     grave = [signal for signal in timeline.signals if signal.past]
     calm = [signal for signal in timeline.signals if not signal.past and signal.points]
     numbered = {signal.sensor: number for number, signal in enumerate(timeline.signals)}
-    kinds = ("waiting", "running", "paused", "stopped", "soaking", "ordered")
-    words = {"stopped": "aborted or rolled back", "ordered": "ordered by an operator", "soaking": "watched afterwards"}
+    kinds = ("waiting", "running", "paused", "stopped", "soaking", "ordered", "unknown")
+    words = {
+        "unknown": "not known",
+        "stopped": "aborted or rolled back",
+        "ordered": "ordered by an operator",
+        "soaking": "watched afterwards",
+    }
     missing = told["readings"]["missing"]
     return h.section(id="timeline")[
         h.h2["Timeline (UTC)"],
@@ -133,7 +140,7 @@ def _course(timeline: Timeline, told: Told) -> h.Node:
         (figures.signal(each, timeline, f"s{numbered[each.sensor]}") for each in grave),
         figures.speed(timeline),
         h.details[
-            h.summary[f"{len(calm)} signal{'s' if len(calm) > 1 else ''} that stayed within limits"],
+            h.summary[f"{len(calm)} signal{'s' if len(calm) > 1 else ''} within limits, or without one"],
             (figures.signal(each, timeline, f"s{numbered[each.sensor]}") for each in calm),
         ]
         if calm
@@ -146,11 +153,14 @@ def _readings(told: Told) -> h.Node:
     signals = told["readings"]["signals"]
     if not signals:
         return None
-    heads = ("signal", "baseline", *(f"{name}: median, worst (readings)" for name in STAGES), "limits")
+    heads = ("signal", "baseline", *STAGES, "limits")
     return h.section(id="readings")[
         h.h2["Readings before, during and after"],
         _table(heads, (_signal_row(each) for each in signals)),
-        h.p(".soft")["Before: until the guard let it go on first. A reading is what one visit of a source brought."],
+        h.p(".soft")[
+            "Median, worst (number of readings). Before: until the guard let it go on first. "
+            "While nobody migrates little is recorded, so that the baseline rests on more."
+        ],
     ]
 
 
@@ -166,7 +176,7 @@ def _signal_row(signal: Told) -> h.Node:
         h.td[h.strong[", ".join(signal["rules"]) or signal["sensor"]], h.br, h.span(".soft")[signal["metric"], silent]],
         h.td(".n")["" if signal["baseline"] is None else say(signal["baseline"], unit)],
         (h.td(".n")[stage_words(stages.get(name), unit)] for name in STAGES),
-        h.td["; ".join(signal["limits"])],
+        h.td[(h.div[words] for words in signal["limits"])],
     ]
 
 

@@ -36,6 +36,7 @@ dd { margin: 0; overflow-wrap: anywhere; }
 .key .paused::before { background: var(--paused); }
 .key .stopped::before { background: var(--stopped); }
 .key .soaking::before { background: var(--soaking); }
+.key .unknown::before { background: var(--bad); }
 .key .ordered::before { background: var(--ordered); }
 details { margin: .8rem 0; }
 summary { cursor: pointer; color: var(--line); }

@@ -22,13 +22,14 @@ from guard.show.frame import (
     drawn,
     lasted,
     marks,
+    named,
     plot_of,
     reach,
     safe,
     time_axis,
     value_axis,
 )
-from guard.show.palette import CLASS_OF, STYLE
+from guard.show.palette import CLASS_OF, ORDERED, STYLE
 from guard.show.timeline import NOT_RECORDED, Band, LimitLine, Point, Signal, Timeline, rates
 
 __all__ = ["STYLE", "chart", "course", "speed"]
@@ -85,18 +86,14 @@ def speed(timeline: Timeline, *, ident: str, width: int = 900, height: int = 110
 
 def course(timeline: Timeline, *, ident: str, width: int = 900) -> str:
     """The phases of the run, below them what operators ordered, and what was done at one moment as triangles."""
-    ordered = [band for band in timeline.bands if CLASS_OF.get(band.kind) == "ordered"]
+    ordered = [band for band in timeline.bands if CLASS_OF.get(band.kind) == ORDERED]
     plot = plot_of(timeline, width, 82 if ordered else 62)
-    phases = [band for band in timeline.bands if CLASS_OF.get(band.kind) != "ordered"]
+    phases = [band for band in timeline.bands if CLASS_OF.get(band.kind) != ORDERED]
     top = TOP
     parts = [part for band in phases for part in _phase(plot, band, top, 24.0)]
     parts += [part for band in ordered for part in _phase(plot, band, top + 27, 15.0)]
-    for mark in timeline.marks:
-        if timeline.since <= mark.wall <= timeline.until:
-            at = plot.x(mark.wall)
-            shape = f"{at:.1f},{top - 1} {at - 6:.1f},{top - 12} {at + 6:.1f},{top - 12}"
-            parts.append(f'<polygon class="mark" points="{shape}"><title>{safe(mark.words)}</title></polygon>')
-    said = "; ".join(f"{band.kind} {lasted(band, timeline)}" for band in timeline.bands)
+    parts += _triangles(plot, top)
+    said = "; ".join(f"{named(band)} {lasted(band, timeline)}" for band in timeline.bands)
     return drawn(
         plot, ident, (f"Course of {timeline.migration}", said or "Nothing is known."), [*parts, *time_axis(plot)]
     )
@@ -139,15 +136,27 @@ def _edge(signal: Signal, y: Scale) -> tuple[float, float] | None:
     return (y(lower), y.at_low + 4) if lower >= y.low else None
 
 
+def _triangles(plot: Plot, top: float) -> Iterable[str]:
+    free = 0.0
+    for mark in plot.timeline.marks:
+        if plot.timeline.since <= mark.wall <= plot.timeline.until:
+            at, words = plot.x(mark.wall), mark.kind.replace("_", " ")
+            shape = f"{at:.1f},{top - 1} {at - 6:.1f},{top - 11} {at + 6:.1f},{top - 11}"
+            yield f'<polygon class="mark" points="{shape}"><title>{safe(mark.words)}</title></polygon>'
+            if at >= free and at + 9 + len(words) * CHARACTER <= plot.width:
+                yield f'<text x="{at + 9:.1f}" y="{top - 2}">{safe(words)}</text>'
+                free = at + 18 + len(words) * CHARACTER
+
+
 def _phase(plot: Plot, band: Band, top: float, height: float) -> Iterable[str]:
     left, right = reach(plot, band)
     if right <= left:
         return
     shape = f'x="{left:.1f}" y="{top}" width="{max(1.0, right - left - 1):.1f}" height="{height}" rx="2"'
-    words = f"{band.kind} {lasted(band, plot.timeline)}"
+    words = f"{named(band)} {lasted(band, plot.timeline)}"
     why = safe(f"{words}: {band.because}".removesuffix(": "))
     yield f'<rect class="phase {CLASS_OF.get(band.kind, "")}" {shape}><title>{why}</title></rect>'
-    fitting = next((each for each in (words, band.kind) if len(each) * CHARACTER + 8 <= right - left), "")
+    fitting = next((each for each in (words, named(band)) if len(each) * CHARACTER + 8 <= right - left), "")
     if fitting:
         at = f'x="{(left + right) / 2:.1f}" y="{top + height / 2 + 4}"'
         yield f'<text class="strong" text-anchor="middle" {at}>{safe(fitting)}</text>'

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 import operator
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from guard.model import Dimension, Phase
+from guard.model.sensors import METRICS
 from guard.show.thinning import Steps, Thinned, Values
 from guard.show.timeline import (
     STAGES,
@@ -206,7 +208,7 @@ class Tracing:
         return any(each) if condition["any"] else all(each)
 
     def _lines(self, rule: Frame, dimension: Dimension) -> Iterable[LimitLine]:
-        for rung in RUNGS:
+        for rung in (*RUNGS[1:], RUNGS[0]):
             condition = rule["rungs"].get(rung)
             if condition is None or (rung == "resume" and not rule.get("stops", True)):
                 continue
@@ -239,7 +241,7 @@ class Tracing:
 
     def _signal(self, sensor: str, trace: _Trace) -> Signal:
         rules = self._rules.get(sensor, [])
-        dimension = Dimension(rules[0]["unit"]) if rules else Dimension.COUNT
+        dimension = Dimension(rules[0]["unit"]) if rules else _usual_dimension(sensor)
         longest = max([float(rule["stale"]) for rule in rules], default=5.0)
         worse = sensor in self._less_is_worse
         baselines = [self._baselines[rule["of"]] for rule in rules if rule.get("of") in self._baselines]
@@ -266,6 +268,12 @@ def _decisive(lines: list[LimitLine], *, any_of: bool) -> list[LimitLine]:
         return lines
     greatest = (ways == {">"}) is not any_of
     return [(max if greatest else min)(lines, key=lambda line: line.value)]
+
+
+def _usual_dimension(sensor: str) -> Dimension:
+    """Of a metric that no rule asks for: it came along with another."""
+    metric = METRICS.get(re.split(r"[{|]", sensor)[0])
+    return metric.dimension if metric is not None else Dimension.COUNT
 
 
 def _less_is_worse(rules: list[Frame]) -> bool:

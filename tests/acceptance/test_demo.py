@@ -55,11 +55,16 @@ def wrong_figures(tmp: Path) -> set[str]:
     return {line.split("│")[1].strip() for line in said(tmp).splitlines() if "WRONG" in line}
 
 
-def test_the_demo_measures_itself_right_and_leaves_nothing_behind(binaries: Binaries, open_tmp: Path) -> None:
-    with demo(binaries, open_tmp) as process:
+def test_the_demo_measures_itself_right_leaves_nothing_behind_and_keeps_the_report_that_was_asked_for(
+    binaries: Binaries, open_tmp: Path, tmp_path: Path
+) -> None:
+    page = tmp_path / "report.html"
+    with demo(binaries, open_tmp, "--report", str(page)) as process:
         assert process.wait(180) == 0, said(open_tmp)
     assert "figures are right" in said(open_tmp)
     assert not wrong_figures(open_tmp)
+    report = page.read_text()
+    assert all(f'data-signal="{signal}' in report for signal in ("replication.lag", "http:shop errors"))
     wait_for(lambda: not left_in(open_tmp), within=15, message=lambda: "\n".join(left_in(open_tmp)))
 
 

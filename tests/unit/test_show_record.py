@@ -198,3 +198,18 @@ def test_what_is_infinite_is_null_in_json_and_words_on_the_page() -> None:
 
 def test_an_empty_timeline_is_a_page(readings: Readings) -> None:
     assert Page(page(Readings(None, Timeline("main", "backfill", 1, AT, AT)))).open == []
+
+
+def test_what_the_recorder_has_not_written_yet_is_drawn_by_the_audit_trail() -> None:
+    said = told(Readings())
+    paused = [("running", AT, AT + 41), ("paused", AT + 41, AT + 60)]
+    for kept in (1, 2, 3):
+        bands = (*TIMELINE.bands[: kept - 1], dataclasses.replace(TIMELINE.bands[kept - 1], until=None))
+        drawn = drawn_of(said, Readings(None, dataclasses.replace(TIMELINE, bands=bands)), SPAN)
+        shown = [(band.kind, band.since, band.until) for band in drawn.bands]
+        assert shown == [*paused, ("running", AT + 60, None), ("pause", AT + 80, None)]
+    over = {**said, "orders": [], "phases": [*said["phases"], stretch("done", AT + 90, None)]}
+    assert [band.until for band in drawn_of(over, Readings(None, TIMELINE), SPAN).bands] == [AT + 41, AT + 60, AT + 90]
+    # Of another course, such as one that was cut short, each is believed as it is.
+    other = dataclasses.replace(TIMELINE, bands=TIMELINE.bands[1:2])
+    assert [band.kind for band in drawn_of({**said, "orders": []}, Readings(None, other), SPAN).bands] == ["paused"]

@@ -77,7 +77,7 @@ def test_phases_become_bands_with_the_reason_and_the_length_of_each(paused_once:
 def test_a_signal_has_its_limits_its_worst_and_what_it_was_in_each_stage(paused_once: Recorded) -> None:
     (signal,) = paused_once.timeline().signals
     assert (signal.name, signal.sensor, signal.dimension) == ("lag", "lag sensor", Dimension.SECONDS)
-    assert [line.words for line in signal.limits] == ["resume < 2 s", "pause > 5 s", "cancel >= 60 s"]
+    assert [line.words for line in signal.limits] == ["pause > 5 s", "cancel >= 60 s", "resume < 2 s"]
     assert signal.worst is not None
     assert signal.worst.value == 9.0
     assert signal.past == ("pause",)
@@ -139,15 +139,15 @@ def test_a_limit_against_the_baseline_is_a_number_once_there_is_one() -> None:
     recorded.run(1, 0.1)
     body = json.loads(json.dumps(recorded.frames[0].body))
     tracing.take(body)
-    assert [line.words for line in tracing.timeline().signals[0].limits] == ["resume <= 140 ms", "pause > 200 ms"]
+    assert [line.words for line in tracing.timeline().signals[0].limits] == ["pause > 200 ms", "resume <= 140 ms"]
     question = recorded.world.guard.board.questions["p99"]
     tracing.take(
         {"n": 1, "w": WALL + 1, "t": 1.0, "b": {question: {"value": 0.15}}, "s": [["p99 sensor", 0.25, 1.0, "", []]]}
     )
     (signal,) = tracing.timeline().signals
     assert [line.words for line in signal.limits] == [
-        "resume <= 1.7x baseline (255 ms)",
         "pause > 2x baseline (300 ms)",
+        "resume <= 1.7x baseline (255 ms)",
     ]
     assert (signal.baseline, signal.past) == (0.15, ())
 
@@ -183,6 +183,8 @@ def test_another_run_and_a_tape_without_limits_leave_an_honest_timeline(paused_o
     (signal,) = timeline.signals
     assert (signal.name, signal.limits, signal.past, signal.worst) == ("lag sensor", (), (), None)
     assert [stage.name for stage in signal.stages] == ["before"]
+    tracing.take({"n": 0, "w": WALL, "t": 0.0, "s": [["replication.lag_bytes{standby=a}", 9.0, 0.0, "", []]]})
+    assert Dimension.BYTES in {each.dimension for each in tracing.timeline().signals}
 
 
 @given(st.lists(st.tuples(st.floats(0, 1e6), st.none() | st.floats(-1e9, 1e9)), max_size=3000))
