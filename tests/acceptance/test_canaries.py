@@ -42,8 +42,15 @@ OTHER = "other-CANARY6"
 BASIC = "basic:CANARY7"
 RULE_HEADER = "header-CANARY8"
 STANDBY = "standby-CANARY9"
+HOOKED = "hooked-CANARY10"
+SIGNING = "signing-CANARY11-0123456789"
+MAILER = "mailer-CANARY12"
+MAILED = "mailed-CANARY13"
 PAIR = base64.b64encode(f"asker:{BASIC}".encode()).decode()
-"""What is sent for the former, and no spelling of it."""
+"""What is sent for the basic one, and no spelling of it."""
+SENT = (BEARER, HEADER, QUERY, PAIR, RULE_HEADER, HOOKED, MAILED)
+"""To sources and channels, as it is."""
+EACH = (PASSWORD, WEBHOOK, HOOK, OTHER, BASIC, STANDBY, SIGNING, MAILER, *SENT)
 
 RULES = """
 [[rule]]
@@ -153,6 +160,10 @@ def furnish(house: House) -> dict[str, str]:
     bearer = secret_file(house.directory / "bearer", BEARER)
     secret_file(house.directory / "basic", BASIC)
     house.rules = RULES
+    secret_file(house.directory / "hook-url", f"{house.endpoint.url}/{HOOKED}")
+    secret_file(house.directory / "hook-secret", SIGNING)
+    there = house.endpoint.url.removeprefix("http://")
+    secret_file(house.directory / "mail-url", f"json://mailer:{MAILER}@{there}/{MAILED}")
     house.more = f"""
 [database.main.standby_dsns]
 away = "postgresql://guard_login:{STANDBY}@127.0.0.1:9/{house.database.name}"
@@ -163,6 +174,15 @@ headers = {{ "X-Api-Key" = "{HEADER}" }}
 [rollback]
 command = ["{hook(house)}"]
 environment = ["HOOK_TOKEN"]
+[[channel]]
+name = "hook"
+kind = "webhook"
+url_file = "hook-url"
+secret_file = "hook-secret"
+[[channel]]
+name = "mail"
+kind = "apprise"
+url_file = "mail-url"
 """
     return {"HOOK_TOKEN": HOOK, "OTHER_TOKEN": OTHER, "PGPASSWORD": OTHER, "PYTHONFAULTHANDLER": "1"}
 
@@ -242,7 +262,7 @@ def test_no_secret_is_said_anywhere_while_everything_is_used_and_much_fails(
     house.load(99)
     house.wait_event("rollback_failed")
     asked = "".join(house.endpoint.requests)
-    assert [secret for secret in (BEARER, HEADER, QUERY, PAIR, RULE_HEADER) if secret not in asked] == []
+    assert [secret for secret in SENT if secret not in asked] == []
     house.database.execute("alter role guard_login password 'another'")
     house.database.execute("select pg_terminate_backend(pid) from pg_stat_activity where usename = 'guard_login'")
     daemon.wait_says("password authentication failed")
@@ -252,7 +272,7 @@ def test_no_secret_is_said_anywhere_while_everything_is_used_and_much_fails(
     assert daemon.wait(10) == -signal.SIGABRT
     assert "Current thread" in daemon.text()  # a traceback, then; and what it holds is searched below
     collect(house, search)
-    search.assert_silent(PASSWORD, WEBHOOK, BEARER, HEADER, QUERY, HOOK, OTHER, BASIC, PAIR, RULE_HEADER, STANDBY)
+    search.assert_silent(*EACH)
     given = (house.directory / "hook-environment").read_text()
     assert HOOK in given
     assert OTHER not in given

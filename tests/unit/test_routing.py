@@ -7,7 +7,10 @@ import pytest
 
 from guard.journal import Journal
 from guard.model import Notice, Severity
+from guard.tell import routing
 from guard.tell.routing import Route, key, standing
+
+GUARD = Path(routing.__file__).parents[1]
 
 INFO, WARNING, CRITICAL = Severity.INFO, Severity.WARNING, Severity.CRITICAL
 
@@ -165,3 +168,9 @@ def test_alarms_without_an_end_do_not_pile_up(told: Told, monkeypatch: pytest.Mo
     for run in (6, 7, 9):
         told.tell("ended", about={"run_id": run})
     assert told.on("grave").count("ended") == 2
+
+
+def test_every_kind_that_a_route_knows_is_one_that_people_are_told_of() -> None:
+    told = "".join(path.read_text() for name in ("decide", "cycle", "cli") for path in (GUARD / name).glob("*.py"))
+    known = {*routing._TOPICS, *routing._ENDS, *routing._OF_THE_DAEMON}
+    assert {kind for kind in known if f'"{kind}"' not in told} == set()
