@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import configparser
+import functools
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -72,10 +74,16 @@ def test_every_command_line_is_one_that_the_program_takes() -> None:
     assert [f"{block}: {flaw}" for block, words in found if (flaw := flaw_of(words))] == []
 
 
+@functools.cache
+def program() -> dict[str, Any]:
+    """Its commands by name, as the parser has them."""
+    found: dict[str, Any] = getattr(get_command(app), "commands", {})
+    return found
+
+
 def flaw_of(words: list[str]) -> str:
     """Why the program would refuse it; "" where it would not. Nothing is run."""
-    group = get_command(app)
-    known = getattr(group, "commands", {})
+    known = program()
     if words and words[0] in {"--help", "-h", "--version"}:
         return ""
     if not words or words[0] not in known:
@@ -97,7 +105,7 @@ def test_a_command_that_is_not_there_and_an_option_that_it_does_not_take_are_fou
 
 
 def test_every_command_in_the_text_is_there_with_its_options() -> None:
-    known = getattr(get_command(app), "commands", {})
+    known = program()
     wrong, seen = [], 0
     for page in pages():
         for words in inline(page):
