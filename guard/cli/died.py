@@ -4,13 +4,14 @@ cause: what can be read of it is used, and Slack's credential without it.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shlex
 import socket
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ from guard.errors import GuardError, TellError, WorldError
 from guard.model import EVERYONE, Notice, Severity
 
 if TYPE_CHECKING:
+    from guard.settings import SlackSettings
     from guard.tell.outbox import Messenger
 
 _TRIES = 4
@@ -128,19 +130,31 @@ def channels(file: Path) -> dict[str, Callable[[], Messenger]]:
 
     Raises WorldError where there is none. What makes one may raise it too, where its credential cannot be had.
     """
-    from guard.channels import channel_of, slack_of
+    from guard.channels import channel_of
     from guard.settings import salvage
 
-    slack, others = salvage(file)
+    named, others = salvage(file)
+    # The failure unit of all instances has Slack's credential under one name, whatever it is called in their files.
+    given, _ = salvage(Path(os.devnull))
     found: dict[str, Callable[[], Messenger]] = {each.name: partial(channel_of, each) for each in others}
-    if slack is not None:
-        found = {"slack": partial(slack_of, slack), **found}
+    if ways := [each for each in (named, given) if each is not None]:
+        found = {"slack": partial(_slack, ways), **found}
     if not found:
         raise WorldError(
             "Nobody is told that the guard has died: there is no systemd credential slack-webhook, and "
             f"{file} names no channel that can be read."
         )
     return found
+
+
+def _slack(ways: Sequence[SlackSettings]) -> Messenger:
+    """By the first whose credential can be had. Raises WorldError."""
+    from guard.channels import slack_of
+
+    for way in ways[:-1]:
+        with contextlib.suppress(WorldError):
+            return slack_of(way)
+    return slack_of(ways[-1])
 
 
 async def tell(notice: Notice, found: Mapping[str, Callable[[], Messenger]]) -> dict[str, GuardError]:

@@ -110,6 +110,18 @@ def test_every_channel_of_the_file_is_told_also_where_that_file_is_what_is_wrong
             alert(died="a.service", config=file)
 
 
+def test_slack_s_credential_is_used_where_the_file_names_one_that_is_not_handed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    file = tmp_path / "shop.toml"
+    file.write_text('[slack]\nwebhook_url_file = "/etc/migration-guard/shop.slack-webhook"\n')
+    with slack_server() as slack:
+        (tmp_path / "slack-webhook").write_text(slack.url)
+        alert(died="migration-guard@shop.service", config=file)
+        assert "migration-guard@shop.service: systemd does not say why" in json.dumps(slack.requests[-1].payload)
+
+
 def channel(name: str) -> str:
     return f'[[channel]]\nname = "{name}"\nkind = "webhook"\nurl_file = "{name}"\nsecret_file = "word"\n'
 
