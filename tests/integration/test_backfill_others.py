@@ -208,7 +208,7 @@ def test_beside_a_standby_whose_replay_stands_still_no_more_than_the_window_is_w
         look = time.monotonic() + 1.0
         wait_for(lambda: time.monotonic() > look)
         assert len(seen) <= done + 2  # one may have begun by then
-        assert seen[-1].rows < 500
+        assert not seen or seen[-1].rows < 500  # WAL of the server's own may fill the window before the first batch
         standby.execute("select pg_wal_replay_resume()")
     assert seen[-1].rows == 1000
     assert max(each.batch for each in seen[5:]) < 40  # a quarter of the window
