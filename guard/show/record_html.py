@@ -49,7 +49,7 @@ def page(told: Told, facts: Sequence[tuple[str, str]], timeline: Timeline) -> st
                 _head(told),
                 _course(timeline, told),
                 _readings(told),
-                _phases(told),
+                _phases(told, timeline),
                 _orders(told),
                 _checks(told),
                 h.h2["Facts"],
@@ -188,7 +188,7 @@ def stage_words(stage: Told | None, unit: Dimension) -> str:
     return f"{median}, {worst} ({stage['count']})"
 
 
-def _phases(told: Told) -> h.Node:
+def _phases(told: Told, timeline: Timeline) -> h.Node:
     rows = (
         h.tr(data_phase=each["phase"], data_seconds=str(each["seconds"]))[
             h.td(".n")[_at(each["since"])],
@@ -209,6 +209,7 @@ def _phases(told: Told) -> h.Node:
         if told["phases"]
         else h.p["No guard has written anything of it, or that was pruned since."],
         (h.p[h.strong["Cancelled "], f"{_at(each['at'])}: {each['because']}"] for each in told["cancels"]),
+        (h.p[f"{_at(mark.wall)}: {mark.words}"] for mark in timeline.marks if mark.kind != "cancelled"),
     ]
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from guard.model import Dimension, Phase
+from guard.model import EVERYONE, Dimension, Phase
 from guard.model.sensors import METRICS
 from guard.show.thinning import Steps, Thinned, Values
 from guard.show.timeline import (
@@ -77,6 +77,7 @@ class Tracing:
         self._bands: list[Band] = []
         self._marks: list[Mark] = []
         self._steps = Steps()
+        self._muted: set[str] = set()
         self._done: tuple[int, int] | None = None
         self._number: int | None = None
         self._wall = since
@@ -95,6 +96,8 @@ class Tracing:
             self._baselines = {of: float(each["value"]) for of, each in known.items()}
         for sample in frame.get("s", ()):
             self._take_sample(sample, wall - float(frame["t"]))
+        if "m" in frame or whole is not None:
+            self._take_mutes(frame.get("m", ()), wall)
         # First, since what is decided on its last word may be that it is over.
         self._take_progress(frame.get("p", {}), wall)
         for entry in frame.get("d", ()):
@@ -155,6 +158,15 @@ class Tracing:
     def _mark(self, wall: float, kind: str, words: str) -> None:
         self._marks.append(Mark(wall, kind, words))
         del self._marks[:-_MOST_MARKS]
+
+    def _take_mutes(self, mutes: Iterable[tuple[str, str]], wall: float) -> None:
+        now = {rule for rule, migration in mutes if migration in {self._run[0], EVERYONE}}
+        for rules, words in ((now - self._muted, "muted"), (self._muted - now, "unmuted")):
+            for rule in sorted(rules):
+                self._mark(
+                    wall, words, f"rule {rule} was {words} by an operator" if rule else f"{words} by an operator"
+                )
+        self._muted = now
 
     def _take_progress(self, done: Frame, wall: float) -> None:
         if (now := done.get(str(self._run[1]))) is not None:

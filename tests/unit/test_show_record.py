@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from guard.cli.recorded import Readings, Span, drawn_of, signal_words
 from guard.show import record_html, record_markdown
-from guard.show.timeline import Stage, Timeline
+from guard.show.timeline import Mark, Stage, Timeline
 from tests.unit.test_show_svg import AT, SIGNAL, TIMELINE
 
 RUN = {
@@ -164,6 +164,13 @@ def test_a_run_of_which_nobody_has_written_anything_has_a_page_too() -> None:
     assert "still running" in record_markdown.page(empty, [], drawn_of(empty, Readings(), SPAN))
     gone = {**empty, "run": {**empty["run"], "here": False, "rollback_claimed": True}}
     assert record_html.summary_of(gone).endswith("Its rollback: its end is unknown.")
+
+
+def test_what_was_done_at_a_moment_is_told_in_words_too() -> None:
+    marks = (*TIMELINE.marks, Mark(AT + 5, "muted", "rule lag was muted by an operator"))
+    words = Page(page(Readings(None, dataclasses.replace(TIMELINE, marks=marks)))).words
+    assert "2023-11-14 22:13:25: rule lag was muted by an operator" in words
+    assert "Cancelled 2023-11-14 22:14:30" in words
 
 
 def test_markdown_has_the_figures_the_curve_and_what_was_done_and_escapes_what_others_wrote(readings: Readings) -> None:

@@ -16,8 +16,9 @@ from guard.ports import Frame
 from guard.show.thinning import MOST, Steps, Thinned, Values
 from guard.show.timeline import NOT_RECORDED, Point, Progress, Timeline, rates, with_gaps
 from guard.show.tracing import Tracing
-from tests.fakes import WALL, World, a_run, make_rule
+from tests.fakes import WALL, World, a_run, an_order, make_rule
 
+AT = 1_000_000.0
 RULE = make_rule(pause="> 5s", resume="< 2s for 3s", cancel=">= 60s", no_data="hold")
 
 
@@ -92,9 +93,11 @@ def test_a_signal_has_its_limits_its_worst_and_what_it_was_in_each_stage(paused_
 def test_each_reading_is_counted_once_though_whole_frames_say_them_again() -> None:
     recorded = Recorded()
     recorded.world.runs = [a_run()]
-    recorded.run(700, 1.0)
+    recorded.run(5, 1.0)
+    recorded.world.values = dict.fromkeys(recorded.world.values)  # its source hangs: the last reading stays the newest
+    recorded.world.tick(700)
     assert len([frame for frame in recorded.frames if frame.whole]) == 3
-    assert recorded.timeline().signals[0].readings == 700
+    assert recorded.timeline().signals[0].readings == 5
 
 
 def test_progress_stands_still_under_the_pause(paused_once: Recorded) -> None:
@@ -127,7 +130,7 @@ def test_silences_say_why_and_are_no_zero() -> None:
 def test_what_lies_outside_the_drawn_time_still_counts_as_before_or_after(paused_once: Recorded) -> None:
     whole, part = paused_once.timeline(), paused_once.timeline(WALL + 110, WALL + 120)
     assert [signal.stages for signal in part.signals] == [signal.stages for signal in whole.signals]
-    assert all(WALL + 110 <= point.wall <= WALL + 120 for point in part.signals[0].points)
+    assert [point.wall for point in part.signals[0].points] == [WALL + second for second in range(110, 121)]
     assert (part.since, part.until) == (WALL + 110, WALL + 120)
 
 
@@ -169,6 +172,22 @@ def test_a_guard_that_was_killed_and_started_again_is_a_mark_and_frames_that_wer
     timeline = tracing.timeline()
     assert [(mark.kind, mark.wall) for mark in timeline.marks] == [("guard_started", again["w"])]
     assert timeline.missing == 7.0
+
+
+def test_a_rule_that_an_operator_muted_for_this_migration_is_a_mark_and_its_end_too() -> None:
+    recorded = Recorded()
+    recorded.world.runs = [a_run()]
+    recorded.run(3, 1.0)
+    recorded.world.orders = [an_order("mute", rule="lag"), an_order("mute", "other", 2, rule="lag")]
+    recorded.run(400, 1.0)
+    recorded.world.orders = []
+    recorded.run(2, 1.0)
+    marks = recorded.timeline().marks
+    assert [(mark.kind, mark.words) for mark in marks] == [
+        ("muted", "rule lag was muted by an operator"),
+        ("unmuted", "rule lag was unmuted by an operator"),
+    ]
+    assert marks[1].wall - marks[0].wall == 400
 
 
 def test_another_run_and_a_tape_without_limits_leave_an_honest_timeline(paused_once: Recorded) -> None:
@@ -239,6 +258,23 @@ def test_a_long_progress_is_bounded_and_ends_with_its_last_word() -> None:
     assert {round(point.value or 0.0, 6) for point in speed} == {10.0}
     assert rates([Progress(0.0, 0, 0), Progress(10.0, 0, 5)]) == ("batches", (Point(0.0, 0.5), Point(10.0, 0.5)))
     assert rates([]) == ("batches", ())
+
+
+def test_a_series_of_hours_is_as_short_as_one_of_minutes_and_keeps_its_one_peak() -> None:
+    thinned = Thinned()
+    for second in range(20_000):
+        thinned.add(Point(AT + second, 9.0 if second == 7777 else 1.0 + second % 2))
+    kept = thinned.points()
+    assert MOST / 4 < len(kept) <= MOST
+    assert [point.wall for point in kept if point.value == 9.0] == [AT + 7777]
+
+
+def test_speed_is_not_torn_by_a_client_that_reports_once_a_second_and_is_seen_more_often() -> None:
+    seen = [Progress(AT + tenth / 10, tenth // 10 * 500, tenth // 10) for tenth in range(301)]
+    of, speed = rates(seen)
+    assert of == "rows"
+    assert len(speed) == 30
+    assert all(400 <= (point.value or 0.0) <= 600 for point in speed)
 
 
 def test_time_in_which_nothing_was_recorded_is_a_gap_and_not_a_line() -> None:
