@@ -3,7 +3,8 @@
 sight.py     what can be seen of the daemon, as values
 page.py      the page for as long as the daemon lives     serving.py   sockets, limits, patience
 app.py       the addresses, and what each asks for        gate.py      who may look
-overview.py  the first page      runpage.py  one run      layout.py    the frame of every page
+overview.py  the first page      runpage.py  one run, and coursepage.py its course
+layout.py    the frame of every page
 elements.py  pieces of pages     words.py    states in words, signs and tones
 stream.py    what has changed, as server-sent events      aside.py     a thread for what takes long
 past.py      the runs of late, as the flight recorder has them

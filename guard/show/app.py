@@ -17,17 +17,20 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from guard.errors import WorldError
-from guard.show import overview, probing, runpage
+from guard.show import coursepage, overview, probing, runpage
 from guard.show.aside import Aside, Busy
 from guard.show.elements import Now
+from guard.show.figures import STYLE
 from guard.show.gate import Gate
 from guard.show.layout import Box, Sheet, page
 from guard.show.overview import UNREGISTERED, Glance, heading_of, part_of
-from guard.show.palette import STYLE
 from guard.show.past import Archive, Past
 from guard.show.sight import Sight
 from guard.show.stream import Endpoint, Streams
 
+COURSES = 10
+"""Of so many runs what was drawn last is kept."""
+_READING = "<p>The flight recorder is being read.</p>"
 RECENT_FOR = 10.0
 """Seconds for which a list of the runs of late is good: the recorder itself writes no more often."""
 _ASSETS = {"/page.css": "text/css", "/page.js": "text/javascript", "/icon.svg": "image/svg+xml"}
@@ -49,6 +52,7 @@ class Desk:
         self._recent: tuple[Past, ...] | None = None
         self._trouble = "nobody has asked yet"
         self._asked = float("-inf")
+        self._courses: dict[tuple[str, int | None], tuple[str, float]] = {}
 
     def close(self) -> None:
         """End every stream; at once."""
@@ -88,7 +92,29 @@ class Desk:
     async def run_parts(self, database: str, run_id: int | None, *, live: bool) -> Mapping[str, str]:
         """The parts of the page of a run."""
         found = await self.run(database, run_id)
-        return {} if found is None else await self.aside.do(partial(runpage.parts, found, Now(time.time(), live)))
+        if found is None:
+            return {}
+        parts = dict(await self.aside.do(partial(runpage.parts, found, Now(time.time(), live))))
+        return parts | {"course": await self.course(database, run_id)}
+
+    async def course(self, database: str, run_id: int | None) -> str:
+        """Its course, which is drawn anew seldom: the recorder is read for it, and it may be long."""
+        key = (database, run_id)
+        html, good_until = self._courses.get(key, ("", 0.0))
+        if time.monotonic() < good_until:
+            return html
+        began = time.monotonic()
+        # Whoever asks meanwhile is shown the one before; and at most a tenth of one core is spent on it.
+        self._courses[key] = html or _READING, began + 60.0
+        try:
+            html = await self.aside.do(lambda: coursepage.part(self.archive.course(*key), run_id))
+        finally:
+            self._courses.pop(key, None)
+        took = time.monotonic() - began
+        self._courses[key] = html, time.monotonic() + max(RECENT_FOR / 2, 10 * took)
+        while len(self._courses) > COURSES:
+            del self._courses[next(iter(self._courses))]
+        return html
 
 
 def create(sight: Sight, tape: Path, *, names: Iterable[str], token: str | None = None) -> tuple[ASGIApp, Desk]:
@@ -124,7 +150,7 @@ async def _run(desk: Desk, request: Request) -> Response:
     if found is None:
         return await _missing(request, WorldError())
     parts = await desk.run_parts(database, run_id, live=False)
-    boxes = [Box("state", "State"), Box("rules", "Rules")]
+    boxes = [Box("state", "State"), Box("rules", "Rules"), Box("course", "Course")]
     stream = "/events" + request.url.path.removeprefix("/run")
     return HTMLResponse(page(Sheet(found.title, boxes, stream, desk.boot, time.time()), parts))
 

@@ -63,7 +63,7 @@ def fact(head: str, *said: h.Node) -> h.Node:
 def verdicts(found: Iterable[Mapping[str, Any]], limits: Mapping[str, Any], now: Now) -> h.Element:
     """A table: each rule, what it says and since when, its limits, and what would let a migration go on."""
     heads = ("Rule", "Says", "Because", "Limits", "Goes on when")
-    return h.div(class_="wide", tabindex="0", role="region", aria_label="Rules")[
+    return h.div(class_="scroll", tabindex="0", role="region", aria_label="Rules")[
         h.table(class_="rules")[
             h.thead[h.tr[(h.th(scope="col")[head] for head in heads)]],
             h.tbody[(_verdict(each, limits, now) for each in found)],

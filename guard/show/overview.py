@@ -145,7 +145,7 @@ def _recent(glance: Glance) -> h.Node:
     if not glance.recent:
         return h.p["None is recorded."]
     heads = ("Migration", "Database", "Began", "Took", "End")
-    return h.div(class_="wide", tabindex="0", role="region", aria_label="Recent runs")[
+    return h.div(class_="scroll", tabindex="0", role="region", aria_label="Recent runs")[
         h.table[
             h.thead[h.tr[(h.th(scope="col")[head] for head in heads)]],
             h.tbody[(_past(each) for each in glance.recent)],

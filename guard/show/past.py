@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from guard.errors import WorldError
 from guard.journal import Reader, Recorded
+from guard.show.coursepage import Course
+from guard.show.timeline import Timeline
+from guard.show.tracing import Tracing
 
+LONGEST = 3600.0
+"""Seconds of a run that are drawn."""
+_RIM = 0.06
+"""Share of the run that is drawn before it."""
+_SPELL = 0.002
+"""Seconds of work after which as long a rest follows."""
 MOST = 40
 """Runs that are shown, the newest of all databases."""
 
@@ -47,9 +58,32 @@ class Archive:
             for database, run in found
         )
 
-    def find(self, database: str, run_id: int | None) -> Recorded | None:
-        """The run on the tape. Raises WorldError."""
-        return next((run for run in reversed(self._reader.runs(database)) if run.run_id == run_id), None)
+    def course(self, database: str, run_id: int | None) -> Course:
+        """The course of a run, of a long one the last hour. It takes its time, and leaves the guard its own."""
+        try:
+            found = [run for run in self._reader.runs(database) if run.run_id == run_id]
+            return self._course(database, found[-1]) if found else Course()
+        except WorldError as error:
+            return Course(missing=str(error) if self._reader.path.exists() else "")
+        except (ValueError, KeyError, TypeError):
+            return Course(missing="It was recorded by a version that this one cannot read.")
+
+    def _course(self, database: str, run: Recorded) -> Course:
+        rim = min(60.0, max(3.0, (run.to_wall - run.from_wall) * _RIM))
+        since, until = max(run.from_wall - rim, run.to_wall - LONGEST), run.to_wall + rim
+
+        def make(frames: Iterator[dict[str, Any]]) -> Timeline:
+            tracing, began = Tracing(database, (run.migration, run.run_id), since=since), time.monotonic()
+            for frame in frames:
+                tracing.take(frame)
+                if time.monotonic() - began > _SPELL:
+                    # Else the loop of the guard would wait for this thread again and again.
+                    time.sleep(_SPELL)
+                    began = time.monotonic()
+            return tracing.timeline()
+
+        timeline = self._reader.between(database, since, until, make)
+        return Course(timeline, drawn=LONGEST if run.to_wall - run.from_wall > LONGEST else None)
 
     def _end(self, database: str, run: Recorded) -> tuple[str, str]:
         """Phase and reason in the last frame that speaks of it: only the end of the tape is read for that."""

@@ -1,0 +1,65 @@
+"""The runs of late and the course of one, as the page reads them from a real tape."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import time
+from pathlib import Path
+
+from guard.journal import Recorder
+from guard.show import coursepage
+from guard.show.past import Archive
+from tests.fakes import World, a_run, make_rule
+
+
+def recorded(tape: Path) -> None:
+    """A run that was paused once and has ended, and one that goes on."""
+    world, recorder = World(make_rule()), Recorder(tape)
+    world.clock_set_by = time.time() - world.wall  # what is older than a month is not kept
+    world.guard.hands = dataclasses.replace(world.guard.hands, record=recorder.of("main"))
+    world.runs = [a_run(1, "first")]
+    world.tick(10)
+    world.values["lag sensor"] = 9.0
+    world.tick(5)
+    world.values["lag sensor"] = 0.0
+    world.tick(20)
+    world.runs = [a_run(1, "first", outcome="done"), a_run(2, "second", rows_done=7)]
+    world.tick(5)
+
+    recorder.close()
+
+
+def text(html: str) -> str:
+    return " ".join(re.sub(r"<[^>]*>", " ", html).split())
+
+
+def test_the_runs_of_late_are_listed_with_how_they_ended_newest_first(tmp_path: Path) -> None:
+    recorded(tmp_path / "tape")
+    archive = Archive(tmp_path / "tape")
+    runs = {run.migration: run for run in archive.recent(["main", "nobody"])}
+    assert (runs["first"].run_id, runs["first"].phase) == (1, "done")
+    assert runs["second"].phase == "running"
+    assert 30 < runs["first"].to_wall - runs["first"].from_wall < 60
+    assert archive.recent(["main"]) == archive.recent(["main"])
+    assert archive.recent([]) == ()
+    assert Archive(tmp_path / "none").recent(["main"]) == ()
+
+
+def test_the_course_of_a_run_shows_its_signal_its_pause_and_why(tmp_path: Path) -> None:
+    recorded(tmp_path / "tape")
+    course = Archive(tmp_path / "tape").course("main", 1)
+    assert course.timeline is not None
+    assert [band.kind for band in course.timeline.bands][:4] == ["waiting", "running", "paused", "running"]
+    html = coursepage.part(course, 1)
+    assert html.count("<svg") == html.count("</svg>") >= 4
+    assert "style=" not in html, "the page's own policy would refuse it"
+    assert re.search(r"paused for [\d.]+ s", text(html))
+    assert "lag 9 s &gt; 5s for 3s" in text(html)
+
+
+def test_a_run_that_is_not_recorded_and_a_tape_that_cannot_be_read_are_said(tmp_path: Path) -> None:
+    said = "Nothing of it is recorded yet: the flight recorder writes each ten seconds."
+    assert text(coursepage.part(Archive(tmp_path / "none").course("main", 1), 1)) == said
+    (tmp_path / "rubbish").write_bytes(b"rubbish" * 1000)
+    assert "cannot be read" in text(coursepage.part(Archive(tmp_path / "rubbish").course("main", 1), 1))
