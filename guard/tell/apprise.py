@@ -34,7 +34,7 @@ Job = tuple[Notice, Callable[[TellError | None], None]]
 
 
 class Apprise:
-    """One URL of Apprise. Its thread begins with the first notice and ends with the process."""
+    """One URL of Apprise. Its thread ends with the process."""
 
     pace = 1.0
     """Seconds between messages: what chats and text messages bear."""
@@ -62,15 +62,19 @@ class Apprise:
     def __repr__(self) -> str:
         return f"Apprise({self.name!r}, url hidden)"
 
+    def start(self, _memory: object = None) -> None:
+        """Load Apprise's many modules now, and not with the first alarm. May be left out, and called twice."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name=f"tell {self.name}", daemon=True)
+            self._thread.start()
+
     async def send(self, notice: Notice) -> None:
         """Hand the notice to the service. Raises TellError; after a timeout it may have arrived all the same."""
         if self._busy:
             raise TellError(f"{self.name}: the service is still at work on the notice before.", again=True)
         if self._arrived == notice.notice_id:
             return
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name=f"tell {self.name}", daemon=True)
-            self._thread.start()
+        self.start()
         loop = asyncio.get_running_loop()
         ended: asyncio.Future[TellError | None] = loop.create_future()
 
@@ -101,6 +105,8 @@ class Apprise:
     def _work(self) -> None:
         heard = _Heard()
         server: Any = None
+        with contextlib.suppress(Exception):  # it is told with the first notice
+            server = _server(self._url)
         while True:
             notice, tell = self._jobs.get()
             heard.status = None
