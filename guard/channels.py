@@ -5,17 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from guard.errors import WorldError
-from guard.settings import ChannelSettings, RouteSettings, Settings, SlackSettings
+from guard.settings import ChannelSettings, RouteSettings, Settings, SlackBotSettings, SlackSettings
 from guard.tell.apprise import Apprise
 from guard.tell.outbox import Messenger
 from guard.tell.routing import Route
 from guard.tell.slack import SlackWebhook
+from guard.tell.slack_api import SlackApi
+from guard.tell.slack_bot import SlackBot
 from guard.tell.webhook import Webhook
 
 
 def slack_of(settings: SlackSettings) -> Messenger:
     """What speaks to Slack. Raises WorldError where its credential cannot be had."""
+    if settings.bot is not None:
+        return bot_of(settings.bot)
+    if settings.webhook is None:
+        raise WorldError("There is neither a webhook nor a bot token for Slack.")
     return SlackWebhook(settings.webhook.reveal())
+
+
+def bot_of(settings: SlackBotSettings, timeout: float = 10.0) -> SlackBot:
+    """What speaks to Slack by a token; *timeout* in seconds. Raises WorldError where the token cannot be had."""
+    return SlackBot(SlackApi(settings.token.reveal(), api=settings.api_url, timeout=timeout), settings.channel)
 
 
 def channel_of(settings: ChannelSettings) -> Webhook | Apprise:

@@ -6,11 +6,12 @@ import time
 from urllib.parse import urlsplit
 
 from guard.check.remarks import Remark, fine, problem, warning, whereof
+from guard.check.slack_bot import check_bot
 from guard.errors import Refused, TellError, WorldError
 from guard.judge.baselines import LEAST, goes_by_baseline, take, words
 from guard.judge.quantities import say, say_seconds
 from guard.model import Reading, Rule
-from guard.settings import Settings, in_clear
+from guard.settings import Secret, Settings, in_clear
 from guard.sources import application_probe, histories_of
 from guard.tell.slack import SlackWebhook
 
@@ -62,8 +63,14 @@ async def check_slack(settings: Settings) -> list[Remark]:
             return []
         todo = "add [slack] or [[channel]]; without them nobody is told of a pause who does not read the log"
         return [warning("slack", "there is neither [slack] nor [[channel]], so notices go to the log alone", todo)]
+    if settings.slack.bot is not None:
+        return await check_bot(settings.slack.bot)
+    return [] if settings.slack.webhook is None else await _check_webhook(settings.slack.webhook)
+
+
+async def _check_webhook(webhook: Secret) -> list[Remark]:
     try:
-        url = settings.slack.webhook.reveal()
+        url = webhook.reveal()
     except WorldError as wrong:
         todo = "put the webhook's URL there, mode 0400, owned by the guard's user"
         return [problem("slack", str(wrong), todo)]
@@ -72,7 +79,7 @@ async def check_slack(settings: Settings) -> list[Remark]:
     except ValueError:
         parts = urlsplit("")
     if parts.scheme not in {"https", "http"} or not parts.hostname:
-        what = f"{settings.slack.webhook.source} holds no URL"
+        what = f"{webhook.source} holds no URL"
         return [problem("slack", what, "copy the webhook's from the app's page in Slack")]
     knocked = await _knock(url, f"a webhook at {parts.hostname}")
     if not in_clear(url):

@@ -31,6 +31,7 @@ from guard.settings.values import (
     RollbackSettings,
     RouteSettings,
     Settings,
+    SlackBotSettings,
     SlackSettings,
 )
 
@@ -50,6 +51,7 @@ __all__ = [
     "RouteSettings",
     "Secret",
     "Settings",
+    "SlackBotSettings",
     "SlackSettings",
     "asked_standbys",
     "in_clear",

@@ -16,12 +16,16 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from guard.settings.secret import Secret
 
 SLACK: Final = "MIGRATION_GUARD_SLACK_WEBHOOK_URL"
+SLACK_BOT: Final = "MIGRATION_GUARD_SLACK_BOT_TOKEN"
+SLACK_CHANNEL: Final = "MIGRATION_GUARD_SLACK_CHANNEL"
 PROMETHEUS_PASSWORD: Final = "MIGRATION_GUARD_PROMETHEUS_PASSWORD"  # noqa: S105  its name
 PROMETHEUS_BEARER: Final = "MIGRATION_GUARD_PROMETHEUS_BEARER_TOKEN"
 PAGE_TOKEN: Final = "MIGRATION_GUARD_PAGE_TOKEN"  # noqa: S105  its name
 CREDENTIAL: Final = "slack-webhook"
 """Name of the systemd credential: LoadCredential=slack-webhook:/etc/migration-guard/slack-webhook. Of one of several
 daemons it bears the instance's name, as its file does: shop.slack-webhook."""
+BOT_CREDENTIAL: Final = "slack-bot-token"
+"""Likewise."""
 PAGE_CREDENTIAL: Final = "page-token"
 """Likewise."""
 _PREFIX: Final = "MIGRATION_GUARD_DATABASE_"
@@ -34,6 +38,8 @@ class Environment(BaseSettings):
     model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True)
 
     slack_webhook_url: SecretStr | None = Field(default=None, validation_alias=SLACK)
+    slack_bot: SecretStr | None = Field(default=None, validation_alias=SLACK_BOT)
+    slack_channel: str | None = Field(default=None, validation_alias=SLACK_CHANNEL)
     prometheus_password: SecretStr | None = Field(default=None, validation_alias=PROMETHEUS_PASSWORD)
     prometheus_bearer: SecretStr | None = Field(default=None, validation_alias=PROMETHEUS_BEARER)
     page_token: SecretStr | None = Field(default=None, validation_alias=PAGE_TOKEN)
@@ -43,6 +49,10 @@ class Environment(BaseSettings):
     def slack(self) -> Secret | None:
         """The webhook from its variable."""
         return _variable(SLACK, self.slack_webhook_url)
+
+    def slack_bot_token(self) -> Secret | None:
+        """The bot's token from its variable."""
+        return _variable(SLACK_BOT, self.slack_bot)
 
     def password(self) -> Secret | None:
         """Prometheus' from its variable."""
@@ -59,6 +69,10 @@ class Environment(BaseSettings):
     def slack_credential(self) -> Secret | None:
         """The webhook that systemd provides, where it does."""
         return self.credential(CREDENTIAL)
+
+    def slack_bot_credential(self) -> Secret | None:
+        """The bot's token that systemd provides, where it does."""
+        return self.credential(BOT_CREDENTIAL)
 
     def credential(self, name: str) -> Secret | None:
         """A secret that systemd provides under this name, where it does."""

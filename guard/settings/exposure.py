@@ -43,7 +43,10 @@ def _files(settings: Settings, document: Document, problems: Problems) -> None:
     for database in settings.databases:
         key: Key = ("database", database.name)
         secrets += [((*key, "dsn_file"), database.dsn), ((*key, "password_file"), database.password)]
-    secrets.append((("slack", "webhook_url_file"), settings.slack.webhook if settings.slack else None))
+    if settings.slack is not None:
+        secrets.append((("slack", "webhook_url_file"), settings.slack.webhook))
+    if settings.slack is not None and settings.slack.bot is not None:
+        secrets.append((("slack", "bot_token_file"), settings.slack.bot.token))
     secrets += _of_channels(settings, document)
     for key, access in _accesses(settings, document):
         secrets += [((*key, "bearer_token_file"), access.bearer), ((*key, "password_file"), access.password)]

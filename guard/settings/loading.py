@@ -25,6 +25,7 @@ from guard.settings.problems import Problems, did_you_mean
 from guard.settings.reading import Document, read
 from guard.settings.rules import Frame, RuleReader, default_rules
 from guard.settings.secret import Secret
+from guard.settings.slack import SlackReader
 from guard.settings.standbys import look_at_standbys, read_standby_dsns
 from guard.settings.tables import (
     SECTIONS,
@@ -47,7 +48,6 @@ from guard.settings.values import (
     PrometheusSettings,
     Recognition,
     RollbackSettings,
-    RouteSettings,
     Settings,
     SlackSettings,
 )
@@ -288,12 +288,9 @@ class _Loader:
     def _slack(self, channels: ChannelReader) -> SlackSettings | None:
         given = self._table("slack")
         table, _ = self.problems.check(SlackTable, {} if given is None else given, ("slack",))
-        written = self._secret(table.webhook_url_file) if table else None
-        webhook = self.environment.slack() or written or self.environment.slack_credential()
-        if webhook is None and given is not None:
-            webhook = Secret("[slack] has no webhook_url_file, and neither the environment nor systemd gives one")
-        route = RouteSettings() if table is None else channels.route(table, ("slack",))
-        return None if webhook is None else SlackSettings(webhook, route)
+        table = table or SlackTable()
+        found = SlackReader(self.problems, self.environment, self._path).read(table, given=given is not None)
+        return found and replace(found, route=channels.route(table, ("slack",)))
 
     # -- rules ---------------------------------------------------------------------------------------------------------
 

@@ -27,6 +27,7 @@ from guard.settings.kinds import (
     NoDataText,
     Selection,
     Short,
+    SlackChannel,
     Standbys,
     Text,
     Texts,
@@ -262,11 +263,17 @@ class RouteTable(Table):
 
 
 class SlackTable(RouteTable):
-    """[slack]: an incoming webhook. Where this section is missing, the systemd credential `slack-webhook` is used if
-    there is one."""
+    """[slack]: an incoming webhook, or a bot token and its channel (docs/slack.md). Where the file names no secret, the
+    systemd credential `slack-webhook` is used if there is one, or `slack-bot-token` beside a channel."""
 
     webhook_url_file: File | None = None
     """It holds the webhook's URL; the variable `MIGRATION_GUARD_SLACK_WEBHOOK_URL` wins."""
+    bot_token_file: File | None = None
+    """In place of a webhook: it holds the bot's token; the variable `MIGRATION_GUARD_SLACK_BOT_TOKEN` wins."""
+    channel: SlackChannel | None = None
+    """Where the bot posts; the variable `MIGRATION_GUARD_SLACK_CHANNEL` wins."""
+    api_url: Url = "https://slack.com/api"
+    """Where the bot finds Slack; of GovSlack `https://slack-gov.com/api`."""
 
 
 SECTIONS: Final = (

@@ -214,10 +214,21 @@ class RouteSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class SlackSettings:
-    """[slack], or a webhook found in the environment or among systemd's credentials."""
+class SlackBotSettings:
+    """[slack] with a bot token."""
 
-    webhook: Secret
+    token: Secret
+    channel: str
+    """Its id or its name."""
+    api_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class SlackSettings:
+    """[slack], or what was found of it in the environment or among systemd's credentials: a webhook or a bot."""
+
+    webhook: Secret | None = None
+    bot: SlackBotSettings | None = None
     route: RouteSettings = RouteSettings()
 
 

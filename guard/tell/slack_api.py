@@ -83,6 +83,16 @@ class SlackApi:
         content = {"content": json.dumps(payload).encode(), "headers": self._headers("application/json; charset=utf-8")}
         return answer_of(await self._poster.post(f"{self._api}/{method}", **content))
 
+    async def form(self, method: str, fields: dict[str, str]) -> dict[str, Any]:
+        """The answer to a method that takes a form alone. Raises Refusal, TellError."""
+        headers = self._headers("application/x-www-form-urlencoded")
+        return answer_of(await self._poster.post(f"{self._api}/{method}", data=fields, headers=headers))
+
+    async def upload(self, url: str, content: bytes) -> None:
+        """Send a file to where Slack wants it; the token does not go there. Raises TellError."""
+        response = await self._poster.post(url, content=content)
+        judge(response.status_code, response.headers.get("Retry-After"), "", doubt="it gave the address itself")
+
     async def close(self) -> None:
         """Close the connections."""
         await self._poster.close()

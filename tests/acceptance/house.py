@@ -19,6 +19,7 @@ from tests.acceptance.processes import ROOT, Migrating, Process
 from tests.fix_http import Endpoint, answer
 from tests.fix_postgres import Database
 from tests.slack_server import SlackServer
+from tests.slack_workspace import TOKEN
 from tests.waiting import wait_for
 
 __all__ = ["FRESH_FOR", "LAG", "LEASE", "LOAD", "NOISE", "QUEUE", "ROOT", "House", "Migrating", "Process"]
@@ -70,6 +71,8 @@ class House:
     """Further lines of [guard]."""
     dsn: str = ""
     """The guard's way to the database, where it is not the straight one."""
+    bot: bool = False
+    """Slack is spoken to by a bot token, not by a webhook."""
     processes: list[Process] = field(default_factory=list)
 
     def furnish(self, rows: int = 30_000) -> None:
@@ -92,9 +95,10 @@ class House:
 
     def write(self, *, identity: str = "acceptance", state: str = "state") -> Path:
         """Write the configuration as it is to be by now."""
-        webhook = self.directory / "webhook"
-        webhook.touch(mode=0o600)
-        webhook.write_text(self.slack.url)
+        secret = self.directory / ("token" if self.bot else "webhook")
+        secret.touch(mode=0o600)
+        secret.write_text(TOKEN if self.bot else self.slack.url)
+        by_bot = f'bot_token_file = "{secret}"\nchannel = "#guard"\napi_url = "{self.slack.api}"'
         self.file.touch(mode=0o600)
         self.file.write_text(
             f"""
@@ -110,7 +114,7 @@ standbys = {self.standbys}
 [migrations]
 roles = {self.roles}
 [slack]
-webhook_url_file = "{webhook}"
+{by_bot if self.bot else f'webhook_url_file = "{secret}"'}
 {self.more}
 {self.rules.format(url=self.endpoint.url)}
 """

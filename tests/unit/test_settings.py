@@ -43,6 +43,7 @@ def test_the_example_is_right_without_any_of_its_credentials() -> None:
     assert [rule.name for rule in read.rules] == ["replica lag", "lock queue", "checkout errors", "checkout p99"]
     assert read.warnings == ()
     assert read.slack is not None
+    assert read.slack.webhook is not None
     with pytest.raises(WorldError, match="cannot be read"):
         read.slack.webhook.reveal()
 
@@ -243,6 +244,7 @@ def test_the_environment_wins_over_the_file(
     assert read.databases[0].address == "host=elsewhere dbname=app"
     assert "canary-one" in read.databases[0].conninfo()
     assert read.slack is not None
+    assert read.slack.webhook is not None
     assert read.slack.webhook.reveal() == "https://hooks.example/canary-two"
     assert read.guard.state_directory == tmp_path / "first"
     assert "canary" not in repr(read)
@@ -264,16 +266,19 @@ def test_the_webhook_comes_from_a_file_or_from_systemd_whatever_the_instance_is_
     assert settings(DATABASE).slack is None
     nowhere = settings(f"{DATABASE}[slack]").slack
     assert nowhere is not None
+    assert nowhere.webhook is not None
     with pytest.raises(WorldError, match="no webhook_url_file"):
         nowhere.webhook.reveal()
     (tmp_path / credential).write_text("https://hooks.example/from-systemd\n")
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
     found = settings(DATABASE).slack
     assert found is not None
+    assert found.webhook is not None
     assert found.webhook.reveal() == "https://hooks.example/from-systemd"
     (tmp_path / "own").write_text("https://hooks.example/from-file")
     own = settings(f'{DATABASE}[slack]\nwebhook_url_file = "own"').slack
     assert own is not None
+    assert own.webhook is not None
     assert own.webhook.reveal() == "https://hooks.example/from-file"
 
 
