@@ -115,7 +115,14 @@ class _Service:
 
     def _sight(self, household: Household) -> DaemonSight:
         guard, journal = self._settings.guard, household.journal
-        return DaemonSight(household.watches, household.outbox, guard_id=guard.id, lease=guard.lease, journal=journal)
+        return DaemonSight(
+            household.watches,
+            household.outbox,
+            guard_id=guard.id,
+            lease=guard.lease,
+            journal=journal,
+            refused=lambda: self._refused,
+        )
 
     def _keep_up(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         self._tasks.append(asyncio.create_task(kept_up(name, work), name=name))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from guard.journal import Journal
 from guard.model import Rule
@@ -31,12 +31,14 @@ class DaemonSight:
         guard_id: str,
         lease: float,
         journal: Journal | None = None,
+        refused: Callable[[], str] = str,
     ) -> None:
+        """*refused*: why the last reload was, as of now."""
         self._watches = watches
         self._outbox = outbox
         self._guard_id = guard_id
         self._lease = lease
-        self._journal = journal
+        self._journal, self._refused = journal, refused
         self._stepped = asyncio.Event()
         self._channels: tuple[Channel, ...] = ()
         self._channels_at = float("-inf")
@@ -95,6 +97,7 @@ class DaemonSight:
             limits=_limits(guard.board.rules),
             tally=guard.tally.copy(),
             journal_trouble=(self._journal.trouble if self._journal else None) or "",
+            reload_refused=self._refused(),
         )
 
 

@@ -93,6 +93,8 @@ class Seen:
     """What has been counted until now."""
     journal_trouble: str = ""
     """Of the daemon's journal, which all its databases share; empty while it is written to its file."""
+    reload_refused: str = ""
+    """Why the daemon did not take up its changed configuration; empty where it did, or nobody asked it to."""
 
 
 @dataclass(frozen=True, slots=True)

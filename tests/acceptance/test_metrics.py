@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -57,6 +58,13 @@ def get(page: str, path: str) -> httpx.Response:
     return httpx.get(f"http://{page}{path}", timeout=10, trust_env=False)
 
 
+def told_by(page: str, name: str) -> float:
+    """What the daemon itself says of a metric that has one series."""
+    (value,) = re.findall(rf"^{PREFIX}{name}(?:{{.*}})? (\S+)$", get(page, "/metrics").text, re.MULTILINE)
+    return float(value)
+
+
+@pytest.mark.fault(9)
 def test_a_run_through_a_pause_is_scraped_drawn_and_checked_and_a_dead_daemon_is_an_alert(
     house: House, page: str, prometheus: Prometheus
 ) -> None:
@@ -109,6 +117,14 @@ def test_a_run_through_a_pause_is_scraped_drawn_and_checked_and_a_dead_daemon_is
         within=20,
         message=lambda: f"no alert to be left of {prometheus.alerts()}",
     )
+    assert told_by(page, "reload_refused") == 0
+    house.file.write_text(house.file.read_text() + "\n[nonsense]\n")
+    daemon.send(signal.SIGHUP)
+    wait_for(lambda: told_by(page, "reload_refused") == 1, within=15, message="a refused reload to be seen")
+    house.write()
+    daemon.send(signal.SIGHUP)
+    wait_for(lambda: told_by(page, "reload_refused") == 0, within=15, message="a reload to be seen")
+    assert told_by(page, "pauses_total") == 1  # what was counted goes on
     daemon.kill()
     wait_for(
         lambda: prometheus.alerts()["MigrationGuardDown"] == "pending", within=20, message="the daemon to be missed"

@@ -50,6 +50,7 @@ FULL = a_seen(
     limits={"lag": {"pause": 5.0, "resume": 2.0}},
     progress={7: Progress(1, "migrator", "m", 700, 7, "", NOW - 60, NOW - 1)},
     journal_trouble="the disk is full",
+    reload_refused="no such rule",
 )
 CHANNEL = Channel("slack", 3, 1, 12.0, "429")
 
@@ -76,6 +77,7 @@ SLACK = (("channel", "slack"),)
     [
         ("journal_trouble", (), 1),
         ("recorder_trouble", (), 1),
+        ("reload_refused", (), 1),
         ("outbox_waiting", SLACK, 3),
         ("outbox_oldest_seconds", SLACK, 12),
         ("outbox_dead", SLACK, 1),
@@ -250,7 +252,9 @@ def test_a_real_guard_is_seen_with_its_counts_its_limits_and_its_journal(tmp_pat
     (tmp_path / "file").touch()
     journal = Journal(tmp_path / "file" / "journal.sqlite", channels=["log"])
     watch = Watch(world.guard, (), Pace(0.01, 10.0, 1.0), lambda: None)
-    sight = DaemonSight((watch,), Outbox(journal, LogLines()), guard_id="tests", lease=10.0, journal=journal)
+    sight = DaemonSight(
+        (watch,), Outbox(journal, LogLines()), guard_id="tests", lease=10.0, journal=journal, refused=lambda: "x"
+    )
     world.tick(5)
     world.values["lag sensor"] = 7.0
     world.tick(5)
@@ -258,7 +262,7 @@ def test_a_real_guard_is_seen_with_its_counts_its_limits_and_its_journal(tmp_pat
     assert seen.limits == {"lag": {"pause": 5.0, "resume": pytest.approx(3.5)}}
     assert (seen.tally.events["registered"], seen.tally.events["paused"]) == (1, 1)
     assert "cannot be used" in seen.journal_trouble
-    assert (seen.patience, seen.asked_age) == (20.0, 0.0)
+    assert (seen.patience, seen.asked_age, seen.reload_refused) == (20.0, 0.0, "x")
     found = series(seen)
     assert found["rule_limit", (*LAG, ("rung", "pause"))] == 5
     assert found["rule_value", LAG] == 7

@@ -46,6 +46,11 @@ DAEMON: Final = (
     Meter("build_info", "gauge", "1; which version runs on which Python", ("version", "python")),
     Meter("journal_trouble", "gauge", "1 while what is to be told is kept in memory alone, since its file fails"),
     Meter("recorder_trouble", "gauge", "1 while the flight recorder cannot be written"),
+    Meter(
+        "reload_refused",
+        "gauge",
+        "1 while the configuration in force is not that of the file, whose reload was refused",
+    ),
     Meter("outbox_waiting", "gauge", "notices that have not arrived yet", _CHANNEL),
     Meter("outbox_oldest_seconds", "gauge", "how long the oldest of those has waited; 0 where none waits", _CHANNEL),
     Meter("outbox_dead", "gauge", "notices that were given up, of the last 2000", _CHANNEL),

@@ -131,6 +131,7 @@ def _daemon(into: _Families, snapshot: Snapshot) -> None:
     into.put("build_info", 1, *_VERSION)
     into.put("journal_trouble", any(each.journal_trouble for each in snapshot.seen))
     into.put("recorder_trouble", any(RECORDER in each.report.get("troubles", {}) for each in snapshot.seen))
+    into.put("reload_refused", any(each.reload_refused for each in snapshot.seen))
     for channel in snapshot.channels:
         into.put("outbox_waiting", channel.waiting, channel.name)
         into.put("outbox_oldest_seconds", channel.oldest_age or 0.0, channel.name)
