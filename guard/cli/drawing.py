@@ -102,7 +102,7 @@ def _database(watched: Watched, clock: float, width: int, detail: Detail) -> Ite
     for run in found.runs:
         yield from _run(watched, (found, run), now, (width, detail))
     for reported in others:
-        yield from _other(reported, now, width)
+        yield from _other(found, reported, now, width)
     if not found.runs and not others:
         yield Text(f"  {'No run' if watched.only else 'No migration is running'}{_of(watched.only)}.", "dim")
     if detail < LEAST:
@@ -199,8 +199,9 @@ def _progress(watched: Watched, run: RunSeen, now: float) -> Text:
     return _about("rows", f"{text}, last seen {ago(run.last_seen_wall, now)} ago{note}")
 
 
-def _other(reported: Mapping[str, Any], now: float, width: int) -> Iterator[Text]:
-    state = str(reported.get("phase", "")).upper()
+def _other(found: View, reported: Mapping[str, Any], now: float, width: int) -> Iterator[Text]:
+    # By the guard's word alone: where there is no guard any more, it says what was.
+    state = "WAS " * (not found.guard.works) + str(reported.get("phase", "")).upper()
     lasts = ago(reported.get("since"), now)
     yield _stated(state, named(reported), f", for {lasts}" if lasts else "")
     if reported.get("because"):

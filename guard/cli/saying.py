@@ -22,23 +22,26 @@ class Saying:
         self._troubles: set[str] = set()
         self._heard = False
 
-    def lines(self, watched: Watched, fresh: Iterable[WatchedEvent]) -> list[str]:
-        """What is to be said now. *fresh* are the events that have come since the last call."""
+    def lines(self, watched: Watched, fresh: Iterable[WatchedEvent], wall: float) -> list[str]:
+        """What is to be said now. *fresh* are the events since the last call, *wall* is the time here."""
         if watched.trouble:
-            said = [] if self._silent else [f"{watched.name}: NOT REACHED: {watched.trouble} It is tried again."]
+            words = f"NOT REACHED, and tried again: {watched.trouble}"
+            said = [] if self._silent else [_line(wall, watched.name, words)]
             self._silent = True
             return said
         found = watched.view
         if found is None:
             return []
-        back = ["it answers again"] if self._silent and self._heard else []
+        now = found.guard.now_wall
+        body: list[tuple[float, str]] = [(now, "it answers again")] if self._silent and self._heard else []
+        body += [(now, words) for words in (*self._of_guard(found), *self._of_orders(found))]
         # What happened before somebody began to watch is no change; how it all stands by now is said in full.
-        events = list(fresh) if self._heard else []
-        body = [*back, *self._of_guard(found), *self._of_orders(found), *self._of_runs(found, events)]
+        body += self._of_events(fresh) if self._heard else ()
+        body += [(now, words) for words in self._of_runs(found)]
         if not self._heard and not found.runs:
-            body.append("no migration is running")
+            body.append((now, "no migration is running"))
         self._silent, self._heard = False, True
-        return [f"{at(found.guard.now_wall)}  {watched.name}: {one_line(words)}" for words in body]
+        return [_line(at_wall, watched.name, words) for at_wall, words in body]
 
     def _of_guard(self, found: View) -> Iterator[str]:
         guard = found.guard
@@ -59,11 +62,13 @@ class Saying:
         yield from (f"order {order_id} stands no more" for order_id in sorted(self._orders - standing))
         self._orders = standing
 
-    def _of_runs(self, found: View, events: Iterable[WatchedEvent]) -> Iterator[str]:
+    def _of_events(self, events: Iterable[WatchedEvent]) -> Iterator[tuple[float, str]]:
         for event in events:
-            yield f"{at(event.at)[11:19]} {event.words}"
+            yield event.at, event.words
             if event.run_id is not None:
                 self._runs[event.run_id] = (event.migration, event.state)
+
+    def _of_runs(self, found: View) -> Iterator[str]:
         for run in found.runs:
             yield from self._of_run(found, run)
         here = {run.run_id for run in found.runs}
@@ -79,6 +84,10 @@ class Saying:
             because = f": {run.because}" if run.because else ""
             yield f"{run.migration} (run {run.run_id}): {state}{f' {remark}' if remark else ''}{because}"
         self._runs[run.run_id] = (run.migration, state)
+
+
+def _line(wall: float, name: str, words: str) -> str:
+    return f"{at(wall)}  {name}: {one_line(words)}"
 
 
 _OVER = frozenset({"DONE", "SOAKING", "ABORTED", "ENDED"})

@@ -6,10 +6,12 @@ It reads the guarded databases itself, so it goes on while a guard is dead, and 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Final, Protocol, Self, TextIO
 
@@ -165,8 +167,13 @@ class _Lines:
 
     def came(self, watched: Watched, fresh: Iterable[WatchedEvent]) -> None:
         """Say what has changed."""
-        for line in self._said.setdefault(watched.name, Saying()).lines(watched, fresh):
-            typer.echo(line)
+        try:
+            for line in self._said.setdefault(watched.name, Saying()).lines(watched, fresh, time.time()):
+                typer.echo(line)
+        except BrokenPipeError:
+            raise  # whoever read it has had enough: no error of anybody
+        except OSError as wrong:
+            raise WorldError(f"Standard output cannot be written: {wrong.strerror}.") from None
 
 
 class _Picture:
@@ -192,10 +199,11 @@ class _Picture:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._live.stop()
-        for line in self._last:
-            self._console.print(line, soft_wrap=True)
-        self._stream.flush()
+        with contextlib.suppress(OSError):  # the terminal itself has gone
+            self._live.stop()
+            for line in self._last:
+                self._console.print(line, soft_wrap=True)
+            self._stream.flush()
 
     def show(self, databases: Sequence[Watched]) -> None:
         """Draw it for the terminal's present size."""
@@ -205,7 +213,10 @@ class _Picture:
 
         width, height = self._console.size
         self._last = picture(databases, asyncio.get_running_loop().time(), width, height)
-        self._live.update(Group(*self._last), refresh=True)
+        try:
+            self._live.update(Group(*self._last), refresh=True)
+        except OSError as wrong:
+            raise WorldError(f"The terminal cannot be written to: {wrong.strerror}.") from None
 
     def came(self, watched: Watched, fresh: Iterable[WatchedEvent]) -> None:
         """The next picture shows it."""

@@ -146,6 +146,11 @@ def test_orders_troubles_the_soaking_and_the_unregistered_are_shown() -> None:
     assert "TROUBLE  slack does not get through (reported 2 s ago): revoked" in said
 
 
+def test_what_only_a_dead_guard_knows_of_is_said_to_have_been() -> None:
+    dead = View(a_guard(beat_age=20.0, runs=[a_report("running")]), (), ())
+    assert "WAS RUNNING  backfill-email (run 27)" in text(watched(dead))
+
+
 def test_where_nothing_runs_that_is_said_with_the_rules() -> None:
     view = View(a_guard(mode="dormant", rules=[{"verdicts": [a_verdict("replica lag")]}]), (), ())
     database = watched(view)

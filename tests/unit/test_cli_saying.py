@@ -12,7 +12,7 @@ from guard.cli.saying import Saying
 from guard.cli.seen import View
 from guard.cli.watch import drawable
 from guard.cli.watched import Watched, WatchedEvent
-from tests.watching import BREACH, a_guard, a_report, a_run, an_event, an_order
+from tests.watching import BREACH, NOON, a_guard, a_report, a_run, an_event, an_order
 
 HEAD = "2025-06-15 15:06:40 UTC  main: "
 
@@ -24,15 +24,14 @@ class Watcher:
         self.watched, self.saying, self.clock = Watched("main"), Saying(), 100.0
 
     def sees(self, view: View, *events: WatchedEvent) -> list[str]:
-        """What it says of an answer, without the time and the name that each line begins with."""
+        """What it says of an answer, without the time of the answer and the name of the database."""
         self.clock += 1
-        lines = self.saying.lines(self.watched, self.watched.answered(view, events, self.clock))
-        assert all(line.startswith(HEAD) for line in lines)
+        lines = self.saying.lines(self.watched, self.watched.answered(view, events, self.clock), 0.0)
         return [line.removeprefix(HEAD) for line in lines]
 
     def fails(self, why: str) -> list[str]:
         self.watched.failed(why, self.clock)
-        return self.saying.lines(self.watched, ())
+        return self.saying.lines(self.watched, (), NOON)
 
 
 LIVE = a_guard(runs=[a_report("running")])
@@ -48,11 +47,11 @@ def test_at_first_all_that_stands_is_said_and_then_only_what_changes() -> None:
         "backfill-email (run 27): RUNNING: all is well",
     ]
     assert watcher.sees(RUNNING) == []
-    event = f"15:04:16 backfill-email paused: {BREACH}"
+    event = f"2025-06-15 15:04:16 UTC  main: backfill-email paused: {BREACH}"
     assert watcher.sees(HELD, an_event(2)) == [event]
     assert watcher.sees(HELD) == []
     assert watcher.sees(RUNNING, an_event(3, "resumed", "running", because="all is well")) == [
-        "15:04:17 backfill-email resumed: all is well"
+        "2025-06-15 15:04:17 UTC  main: backfill-email resumed: all is well"
     ]
 
 
@@ -65,7 +64,7 @@ def test_what_no_event_tells_is_said_by_the_state_itself() -> None:
     assert holds == "backfill-email (run 27): HOLDS without a guard: the guard is silent"
     assert watcher.sees(View(LIVE, (), ()), an_event(4, "ended", "done")) == [
         "LIVE: guard web1 is live (last beat 400 ms ago, term 3, epoch 17)",
-        f"15:04:18 backfill-email ended: {BREACH}",
+        f"2025-06-15 15:04:18 UTC  main: backfill-email ended: {BREACH}",
     ]
 
 
@@ -94,7 +93,7 @@ def test_orders_and_troubles_are_said_when_they_begin_and_when_they_end() -> Non
 
 def test_a_database_that_fails_to_answer_is_said_once_and_so_is_its_return() -> None:
     watcher = Watcher()
-    assert watcher.fails("connection refused.") == ["main: NOT REACHED: connection refused. It is tried again."]
+    assert watcher.fails("connection refused.") == [f"{HEAD}NOT REACHED, and tried again: connection refused."]
     assert watcher.fails("connection refused. Trying again in 1 s.") == []
     assert len(watcher.sees(RUNNING)) == 2
     watcher.fails("no answer.")
