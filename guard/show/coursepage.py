@@ -46,8 +46,8 @@ def _course(course: Course, run_id: int | None) -> h.Node:
         return h.p[course.missing or "Nothing of it is recorded yet: the flight recorder writes each ten seconds."]
     whole = f"migration-guard report {run_id} --html FILE"
     return [
-        h.p(class_="since")["By the flight recorder, up to ", at(timeline.until), "."],
-        h.p(class_="since")[f"The last {say_seconds(course.drawn)} of it; the whole: ", h.code[whole]]
+        h.p(class_="soft")["By the flight recorder, up to ", at(timeline.until), "."],
+        h.p(class_="soft")[f"The last {say_seconds(course.drawn)} of it; the whole: ", h.code[whole]]
         if course.drawn is not None
         else None,
         figures.course(timeline),
@@ -59,7 +59,8 @@ def _course(course: Course, run_id: int | None) -> h.Node:
 
 
 def _happened(timeline: Timeline) -> h.Node:
-    found = sorted(_lines(timeline), key=lambda line: line[0], reverse=True)
+    # Of what happened at one moment the later is told first too.
+    found = sorted(_lines(timeline), key=lambda line: line[0])[::-1]
     shown = found[:MOST_LINES]
     more = f"The newest {MOST_LINES} of {len(found)}." if len(found) > MOST_LINES else ""
     return [

@@ -144,7 +144,7 @@ def _recent(glance: Glance) -> h.Node:
         return h.p[f"The flight recorder cannot be read: {glance.recent_trouble}"]
     if not glance.recent:
         return h.p["None is recorded."]
-    heads = ("Migration", "Database", "Began", "Took", "End")
+    heads = ("Migration", "Database", "Began", "Took", "State")
     return h.div(class_="scroll", tabindex="0", role="region", aria_label="Recent runs")[
         h.table[
             h.thead[h.tr[(h.th(scope="col")[head] for head in heads)]],
