@@ -71,7 +71,7 @@ class Apprise:
     async def send(self, notice: Notice) -> None:
         """Hand the notice to the service. Raises TellError; after a timeout it may have arrived all the same."""
         if self._busy:
-            raise TellError(f"{self.name}: the service is still at work on the notice before.", again=True)
+            raise TellError("The service is still at work on the notice before.", again=True)
         if self._arrived == notice.notice_id:
             return
         self.start()
@@ -88,9 +88,7 @@ class Apprise:
             async with asyncio.timeout(self._timeout):
                 problem = await ended
         except TimeoutError:
-            raise TellError(
-                f"{self.name}: the service did not answer within {self._timeout:g} s.", again=True
-            ) from None
+            raise TellError(f"The service did not answer within {self._timeout:g} s.", again=True) from None
         if problem is not None:
             raise problem
 
@@ -114,7 +112,7 @@ class Apprise:
                 server = server or _server(self._url)
                 problem = self._once(server, notice, heard)
             except Exception as error:  # noqa: BLE001 -- whatever it stumbles over, the URL may stand in it: the type only
-                problem = TellError(f"{self.name}: Apprise failed ({type(error).__name__}).", again=True)
+                problem = TellError(f"Apprise failed ({type(error).__name__}).", again=True)
             if problem is None:
                 self._arrived = notice.notice_id
             self._busy = False
@@ -122,7 +120,7 @@ class Apprise:
 
     def _once(self, server: Any, notice: Notice, heard: _Heard) -> TellError | None:
         if server is None:
-            return TellError(f"{self.name}: its URL is none that Apprise understands.", again=False)
+            return TellError("Its URL is none that Apprise understands.", again=False)
         import apprise
 
         sender = apprise.Apprise(asset=server.asset)
@@ -136,12 +134,12 @@ class Apprise:
         ):
             return None
         if heard.status is None:
-            return TellError(f"{self.name}: {server.service_name} could not be reached or refused it.", again=True)
+            return TellError(f"{server.service_name} could not be reached or refused it.", again=True)
         try:
-            judge(heard.status, None, "", who=f"{self.name}: {server.service_name}", doubt="is its URL still valid?")
+            judge(heard.status, None, "", who=str(server.service_name), doubt="is its URL still valid?")
         except TellError as error:
             return error
-        return TellError(f"{self.name}: {server.service_name} did not take it.", again=True)
+        return TellError(f"{server.service_name} did not take it.", again=True)
 
 
 class _Heard(logging.Handler):

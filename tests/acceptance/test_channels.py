@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from tests.acceptance.house import House
-from tests.receiver import HANG, OK, SECRET, Receiver, genuine, receiver
+from tests.receiver import HANG, OK, SECRET, Receiver, Reply, genuine, receiver
 from tests.waiting import wait_for
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.fault(51)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.fault(51, 52)]
 
 CHANNELS = """
 [[channel]]
@@ -45,6 +45,12 @@ def told(server: Receiver) -> list[tuple[str, Any]]:
     return list({each["id"]: (each["kind"], each["state"]) for each in documents}.values())
 
 
+def troubles(house: House) -> dict[str, str]:
+    """What the guard reports of the channels."""
+    rows = house.database.execute("select report->'troubles' from migration_guard.report")
+    return dict(rows[0][0]) if rows else {}
+
+
 def test_each_channel_hears_what_it_is_for_and_its_end_through_a_kill_and_no_other_waits_for_it(house: House) -> None:
     with receiver(HANG) as tickets, receiver() as pager:
         furnish(house, tickets, pager)
@@ -66,9 +72,12 @@ def test_each_channel_hears_what_it_is_for_and_its_end_through_a_kill_and_no_oth
         assert all(genuine(each) for each in tickets.came)
         house.assert_all_told()
         assert pager.came == []
+        pager.script.append(Reply(404))
         house.database.execute("select migration_guard.order_abort('backfill', 'anna', 'wrong data')")
         wait_for(lambda: pager.came, within=20)
         assert "backfill aborted" in pager.came[0].document["title"]
+        said = "JSON refused the message for good (HTTP 404); is its URL still valid?"
+        wait_for(lambda: troubles(house).get("pager") == said, message=lambda: str(troubles(house)))
         migrating.close()
         house.file.write_text(house.file.read_text().replace('"critical"', '"info"'))
         again.send(signal.SIGHUP)

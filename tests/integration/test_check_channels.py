@@ -90,7 +90,7 @@ def test_alert_test_tries_every_channel_and_says_of_each_what_came_of_it(
             alert(test=True, config=file)
         said = capsys.readouterr()
         assert said.out == "tickets: the test message was sent\n"
-        assert "pager: pager: JSON refused the message for good (HTTP 404)" in said.err
+        assert "pager: JSON refused the message for good (HTTP 404)" in said.err
         assert genuine(hook.came[0])
         assert hook.taken()[0]["headline"] == "A test of migration-guard: alerts arrive here"
         assert len(pager.came) == 1
