@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
 
-from guard.cycle.disobeyed import took_hold
 from guard.decide import notices
 from guard.decide.machine import ORDERS
-from guard.judge.quantities import say_seconds
 from guard.model import Condition, Finding, OperatorOrder, OrderKind, Reading, Rule, Sample, Session, Severity, State
 from guard.ports import PAGE, RECORDER, CancelReport
 from guard.records import operator_order_to_dict
@@ -126,17 +123,6 @@ def _listed(finding: Finding, now: float, wall: float) -> list[dict[str, object]
         }
         for verdict in finding.verdicts
     ]
-
-
-def looking_back(draft: notices.Draft, before: State, wall: float) -> notices.Draft:
-    """Who goes on is told with how long it had been paused, and why: the two messages may lie hours apart."""
-    if draft.kind != "resumed":
-        return draft
-    would = "would have been " * ("observe mode" in draft.headline)
-    lasted = say_seconds(max(0.0, round(wall - before.since_wall, 1)))
-    past = {f"{would}paused for": lasted, f"{would}paused because": before.because}
-    past |= {} if would else {"the pause was": took_hold(before)}
-    return dataclasses.replace(draft, fields={**draft.fields, **past})
 
 
 def ailing(name: str) -> str:
