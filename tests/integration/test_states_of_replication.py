@@ -158,6 +158,10 @@ def watching(binaries: Binaries) -> Iterator[Watching]:
     """Servers that all states share, and a guard that looks at them all the while."""
     world = World(binaries)
     with Watching(world) as watching:
+        # A lag is known only back to the first look, and each state may be the first one here.
+        world.write(MB)
+        world.wait_settled()
+        watching.next(3)
         yield watching
     world.close()
 
