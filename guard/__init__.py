@@ -13,7 +13,7 @@ model/     nouns                       ports.py  protocols          records.py  
 tally.py   counts, for /metrics
 errors.py  the tree of errors          exits.py  exit codes         rollbacks.py the hooks
 sources.py the probes of applications, with their credentials    standbys.py the one of replication, likewise
-channels.py the messengers, likewise
+channels.py the messengers, likewise                             pictures.py  of runs, for Slack
 
 Nothing is imported here, so that ``guard.client`` stays light.
 """

@@ -19,6 +19,7 @@ from guard.cycle import Guard, Options
 from guard.errors import HeldByAnother, WorldError
 from guard.journal import Journal, Recorder
 from guard.model import EVERYONE, Rule
+from guard.pictures import Gallery
 from guard.poll.families import family_probes
 from guard.poll.hosts import HostsProbe
 from guard.poll.listen import Listener
@@ -35,6 +36,7 @@ from guard.sources import application_probe, histories_of
 from guard.standbys import probe_of_replication
 from guard.tell.log import LogLines
 from guard.tell.outbox import Messenger, Outbox
+from guard.tell.slack_bot import SlackBot
 from guard.watch import Pace, Watch
 
 TAPE = "recorder.sqlite"
@@ -74,6 +76,9 @@ def build(settings: Settings) -> Household:
     """Wire everything; nothing is connected yet. Raises WorldError where a credential or directory cannot be had."""
     messengers: list[Messenger] = [LogLines(), *(messenger(settings, name) for name in names(settings))]
     directory = settings.guard.state_directory
+    for each in messengers:
+        if isinstance(each, SlackBot):
+            each.illustrate(Gallery(directory / TAPE).draw)
     lock = _own(directory)
     known = [each.name for each in messengers]
     journal = Journal(directory / "journal.sqlite", channels=known, routes=routes_of(settings))

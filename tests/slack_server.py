@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qsl
 
 from tests.slack_workspace import No, Workspace, problem_of, texts_of
 
@@ -157,9 +158,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        if self.path.startswith("/api/") and self.headers["Content-Type"] == "application/json; charset=utf-8":
+        if self.path.startswith("/api/") and (payload := self._payload(body)) is not None:
             token = (self.headers["Authorization"] or "").removeprefix("Bearer ")
-            answer = self.slack.call(self.path.removeprefix("/api/"), token, json.loads(body))
+            answer = self.slack.call(self.path.removeprefix("/api/"), token, payload)
+        elif self.path.startswith("/upload/") and self.headers["Authorization"] is None:
+            self.slack.workspace.files[self.path.removeprefix("/upload/")] = body
+            answer = OK
         elif self.path == f"/services/{SECRET}":
             answer = self.slack.take(json.loads(body))
         else:
@@ -174,6 +178,15 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         else:
             self._say(answer)
+
+    def _payload(self, body: bytes) -> dict[str, Any] | None:
+        match self.headers["Content-Type"]:
+            case "application/json; charset=utf-8":
+                return dict(json.loads(body))
+            # Methods that upload take nothing else, and no other does so here.
+            case "application/x-www-form-urlencoded" if self.path == "/api/files.getUploadURLExternal":
+                return dict(parse_qsl(body.decode()))
+        return None
 
     def _say(self, answer: Answer) -> None:
         body = answer.body.encode()
@@ -210,6 +223,7 @@ def slack_server(*script: Answer) -> Iterator[SlackServer]:
     server = _Server(("127.0.0.1", 0), handler)
     slack.url = f"http://127.0.0.1:{server.server_address[1]}/services/{SECRET}"
     slack.api = f"http://127.0.0.1:{server.server_address[1]}/api"
+    slack.workspace.url = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:

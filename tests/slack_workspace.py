@@ -51,6 +51,8 @@ class Message:
 class Workspace:
     """One workspace with one app in it."""
 
+    url: str = ""
+    """Where files are uploaded to."""
     token: str = TOKEN
     channels: dict[str, str] = field(default_factory=lambda: {"guard": CHANNEL})
     """Ids of the channels that the app is in, by name."""
@@ -58,8 +60,14 @@ class Workspace:
     strict: bool = False
     """More than one message a second in a channel is refused."""
     messages: list[Message] = field(default_factory=list)
+    scopes: set[str] = field(default_factory=lambda: {"chat:write", "files:write"})
+    files: dict[str, bytes] = field(default_factory=dict)
+    """What was uploaded, by id; empty bytes: nothing yet."""
+    shown: list[dict[str, Any]] = field(default_factory=list)
+    """Uploads that were completed: file, channel, thread, title and alternative text."""
     limited: int = 0
     """So often was one refused for that."""
+    _announced: dict[str, dict[str, Any]] = field(default_factory=dict)
     _stamps: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     @property
@@ -88,6 +96,10 @@ class Workspace:
                 return self._post(payload)
             case "chat.update":
                 return self._update(payload)
+            case "files.getUploadURLExternal":
+                return self._announce(payload)
+            case "files.completeUploadExternal":
+                return self._show(payload)
             case _:
                 raise No("unknown_method")
 
@@ -117,6 +129,29 @@ class Workspace:
         found[0].payload = payload
         found[0].edits.append(time.monotonic())
         return {"channel": channel, "ts": found[0].ts}
+
+    def _announce(self, payload: dict[str, Any]) -> dict[str, Any]:
+        if "files:write" not in self.scopes:
+            raise No("missing_scope")
+        if not payload.get("filename") or int(payload.get("length", 0)) <= 0 or len(payload.get("alt_txt", "")) > 1000:
+            raise No("invalid_arguments")
+        name = f"F{next(self._stamps):04}"
+        self.files[name], self._announced[name] = b"", payload
+        return {"file_id": name, "upload_url": f"{self.url}/upload/{name}"}
+
+    def _show(self, payload: dict[str, Any]) -> dict[str, Any]:
+        channel = self._channel({"channel": payload.get("channel_id")}, by_id=True)
+        for each in payload["files"]:
+            if not self.files.get(each["id"]):
+                raise No("file_not_found")
+            if len(self.files[each["id"]]) != int(self._announced[each["id"]]["length"]):
+                raise No("file_update_failed")
+            alt = self._announced[each["id"]].get("alt_txt")
+            thread = payload.get("thread_ts")
+            self.shown.append(
+                {"file": each["id"], "channel": channel, "thread": thread, "title": each["title"], "alt": alt}
+            )
+        return {"files": payload["files"]}
 
     def _channel(self, payload: dict[str, Any], *, by_id: bool = False) -> str:
         named = str(payload.get("channel", ""))

@@ -19,6 +19,7 @@ from guard.model import Notice, Severity
 from guard.tell.slack_api import ELSEWHERE, GONE, Refusal, SlackApi
 from guard.tell.slack_blocks import Json, blocks
 from guard.tell.slack_parent import Summary, fold, from_dict, shown, to_dict
+from guard.tell.slack_picture import Draw, Pictures
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +57,8 @@ class _Parent:
     """Slack's name for the message; empty: there is none yet, or no more."""
     dirty: bool = False
     """What is shown is not the newest."""
+    pictured: bool = False
+    """The picture of its end has been asked for."""
     edit_at: float = 0.0
     """Monotonic: when it may be edited next."""
 
@@ -65,6 +68,7 @@ class _Parent:
             "channel": self.channel,
             "ts": self.ts,
             "dirty": self.dirty,
+            "pictured": self.pictured,
             "summary": to_dict(self.summary),
         }
 
@@ -75,7 +79,8 @@ def _parent_of(record: Mapping[str, Any]) -> _Parent:
     summary = record.get("summary")
     if not isinstance(summary, dict) or not all(isinstance(text, str) for text in texts):
         raise ValueError("it is not a parent")
-    return _Parent(from_dict(summary), str(texts[0]), str(texts[1]), str(texts[2]), bool(record.get("dirty")))
+    flags = (bool(record.get(key)) for key in ("dirty", "pictured"))
+    return _Parent(from_dict(summary), str(texts[0]), str(texts[1]), str(texts[2]), *flags)
 
 
 class SlackBot:
@@ -101,6 +106,7 @@ class SlackBot:
         self._edit_at = 0.0
         self._changed = asyncio.Event()
         self._editor: asyncio.Task[None] | None = None
+        self._pictures: Pictures | None = None
 
     def __repr__(self) -> str:
         return f"SlackBot(channel={self._channel!r}, token hidden)"
@@ -113,6 +119,10 @@ class SlackBot:
         self._memory = memory
         self._parents = self._remembered(memory)
         self._editor = asyncio.create_task(self._edit_for_ever(), name="edit slack")
+
+    def illustrate(self, draw: Draw) -> None:
+        """Have a picture in the thread of each run that ends, from now on."""
+        self._pictures = Pictures(self._api, draw)
 
     async def send(self, notice: Notice) -> None:
         """Post the notice. Raises TellError; after a timeout the message may have arrived all the same."""
@@ -140,6 +150,8 @@ class SlackBot:
                         await self._edit(key)
             except TimeoutError:
                 pass  # what is not shown yet is kept as such
+        if self._pictures is not None:
+            await self._pictures.stop()
         await self._api.close()
 
     # -- messages ------------------------------------------------------------------------------------------------------
@@ -158,6 +170,10 @@ class SlackBot:
             parent.ts = ""
             await self._post_parent(key, parent)
             await self._reply(parent, notice, surfaces=False)
+        if self._pictures is not None and parent.summary.digest and not parent.pictured:
+            parent.pictured = True
+            self._keep(key, parent)
+            self._pictures.of(notice, parent.channel, parent.ts)
 
     def _taken_up(self, key: str, notice: Notice) -> _Parent:
         """The parent of a run, with the notice in its summary; what is not shown yet is kept as such."""

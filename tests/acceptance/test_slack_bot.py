@@ -55,6 +55,15 @@ def test_a_run_is_one_thread_with_each_notice_once_through_kills_of_the_guard_an
     assert len(set(replies)) == len(replies) - len(again), "one that comes twice comes twice in a row"
     assert len(again) <= 2, "a kill makes one come twice at most"
     migrating.wait_starts()
+    migrating.kill()
+    house.wait_event("gone")
+    wait_for(lambda: house.slack.workspace.shown, within=20, message="the picture of the run")
+    [picture] = house.slack.workspace.shown
+    assert picture["thread"] == parent.ts
+    assert picture["title"].endswith("load: 0 to 9 (dashed: pause > 5); grey: held")
+    wait_for(lambda: parent.headline.endswith("vanished"), within=20, message=lambda: parent.texts)
+    assert "Last pause: load" in parent.texts
+    assert "took: " in parent.texts
 
 
 @pytest.mark.fault(52)
