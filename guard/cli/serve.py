@@ -173,6 +173,11 @@ def demo(
 
     if unknown := sorted(set(without or ()) - set(FAULTS)):
         raise typer.BadParameter(f"there is no fault {', '.join(unknown)}; there is {', '.join(FAULTS)}")
+    if report is not None:
+        from guard.cli.writing import refuse_others
+        from guard.show.record_html import MARKER
+
+        refuse_others(report, MARKER)
     raise typer.Exit(run(without=tuple(without or ()), plain=plain, report=report))
 
 

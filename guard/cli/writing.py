@@ -32,6 +32,15 @@ def write(path: Path, text: str, *, mark: str, force: bool) -> None:
         raise WorldError(f"{path} cannot be written: {wrong.strerror}.") from None
 
 
+def refuse_others(path: Path, mark: str) -> None:
+    """Before work that ends in a file: raise WorldError where one is there that is neither empty nor has the mark."""
+    try:
+        if path.is_file() and path.stat().st_size and mark.encode() not in _head(path):
+            raise WorldError(f"{path} is there already and is not a report of migration-guard: name another one.")
+    except OSError as wrong:
+        raise WorldError(f"{path} cannot be read: {wrong.strerror}.") from None
+
+
 def _write(path: Path, content: bytes, mark: bytes, *, force: bool) -> None:
     mode = None
     if path.exists():

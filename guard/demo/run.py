@@ -78,8 +78,9 @@ def _play(console: Console, without: Collection[str], *, live: bool, report: Pat
 
 
 def _write_report(console: Console, configuration: Path, report: Path) -> None:
-    """As a person would, while servers and files are still there."""
-    command = [sys.executable, "-m", "guard", "report", NAME, "-c", str(configuration), "--html", str(report)]
+    """As a person would, while servers and files are still there; a report of an earlier demonstration is replaced."""
+    words = ["report", NAME, "-c", str(configuration), "--html", str(report), "--force"]
+    command = [sys.executable, "-m", "guard", *words]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     console.print((done.stdout + done.stderr).strip(), markup=False, highlight=False, soft_wrap=True)
 

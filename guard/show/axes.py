@@ -75,10 +75,11 @@ def ticks(low: float, high: float, dimension: Dimension, most: int = 4) -> list[
 def _round_step(wanted: float, dimension: Dimension) -> float:
     if dimension is Dimension.SECONDS and wanted > 30:
         return float(next((each for each in _TIMES if each >= wanted), math.ceil(wanted / 86_400) * 86_400))
-    unit = 1.0
     if dimension is Dimension.BYTES:
-        unit = 1024.0 ** max(0, int(math.log(max(wanted, 1.0), 1024)))
+        return 2.0 ** max(
+            0, math.ceil(math.log2(wanted))
+        )  # 512 kB, 1 MB, 2 MB: round in the units that they are said in
     if dimension is Dimension.COUNT and wanted < 1:
         return 1.0
-    power = 10.0 ** math.floor(math.log10(wanted / unit))
-    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= wanted / unit * 0.999) * unit
+    power = 10.0 ** math.floor(math.log10(wanted))
+    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= wanted * 0.999)

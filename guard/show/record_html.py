@@ -250,7 +250,7 @@ def _checks(told: Told) -> h.Node:
         for when in ("before", "after")
         for each in told[f"checks_{when}"]
     )
-    return h.section(id="verification")[h.h2["Verification"], _table(("when", "check", "", "answer"), rows)]
+    return h.section(id="verification")[h.h2["Verification"], _table(("when", "check", "result", "answer"), rows)]
 
 
 def _trail(told: Told) -> h.Node:

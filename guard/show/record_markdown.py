@@ -123,7 +123,7 @@ def _checks(told: Told) -> list[str]:
         for when in ("before", "after")
         for each in told[f"checks_{when}"]
     ]
-    return ["", "## Verification", "", *_table(("when", "check", "", "answer"), rows)] if rows else []
+    return ["", "## Verification", "", *_table(("when", "check", "result", "answer"), rows)] if rows else []
 
 
 def _sources(told: Told) -> str:

@@ -40,9 +40,22 @@ dd { margin: 0; overflow-wrap: anywhere; }
 .key .ordered::before { background: var(--ordered); }
 details { margin: .8rem 0; }
 summary { cursor: pointer; color: var(--line); }
-@media (max-width: 640px) { dl { grid-template-columns: 1fr; } dd { margin-bottom: .4rem; } }
+@media (max-width: 640px) {
+  dl { grid-template-columns: 1fr; }
+  dd { margin-bottom: .4rem; }
+  /* On a telephone the reasons, which matter most, would stand beside the screen: each gets a line of its own. */
+  table:has(td.why) thead { position: absolute; left: -100vw; }
+  tr:has(td.why) { display: flex; flex-wrap: wrap; gap: 0 .8rem; padding: .3rem 0; }
+  tr:has(td.why) { border-bottom: 1px solid var(--rule); }
+  tr:has(td.why) > td { border: 0; padding: 0; }
+  td.why { flex-basis: 100%; min-width: 0; }
+}
 @media print {
+  body { font-size: 12px; }
   main { max-width: none; padding: 0; }
+  .scroll { overflow: visible; }
+  td.n { white-space: normal; }
+  td.why { min-width: 0; }
   figure, tr { break-inside: avoid; }
   details::details-content { content-visibility: visible; }
 }

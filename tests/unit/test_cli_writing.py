@@ -11,7 +11,7 @@ import pytest
 import typer
 
 from guard.cli.report import report
-from guard.cli.writing import write
+from guard.cli.writing import refuse_others, write
 from guard.errors import WorldError
 
 
@@ -59,6 +59,16 @@ def test_a_directory_that_is_not_there_is_named_and_nothing_is_left(tmp_path: Pa
     with pytest.raises(WorldError, match="cannot be written: Is a directory"):
         write(tmp_path, "x", mark="M", force=False)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_before_long_work_a_file_of_others_is_refused_and_a_report_of_ours_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "demo.html"
+    refuse_others(path, "MARK")
+    path.write_text("<meta content='MARK:fill-region/1/2'>")
+    refuse_others(path, "MARK")
+    path.write_text("mine")
+    with pytest.raises(WorldError, match="is not a report of migration-guard"):
+        refuse_others(path, "MARK")
 
 
 def test_only_one_document_goes_to_standard_output() -> None:

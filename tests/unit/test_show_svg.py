@@ -174,6 +174,8 @@ def test_axes_mark_round_values_in_the_units_that_people_read() -> None:
     assert ticks(0.0, 9.9, Dimension.SECONDS) == [0, 5]
     assert ticks(0.0, 400.0, Dimension.SECONDS) == [0, 120, 240, 360]
     assert ticks(0.0, 4 * 1024.0**3, Dimension.BYTES) == [0, 1024.0**3, 2 * 1024.0**3, 3 * 1024.0**3, 4 * 1024.0**3]
+    assert ticks(0.0, 1.8 * 1024**2, Dimension.BYTES) == [0, 512 * 1024, 1024**2, 1.5 * 1024**2]
+    assert ticks(0.0, 1.0, Dimension.BYTES) == [0, 1]
     assert ticks(0.0, 0.6, Dimension.COUNT) == [0]
     assert ticks(0.0, 0.05, Dimension.RATIO) == [0, 0.02, 0.04]
     assert times(AT, AT + 100, 6)[1] == "%H:%M:%S"
