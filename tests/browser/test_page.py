@@ -121,6 +121,7 @@ def reads_well(look: Looking, address: str) -> None:
             if name == "run":
                 path = path or str(page.locator("article.run h3 a").get_attribute("href"))
                 page.goto(address + path)
+                page.wait_for_selector("#course svg", state="attached")
             page.wait_for_selector("#link[data-link=live]")
             look.shoot(page, f"{name}-{scheme}-{size[0]}")
             assert look.findings(page) == [], (name, scheme)
