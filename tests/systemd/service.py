@@ -28,20 +28,20 @@ class Service:
         self.unit = f"migration-guard@{name}.service" if name else UNIT
         self.file = f"{ETC}/{name or 'config'}.toml"
         self.rollback = ""
-        """Lines of [rollback]."""
+        """Lines of [rollback], or of another section that has to stand before the rules."""
         self._credentials = f"{ETC}/{name}." if name else f"{ETC}/"
         self._drop_in = f"/run/systemd/system/{self.unit}.d/test.conf"
         self._identity = f"systemd-{next(_numbers)}"
         self._idle = "500ms"
 
-    def configure(self, *, watchdog: str = "30s", idle: str = "500ms") -> None:
-        """Write the file, the credentials and a drop-in that names the password's."""
+    def configure(self, *, watchdog: str = "30s", idle: str = "500ms", more: str = "") -> None:
+        """Write the file, the credentials and a drop-in that names the password's, with *more* lines of [Service]."""
         machine, house = self.machine, self.house
         self._idle = idle
         machine.write(f"{self._credentials}slack-webhook", house.slack.url, "600")
         machine.write(f"{self._credentials}db-password", house.database.server.password, "600")
         credential = f"LoadCredential=db-password:{self._credentials}db-password"
-        machine.write(self._drop_in, f"[Service]\n{credential}\nWatchdogSec={watchdog}\n")
+        machine.write(self._drop_in, f"[Service]\n{credential}\n{more}WatchdogSec={watchdog}\n")
         machine.write(self.file, self.text())
         machine.run("systemctl", "daemon-reload")
 
@@ -96,6 +96,12 @@ roles = ["migrator"]
     def log(self) -> str:
         """What it has logged, with what systemd says of it."""
         return self.machine.journal(self.unit)
+
+    def wait_log(self, words: str, within: float = 10.0) -> None:
+        """Wait until it has logged these words."""
+        wait_for(
+            lambda: words in self.log(), within=within, every=0.1, message=lambda: f"{words!r} in {self.log()[-3000:]}"
+        )
 
     def told(self) -> str:
         """All that Slack was sent, in one text."""

@@ -2,10 +2,12 @@
 
 import time
 
+import httpx
 import pytest
 
 from guard.demo.embedded import Server
 from guard.demo.proxy import Proxy
+from guard.demo.server import free_port
 from tests.acceptance.house import NOISE, House
 from tests.fix_matrix import Took
 from tests.slack_server import HANG
@@ -51,8 +53,16 @@ def test_a_wedged_daemon_is_killed_and_started_again_and_what_was_paused_stays_p
 def test_a_wrong_file_fails_the_reload_leaves_the_old_one_in_force_and_is_in_the_status_until_it_is_mended(
     service: Service,
 ) -> None:
-    service.configure()
+    # The sandbox of the unit lets it show its page, and hands it the token that only root can read.
+    port, token = free_port(), "/etc/migration-guard/page-token"
+    service.rollback = f'[page]\nlisten = "127.0.0.1:{port}"\ntoken_file = "{token}"\n'
+    service.configure(more=f"LoadCredential=page-token:{token}\n")
+    service.machine.write(token, "0123456789abcdef", "600")
     service.start()
+    service.wait_log(f"the status page is at 127.0.0.1:{port}")
+    page = f"http://127.0.0.1:{port}/"
+    assert httpx.get(page, trust_env=False).status_code == 401
+    assert httpx.get(page, trust_env=False, auth=("anna", "0123456789abcdef")).status_code == 200
     machine, house, right = service.machine, service.house, service.text()
     migrating = house.wait_migrating()
     wrong = right.replace('"> 5"', '"> 5 furlongs"')
