@@ -34,6 +34,17 @@ def test_every_link_between_pages_leads_to_a_file_and_an_anchor_that_are_there()
     assert dead == []
 
 
+def test_every_page_can_be_reached_from_the_index() -> None:
+    index = ROOT / "docs" / "README.md"
+    seen, to_read = set[Path](), [index]
+    while to_read:
+        page = to_read.pop()
+        if page not in seen and page.suffix == ".md" and page.exists():
+            seen.add(page)
+            to_read += [(page.parent / link.partition("#")[0]).resolve() for link in links(page) if link[0] != "#"]
+    assert {str(page.relative_to(ROOT)) for page in pages() if page not in seen} == set()
+
+
 def test_every_block_has_a_language_that_a_test_knows() -> None:
     unknown = [f"{block}: {block.language}" for page in pages() for block in blocks_of(page)]
     assert [each for each in unknown if each.rsplit(": ", 1)[1] not in LANGUAGES] == []
