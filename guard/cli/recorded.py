@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 BEFORE = AFTER = 1800.0
 """Seconds before and after a run of which readings are told beside those during it."""
+_MOST_BANDS = 500
+"""Of a run that flapped for days the newest are drawn."""
 _RIM = 0.06
 """Share of the run that is drawn before and after it."""
 
@@ -134,7 +136,7 @@ def _continued(recorded: Sequence[Band], trail: Sequence[Band]) -> list[Band]:
         if bands and len(trail) > count:
             bands[-1] = dataclasses.replace(bands[-1], until=trail[count].since)
         bands += trail[count:]
-    return [band for band in bands if band.kind != "done"]
+    return [band for band in bands if band.kind != "done"][-_MOST_BANDS:]
 
 
 def _signal(signal: Signal) -> dict[str, object]:

@@ -26,7 +26,7 @@ Told = Mapping[str, Any]
 """What `report --json` prints."""
 MARKER: Final = "migration-guard-report"
 """How the mark begins by which a file is known as the report of its run."""
-_MOST_EVENTS: Final = 1000
+_MOST_ROWS: Final = 1000
 _GOOD, _BAD = {"done"}, {"failed", "aborted", "gone"}
 
 
@@ -176,7 +176,7 @@ def _signal_row(signal: Told) -> h.Node:
         h.td[h.strong[", ".join(signal["rules"]) or signal["sensor"]], h.br, h.span(".soft")[signal["metric"], silent]],
         h.td(".n")["" if signal["baseline"] is None else say(signal["baseline"], unit)],
         (h.td(".n")[stage_words(stages.get(name), unit)] for name in STAGES),
-        h.td[(h.div[words] for words in signal["limits"])],
+        h.td(".n")[(h.div[words] for words in signal["limits"])],
     ]
 
 
@@ -201,10 +201,12 @@ def _phases(told: Told, timeline: Timeline) -> h.Node:
                 else "",
             ],
         ]
-        for each in told["phases"]
+        for each in told["phases"][-_MOST_ROWS:]
     )
+    more = len(told["phases"]) - _MOST_ROWS
     return h.section(id="decisions")[
         h.h2["Decisions"],
+        h.p[f"The newest {_MOST_ROWS}; {more} before them are in `report --json`."] if more > 0 else None,
         _table(("at (UTC)", "phase", "for", "because"), rows)
         if told["phases"]
         else h.p["No guard has written anything of it, or that was pruned since."],
@@ -254,7 +256,7 @@ def _checks(told: Told) -> h.Node:
 
 
 def _trail(told: Told) -> h.Node:
-    events = told["events"][-_MOST_EVENTS:]
+    events = told["events"][-_MOST_ROWS:]
     rows = (
         h.tr[h.td(".n")[_at(each["at"])], h.td[each["kind"]], h.td[each["phase"]], h.td(".why")[each["because"]]]
         for each in events

@@ -173,6 +173,16 @@ def test_what_was_done_at_a_moment_is_told_in_words_too() -> None:
     assert "Cancelled 2023-11-14 22:14:30" in words
 
 
+def test_a_run_that_flapped_for_days_has_a_page_of_bounded_length() -> None:
+    phases = [stretch("paused" if n % 2 else "running", AT + n, AT + n + 1, "why") for n in range(9000)]
+    flapped = {**told(Readings()), "phases": phases}
+    drawn = drawn_of(flapped, Readings(), Span("backfill", 1, AT, AT + 9000))
+    assert len(drawn.bands) <= 501
+    text = record_html.page(flapped, [], drawn)
+    assert len(text) < 500_000
+    assert "The newest 1000; 8000 before them are in" in text
+
+
 def test_markdown_has_the_figures_the_curve_and_what_was_done_and_escapes_what_others_wrote(readings: Readings) -> None:
     said = told(readings, why="a | b <i>* `x`\n# no")
     text = record_markdown.page(said, [("began", "now")], drawn_of(said, readings, SPAN))
