@@ -36,13 +36,9 @@ class Looking:
     asked: list[str] = field(default_factory=list)
     """Every address that was asked for."""
 
-    def open(self, url: str, *, scheme: str = "light", size: tuple[int, int] = (1200, 800), **more: Any) -> Page:
+    def open(self, url: str, **more: Any) -> Page:
         """A page in a context of its own. *more* as new_context() takes it."""
-        context = self.browser.new_context(
-            color_scheme="dark" if scheme == "dark" else "light",
-            viewport={"width": size[0], "height": size[1]},
-            **more,
-        )
+        context = self.browser.new_context(viewport={"width": 1200, "height": 800}, **more)
         context.set_default_timeout(20_000)
         page = context.new_page()
         page.on("console", lambda said: self._hear(said.type, said.text))
@@ -63,7 +59,8 @@ class Looking:
 
     def findings(self, page: Page) -> list[str]:
         """What axe finds serious or critical for people who do not see, or see little."""
-        page.evaluate(_axe())
+        if not page.evaluate("'axe' in window"):
+            page.evaluate(_axe())
         found = page.evaluate("async () => (await axe.run()).violations")
         grave = [each for each in found if each["impact"] in {"serious", "critical"}]
         return [f"{each['id']}: {[node['html'] for node in each['nodes']][:3]}" for each in grave]
