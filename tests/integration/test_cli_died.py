@@ -12,6 +12,7 @@ from guard.model import Severity
 from tests.command import command
 from tests.receiver import SECRET, Reply, genuine, receiver
 from tests.slack_server import Answer, slack_server
+from tests.slack_workspace import TOKEN
 
 pytestmark = pytest.mark.integration
 
@@ -120,6 +121,21 @@ def test_slack_s_credential_is_used_where_the_file_names_one_that_is_not_handed_
         (tmp_path / "slack-webhook").write_text(slack.url)
         alert(died="migration-guard@shop.service", config=file)
         assert "migration-guard@shop.service: systemd does not say why" in json.dumps(slack.requests[-1].payload)
+
+
+def test_a_bot_tells_it_by_its_credential_in_the_channel_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    (tmp_path / "slack-bot-token").write_text(TOKEN)
+    file = tmp_path / "guard.toml"
+    with slack_server() as slack:
+        where = f'channel = "#guard"\napi_url = "{slack.api}"\n'
+        file.write_text(f'[slack]\nbot_token_file = "/etc/migration-guard/slack-bot-token"\n{where}')
+        alert(died="migration-guard.service:signal:killed:KILL", config=file)
+        [message] = slack.workspace.parents
+        assert "the guard itself has died on " in message.headline
+        assert "migration-guard.service: a signal ended it (SIGKILL)" in message.texts
 
 
 def channel(name: str) -> str:
