@@ -41,6 +41,12 @@ _STAGE_OF: Final = {
     Phase.STRAINED: "running",
     Phase.PAUSED: "paused",
 }
+_NEWS: Final = {
+    "start": ("guard_started", "the guard was started again"),
+    "rules": ("reconfigured", "the configuration was read again"),
+    "moved": ("moved", "the guard leads on another server or timeline"),
+}
+"""What a whole frame may tell beside the rest, by why it is one."""
 _MOST_BANDS: Final = 500
 _MOST_MARKS: Final = 200
 """Of a run that flaps for days the newest are kept."""
@@ -108,10 +114,10 @@ class Tracing:
 
     def _follow_numbers(self, frame: Frame, whole: Frame | None, wall: float) -> None:
         number, expected = int(frame["n"]), None if self._number is None else self._number + 1
-        if whole is not None and whole["why"] == "start":
-            if expected is not None and self._state is not None and not self._over:
-                self._mark(wall, "guard_started", "the guard was started again")
-        elif expected is not None and number != expected:
+        why = "" if whole is None else str(whole["why"])
+        if why in _NEWS and expected is not None and self._state is not None and not self._over:
+            self._mark(wall, *_NEWS[why])
+        if why != "start" and expected is not None and number != expected:
             self._missing += max(0.0, wall - self._wall)
         self._number, self._wall = number, wall
 

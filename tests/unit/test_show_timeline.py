@@ -155,6 +155,20 @@ def test_a_limit_against_the_baseline_is_a_number_once_there_is_one() -> None:
     assert (signal.baseline, signal.past) == (0.15, ())
 
 
+def test_rules_that_were_changed_during_the_run_are_a_mark_and_the_newest_limits_are_drawn() -> None:
+    recorded = Recorded()
+    recorded.world.runs = [a_run()]
+    recorded.run(3, 1.0)
+    tighter = dataclasses.replace(recorded.world.options, rules=(make_rule(pause="> 3s", resume="< 2s for 3s"),))
+    recorded.world.guard.reconfigure(tighter, {})
+    recorded.run(3, 1.0)
+    timeline = recorded.timeline()
+    assert [(mark.kind, mark.words) for mark in timeline.marks] == [
+        ("reconfigured", "the configuration was read again")
+    ]
+    assert [line.words for line in timeline.signals[0].limits] == ["pause > 3 s", "resume < 2 s"]
+
+
 def test_a_guard_that_was_killed_and_started_again_is_a_mark_and_frames_that_were_lost_are_told() -> None:
     recorded = Recorded()
     recorded.world.runs = [a_run()]
