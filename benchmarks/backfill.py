@@ -133,6 +133,8 @@ class _Killing:
         while time.monotonic() < end:
             self._wait_more(child)
             lives = random.uniform(0.0, max(0.3, self._keys / 1_000_000))  # noqa: S311 -- not a secret
+            if len(kills) >= 8 + self._keys // 250_000:
+                lives = end - time.monotonic()  # on a slow machine the kills would never let it come to its end
             if child.wait(lives) == 0:
                 return kills
             who = random.choice(VICTIMS)  # noqa: S311 -- not a secret
