@@ -149,9 +149,7 @@ class _Heard(logging.Handler):
         super().__init__(logging.WARNING)
         self.status: int | None = None
         self._thread = threading.get_ident()
-        quiet = logging.getLogger("apprise")
-        quiet.propagate = False
-        quiet.addHandler(self)
+        logging.getLogger("apprise").addHandler(self)
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.thread == self._thread and (found := _STATUS.search(record.getMessage())):
@@ -168,6 +166,7 @@ def _server(url: str) -> Any:
     """Apprise's plugin for the URL, or None. Loads many modules the first time."""
     import apprise
 
+    # It has a handler of its own that passes over everything, so that nothing is printed either.
     logging.getLogger("apprise").propagate = False
     asset = apprise.AppriseAsset(
         app_id="migration-guard",

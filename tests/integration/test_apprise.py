@@ -1,6 +1,7 @@
 """Notices through Apprise, to a server of the tests: what arrives, what is known of a failure, who waits for whom."""
 
 import asyncio
+import io
 import logging
 import threading
 from collections.abc import Iterator
@@ -111,6 +112,20 @@ def test_a_url_that_apprise_does_not_understand_is_said_and_its_notices_are_give
 
 
 @pytest.mark.fault(63)
+def test_what_apprise_says_of_a_url_that_it_does_not_understand_is_heard_by_nobody(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    heard = logging.StreamHandler(io.StringIO())
+    logging.getLogger().addHandler(heard)  # caplog would listen to Apprise itself
+    try:
+        for url in ("json://user:CANARY-word@", "CANARY-word"):
+            assert Apprise("pager", url).service() == ""
+    finally:
+        logging.getLogger().removeHandler(heard)
+    assert heard.stream.getvalue() + "".join(capfd.readouterr()) == ""
+
+
+@pytest.mark.fault(63)
 @pytest.mark.parametrize("reply", [Reply(500), Reply(401), RESET, HANG])
 def test_no_part_of_the_url_stands_in_an_error_or_a_log(
     reply: Reply, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
@@ -133,12 +148,12 @@ def test_a_redirect_is_not_followed() -> None:
         assert elsewhere.came == []
 
 
-def test_the_end_of_a_name_cannot_become_a_line_of_the_subject(journal: Journal) -> None:
-    harmful = Notice(
-        "main:1", 1.0, "main", "m", 1, "paused", Severity.WARNING, "m\r\nBcc: x@y\u202e paused", "b\x1b[31m"
-    )
+def test_a_name_becomes_neither_a_line_of_the_subject_nor_markup() -> None:
+    name, because = "m\r\nBcc: x@y\u202e paused", "<a href='x'>b</a>\x1b[31m"
+    harmful = Notice("main:1", 1.0, "main", "m", 1, "paused", Severity.WARNING, name, because)
     with receiver() as server:
-        asyncio.run(Fast("pager", url_of(server)).send(harmful))
+        asyncio.run(Fast("pager", f"{url_of(server)}?format=html").send(harmful))
         document = server.came[0].document
     assert document["title"] == "[warning] m Bcc: x@y paused (main)"
     assert "\x1b" not in document["message"]
+    assert "<a" not in document["message"]

@@ -1,6 +1,8 @@
 """Is a channel there, as far as that can be asked without anybody seeing it? And one message on each of them."""
 
 import asyncio
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,8 @@ from guard.check.channels import check_channel
 from guard.check.remarks import Grade, Remark
 from guard.cli.alert import alert
 from guard.errors import TellError, WorldError
-from guard.settings import load
+from guard.settings import GuardSettings, load
+from guard.wiring import build
 from tests.receiver import RESET, SECRET, TOKEN, Reply, genuine, receiver
 
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
@@ -79,6 +82,18 @@ def test_a_channel_by_apprise_is_read_and_nobody_is_asked(tmp_path: Path) -> Non
         [remark] = remarks(configured(tmp_path, PAGER, pager=server.url.replace("http", "json")))
         assert server.came == []
     assert (remark.grade, "as one of JSON" in remark.what) == (Grade.FINE, True), remark
+
+
+def test_without_apprise_check_and_the_start_name_the_extra_that_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = configured(tmp_path, PAGER, pager="json://127.0.0.1:9/x")
+    monkeypatch.setitem(sys.modules, "apprise", None)
+    [remark] = remarks(file)
+    assert remark.grade is Grade.PROBLEM
+    assert "pip install 'migration-guard[apprise]'" in remark.what
+    with pytest.raises(WorldError, match=r"The channel pager needs Apprise, which is not installed"):
+        build(replace(load(file), guard=GuardSettings("test", state_directory=tmp_path / "state")))
 
 
 def test_alert_test_tries_every_channel_and_says_of_each_what_came_of_it(
