@@ -42,7 +42,7 @@ def assert_page_says(page: Page, told: dict[str, Any]) -> None:
 def paused_and_done(house: House) -> None:
     """A run that was paused by the guard, by an operator too, and has come to its end."""
     house.more = '[migration.backfill]\nsoak = "0s"'
-    house.database.execute("update progress set total = 800")
+    house.database.execute("update progress set total = 400")
     house.serve()
     migration = house.wait_migrating()
     house.load(9)
@@ -68,7 +68,7 @@ def test_the_report_of_a_run_is_a_file_whose_figures_are_those_of_the_trail_and_
     (signal,), run = told["readings"]["signals"], told["run"]
     assert (signal["readings"], signal["worst"]["value"], signal["past"]) == (len(values), 9.0, ["pause"])
     assert [each["stage"] for each in signal["stages"]][:3] == ["before", "running", "paused"]
-    assert told["readings"]["progress"]["rows"] == run["rows_done"] == progress[str(run["run_id"])][0] == 800
+    assert told["readings"]["progress"]["rows"] == run["rows_done"] == progress[str(run["run_id"])][0] == 400
     (_, paused, because), (_, resumed, _) = house.wait_event("paused"), house.wait_event("resumed")
     assert told["paused_seconds"] == pytest.approx(resumed - paused, abs=0.002)
 

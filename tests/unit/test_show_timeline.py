@@ -220,7 +220,7 @@ def test_another_run_and_a_tape_without_limits_leave_an_honest_timeline(paused_o
     assert Dimension.BYTES in {each.dimension for each in tracing.timeline().signals}
 
 
-@given(st.lists(st.tuples(st.floats(0, 1e6), st.none() | st.floats(-1e9, 1e9)), max_size=3000))
+@given(st.lists(st.tuples(st.floats(0, 1e6), st.none() | st.floats(-1e9, 1e9)), max_size=1000))
 def test_a_thinned_series_is_bounded_and_keeps_its_peaks_and_its_silences(
     said: list[tuple[float, float | None]],
 ) -> None:
