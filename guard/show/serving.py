@@ -154,7 +154,8 @@ class _Connection(H11Protocol):
         """End it now. Else the kernel would keep what was written for whoever does not read it."""
         line = self.transport.get_extra_info("socket")
         if line is not None and line.family != socket.AF_UNIX:
-            line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            with contextlib.suppress(OSError):  # it may be closed by now
+                line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.transport.abort()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -164,7 +165,8 @@ class _Connection(H11Protocol):
             return
         line = transport.get_extra_info("socket")
         if line is not None:
-            line.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
+            with contextlib.suppress(OSError):
+                line.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
         self._here.add(self)
         super().connection_made(transport)
 

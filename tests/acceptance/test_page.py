@@ -82,7 +82,7 @@ def test_a_run_is_shown_and_followed_and_strangers_are_refused(house: House) -> 
 def test_a_page_that_cannot_be_shown_costs_no_guard_and_one_that_many_follow_costs_no_time_at_the_end(
     house: House, tmp_path: Path
 ) -> None:
-    port, other = free_port(), free_port()
+    port = free_port()
     taken = socket.create_server(("127.0.0.1", port))
     house.more = f'[page]\nlisten = "127.0.0.1:{port}"\n'
     daemon = house.serve()
@@ -98,10 +98,11 @@ def test_a_page_that_cannot_be_shown_costs_no_guard_and_one_that_many_follow_cos
     token = tmp_path / "page-token"
     token.touch(mode=0o600)
     token.write_text("0123456789abcdef")
+    other = free_port()
     house.more = f'[page]\nlisten = "127.0.0.1:{other}"\ntoken_file = "{token}"\n'
     house.write()
     daemon.send(signal.SIGHUP)
-    daemon.wait_says(f"the status page is at 127.0.0.1:{other}")
+    daemon.wait_says(f"the status page is at 127.0.0.1:{other}", within=20)
     taken.close()
     url = f"http://127.0.0.1:{other}/"
     assert httpx.get(url, trust_env=False).status_code == 401
