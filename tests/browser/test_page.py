@@ -58,6 +58,7 @@ def test_a_page_follows_a_run_through_pause_resume_and_rollback_and_can_be_read_
     house: House, address: str, look: Looking, record_property: Callable[[str, object], None]
 ) -> None:
     daemon = house.serve()
+    daemon.wait_says("the status page is at")
     page = look.open(address)
     page.wait_for_selector("#link[data-link=live]")
     migrating = house.migrate()
@@ -133,7 +134,7 @@ def reads_well(look: Looking, page: Page, name: str) -> None:
 def test_without_scripts_it_is_a_page_that_refreshes_and_every_link_is_reached_by_keys(
     house: House, address: str, look: Looking
 ) -> None:
-    house.serve()
+    house.serve().wait_says("the status page is at")
     house.wait_migrating(name=EVIL)
     page = look.open(address, java_script_enabled=False)
     assert page.locator("noscript meta[http-equiv=refresh]").count() + page.locator("meta[http-equiv=refresh]").count()
