@@ -64,11 +64,10 @@ def written(directory: Path, database: Database, slack: SlackServer) -> Path:
         (directory / name).write_text(text)
     file = directory / "config.toml"
     text = block("toml")[0].replace("/etc/migration-guard", str(directory)).replace(', "replica2"', "")
+    text = text.replace("/var/lib/migration-guard", str(directory / "state"))
     address = f"host=127.0.0.1 port={database.server.port} dbname={database.name} user={ROLE}"
     file.write_text(
-        text.replace("[guard]", f'[guard]\n{QUICKER}state_directory = "{directory / "state"}"').replace(
-            "host=db1 dbname=app user=migration_guard", address
-        )
+        text.replace("[guard]", f"[guard]\n{QUICKER}").replace("host=db1 dbname=app user=migration_guard", address)
     )
     return file
 
