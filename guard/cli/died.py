@@ -141,8 +141,8 @@ def channels(file: Path) -> dict[str, Callable[[], Messenger]]:
         found = {"slack": partial(_slack, ways), **found}
     if not found:
         raise WorldError(
-            "Nobody is told that the guard has died: there is no systemd credential slack-webhook, and "
-            f"{file} names no channel that can be read."
+            "Nobody is told that the guard has died: there is no systemd credential slack-webhook or slack-bot-token, "
+            f"and {file} names no channel that can be read."
         )
     return found
 

@@ -158,7 +158,8 @@ def test_what_stays_refused_gets_one_try_a_notice_and_says_what_helps(
 
 
 @pytest.mark.fault(52)
-def test_a_thread_in_a_channel_that_is_archived_goes_on_in_the_one_that_is_configured_by_then(path: Path) -> None:
+@pytest.mark.parametrize("archived", [True, False])
+def test_a_thread_goes_on_in_the_channel_that_is_configured_by_then(path: Path, *, archived: bool) -> None:
     with slack_server() as slack:
         slack.workspace.channels["new"] = "C0NEW"
         for number, channel in ((1, "guard"), (2, "new")):
@@ -166,7 +167,8 @@ def test_a_thread_in_a_channel_that_is_archived_goes_on_in_the_one_that_is_confi
             journal.save("main", [], [a_notice(number, "paused" if number == 2 else "started")], number)
             deliver(journal, a_bot(slack, channel=channel), until_=told(journal, slack))
             journal.close()
-            slack.workspace.archived.add("C0GUARD")
+            if archived:
+                slack.workspace.archived.add("C0GUARD")
         old, new = slack.workspace.parents
         assert (old.channel, in_thread(slack, old)) == ("C0GUARD", ids(1))
         assert (new.channel, in_thread(slack, new)) == ("C0NEW", ids(2))
