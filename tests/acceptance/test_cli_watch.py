@@ -55,6 +55,8 @@ def test_a_watch_follows_a_run_through_a_pause_the_guards_death_and_a_restart_of
             "PAUSED", "why", "load (http) 9 > 5", "goes on", "override backfill", "backfill paused"
         )
         assert max(map(len, shown.splitlines())) <= 80
+        looking = "select count(*) from pg_stat_activity where application_name = 'migration_guard/cli'"
+        assert house.database.execute(looking) == [(2,)], "each watch has one connection"
         terminal.resize(60, 20)
         shown = terminal.wait_shows("PAUSED", "…")
         wait_for(lambda: max(map(len, terminal.picture.splitlines())) <= 60)
