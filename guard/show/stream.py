@@ -39,19 +39,22 @@ class Board:
         self.number = 0
         self.clients = 0
         self.moved = asyncio.Event()
-        self._parts: dict[str, tuple[int, str]] = {}
+        self._parts: dict[str, tuple[int, str, bytes]] = {}
 
     def put(self, parts: Mapping[str, str]) -> None:
         """Take what has changed; whoever waits is woken."""
-        changed = {name: html for name, html in parts.items() if self._parts.get(name, (0, None))[1] != html}
+        changed = {
+            name: html for name, html in parts.items() if name not in self._parts or self._parts[name][1] != html
+        }
         if changed:
             self.number += 1
-            self._parts |= {name: (self.number, html) for name, html in changed.items()}
+            # Made ready once for all who follow.
+            self._parts |= {name: (self.number, html, _event(name, html)) for name, html in changed.items()}
             self.wake()
 
-    def newer(self, than: int) -> dict[str, str]:
-        """The parts that have changed since."""
-        return {name: html for name, (number, html) in self._parts.items() if number > than}
+    def newer(self, than: int) -> list[bytes]:
+        """The parts that have changed since, as they are sent."""
+        return [event for number, _, event in self._parts.values() if number > than]
 
     def wake(self) -> None:
         """Have everybody look."""
@@ -91,7 +94,7 @@ class Streams:
         gone = asyncio.create_task(_until_gone(receive))
         try:
             await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
-            await _say(send, f"retry: {AGAIN}\nevent: boot\ndata: {json.dumps(self._boot)}\n\n")
+            await _say(send, f"retry: {AGAIN}\nevent: boot\ndata: {json.dumps(self._boot)}\n\n".encode())
             await self._feed(board, send, gone)
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
@@ -106,8 +109,9 @@ class Streams:
         sent = 0
         while not self.closing and not gone.done():
             moved, newest, parts = board.moved, board.number, board.newer(sent)
-            for name, html in parts.items():
-                await _say(send, f"event: part\ndata: {json.dumps({'id': name, 'html': html})}\n\n")
+            for part in parts:
+                await _say(send, part)
+                await asyncio.sleep(0)  # a step of the guard waits for one part of each follower, and not for all
             # As of before the wait for a slow client: what has come meanwhile is sent next.
             sent = newest
             if moved.is_set():
@@ -118,7 +122,7 @@ class Streams:
             finally:
                 waiting.cancel()
             if not done:
-                await _say(send, ": still here\n\n")
+                await _say(send, b": still here\n\n")
 
     async def _keep_drawn(self, board: Board, draw: Draw) -> None:
         while True:
@@ -138,8 +142,12 @@ class Streams:
 _HEADERS = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"x-accel-buffering", b"no")]
 
 
-async def _say(send: Send, text: str) -> None:
-    await send({"type": "http.response.body", "body": text.encode(), "more_body": True})
+def _event(name: str, html: str) -> bytes:
+    return f"event: part\ndata: {json.dumps({'id': name, 'html': html})}\n\n".encode()
+
+
+async def _say(send: Send, text: bytes) -> None:
+    await send({"type": "http.response.body", "body": text, "more_body": True})
 
 
 async def _until_gone(receive: Receive) -> None:

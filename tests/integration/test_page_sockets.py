@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import socket
 import time
 from pathlib import Path
@@ -155,11 +156,14 @@ def test_who_was_slow_is_sent_the_newest_alone() -> None:
         board = Board()
         for number in range(5):
             board.put({"a": f"a{number}", "b": "b"})
-        assert board.newer(0) == {"a": "a4", "b": "b"}
-        assert board.newer(1) == {"a": "a4"}
+        assert [json.loads(event.split(b"data: ")[1]) for event in board.newer(0)] == [
+            {"id": "a", "html": "a4"},
+            {"id": "b", "html": "b"},
+        ]
+        assert len(board.newer(1)) == 1
         moved = board.moved
         board.put({"a": "a4", "b": "b"})
-        assert (moved.is_set(), board.newer(board.number)) == (False, {})
+        assert (moved.is_set(), board.newer(board.number)) == (False, [])
 
     run(work)
 
