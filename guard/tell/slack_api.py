@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from typing import Any, Final
 
 import httpx
@@ -121,5 +122,5 @@ def answer_of(response: httpx.Response) -> dict[str, Any]:
     word = str(said.get("error"))
     word = word if re.fullmatch(r"[a-z_]{1,60}", word) else "for no reason that can be read"
     if word in PASSING:
-        raise TellError(f"Slack asks to try again ({word}).", again=True, after=seconds_of(retry_after, 0.0))
+        raise TellError(f"Slack asks to try again ({word}).", again=True, after=seconds_of(retry_after, time.time()))
     raise Refusal(word)

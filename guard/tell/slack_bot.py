@@ -10,16 +10,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Final
 
 from guard.errors import TellError
 from guard.model import Notice, Severity
 from guard.tell.slack_api import ELSEWHERE, GONE, Refusal, SlackApi
 from guard.tell.slack_blocks import Json, blocks
-from guard.tell.slack_parent import Summary, fold, from_dict, shown, to_dict
+from guard.tell.slack_parent import fold, shown
 from guard.tell.slack_picture import Draw, Pictures
+from guard.tell.slack_thread import Memory, Parent, is_another, parent_of
 
 log = logging.getLogger(__name__)
 
@@ -32,55 +31,6 @@ _AGAIN: Final = 60.0
 _LAST_EDIT: Final = 1.0
 """Seconds that the end of the daemon may take for edits."""
 _NEVER: Final = float("inf")
-
-
-class Memory(Protocol):
-    """Where parents stand, across a restart. No method raises for what a disk does."""
-
-    def all(self) -> Mapping[str, Mapping[str, object]]:
-        """What is kept, by key, oldest first."""
-
-    def keep(self, key: str, at_wall: float, record: Mapping[str, object]) -> None:
-        """Keep or replace one; the oldest may be forgotten for it."""
-
-
-@dataclass(slots=True)
-class _Parent:
-    """The message on top of one thread."""
-
-    summary: Summary
-    asked: str
-    """The channel as it was configured when it was posted."""
-    channel: str = ""
-    """The id that Slack gave."""
-    ts: str = ""
-    """Slack's name for the message; empty: there is none yet, or no more."""
-    dirty: bool = False
-    """What is shown is not the newest."""
-    pictured: bool = False
-    """The picture of its end has been asked for."""
-    edit_at: float = 0.0
-    """Monotonic: when it may be edited next."""
-
-    def record(self) -> dict[str, object]:
-        return {
-            "asked": self.asked,
-            "channel": self.channel,
-            "ts": self.ts,
-            "dirty": self.dirty,
-            "pictured": self.pictured,
-            "summary": to_dict(self.summary),
-        }
-
-
-def _parent_of(record: Mapping[str, Any]) -> _Parent:
-    """Read what was kept. Raises ValueError."""
-    texts = [record.get(key) for key in ("asked", "channel", "ts")]
-    summary = record.get("summary")
-    if not isinstance(summary, dict) or not all(isinstance(text, str) for text in texts):
-        raise ValueError("it is not a parent")
-    flags = (bool(record.get(key)) for key in ("dirty", "pictured"))
-    return _Parent(from_dict(summary), str(texts[0]), str(texts[1]), str(texts[2]), *flags)
 
 
 class SlackBot:
@@ -99,7 +49,7 @@ class SlackBot:
         self._api = api
         self._channel = channel
         self._memory: Memory | None = None
-        self._parents: dict[str, _Parent] = {}
+        self._parents: dict[str, Parent] = {}
         self._lock = asyncio.Lock()
         """Held by whoever posts: two would begin two threads of one run."""
         self._post_at = 0.0
@@ -175,11 +125,11 @@ class SlackBot:
             self._keep(key, parent)
             self._pictures.of(notice, parent.channel, parent.ts)
 
-    def _taken_up(self, key: str, notice: Notice) -> _Parent:
+    def _taken_up(self, key: str, notice: Notice) -> Parent:
         """The parent of a run, with the notice in its summary; what is not shown yet is kept as such."""
         parent = self._parents.get(key)
-        if parent is None:
-            parent = _Parent(fold(None, notice), self._channel)
+        if parent is None or is_another(parent.summary, notice):
+            parent = Parent(fold(None, notice), self._channel)
             self._parents[key] = parent
             while len(self._parents) > self.most:
                 del self._parents[next(iter(self._parents))]
@@ -194,7 +144,7 @@ class SlackBot:
             self._changed.set()
         return parent
 
-    async def _post_parent(self, key: str, parent: _Parent) -> None:
+    async def _post_parent(self, key: str, parent: Parent) -> None:
         summary = parent.summary
         said = await self._post(self._channel, blocks(shown(summary)))
         parent.channel, parent.ts = said
@@ -202,7 +152,7 @@ class SlackBot:
         parent.edit_at = time.monotonic() + self.edit_every
         self._keep(key, parent)
 
-    async def _reply(self, parent: _Parent, notice: Notice, *, surfaces: bool) -> None:
+    async def _reply(self, parent: Parent, notice: Notice, *, surfaces: bool) -> None:
         """`surfaces`: it may be shown in the channel too, since the parent is not new there."""
         shows = surfaces and notice.severity is Severity.CRITICAL
         more: Json = {"thread_ts": parent.ts} | ({"reply_broadcast": True} if shows else {})
@@ -262,7 +212,7 @@ class SlackBot:
         parent.dirty = parent.summary is not summary
         self._keep(key, parent)
 
-    async def _refused(self, key: str, parent: _Parent, ts: str, refusal: Refusal) -> None:
+    async def _refused(self, key: str, parent: Parent, ts: str, refusal: Refusal) -> None:
         """An edit was refused: where a fresh message helps it is posted, else nothing does before the next notice."""
         if refusal.word not in GONE | ELSEWHERE:
             log.error("slack: the message of %s stays as it is: %s", key, refusal)
@@ -281,15 +231,15 @@ class SlackBot:
 
     # -- what outlives a kill ------------------------------------------------------------------------------------------
 
-    def _keep(self, key: str, parent: _Parent) -> None:
+    def _keep(self, key: str, parent: Parent) -> None:
         if self._memory is not None:
             self._memory.keep(key, parent.summary.newest.at_wall, parent.record())
 
-    def _remembered(self, memory: Memory) -> dict[str, _Parent]:
+    def _remembered(self, memory: Memory) -> dict[str, Parent]:
         found = {}
         for key, record in memory.all().items():
             try:
-                parent = _parent_of(record)
+                parent = parent_of(record)
             except ValueError:
                 continue  # its run gets a new thread
             parent.edit_at = time.monotonic() + self.edit_every

@@ -99,6 +99,20 @@ def test_a_check_that_failed_stays_in_sight_after_the_run_has_ended(journal: Jou
         assert "Stays true: add-email check_failed" in parent.texts
 
 
+def test_a_run_that_bears_the_number_of_an_older_one_gets_a_thread_of_its_own(journal: Journal) -> None:
+    with slack_server() as slack:
+        notices = [
+            a_notice(1, "started"),
+            a_notice(2, "ended", fields={"took": "92 s"}),
+            a_notice(3, "started"),
+            a_notice(4, "started", migration="other"),
+        ]
+        journal.save("main", [], notices, 4)
+        deliver(journal, a_bot(slack), until_=nothing_waits(journal))
+        threads = [in_thread(slack, parent) for parent in slack.workspace.parents]
+        assert threads == [ids(1, 2), ids(3), ids(4)]
+
+
 def test_parents_that_are_remembered_are_bounded(journal: Journal) -> None:
     with slack_server() as slack:
         bot = a_bot(slack)
