@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import configparser
 import functools
+import itertools
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -16,6 +18,7 @@ from typer.main import get_command
 
 from guard.cli.app import app
 from guard.errors import ConfigError
+from guard.judge.quantities import parse_duration
 from guard.settings import load
 from tests.pages import LANGUAGES, ROOT, anchors, blocks, blocks_of, inline, links, ours, pages, typed
 
@@ -100,6 +103,9 @@ def flaw_of(words: list[str]) -> str:
     if not words or words[0] not in known:
         return f"there is no {' '.join(words)}"
     try:
+        for option, value in itertools.pairwise(words):
+            if option == "--for":
+                parse_duration(value)
         known[words[0]].make_context(words[0], list(words[1:]))
     except typer.Exit:
         return ""
@@ -111,6 +117,7 @@ def flaw_of(words: list[str]) -> str:
 def test_a_command_that_is_not_there_and_an_option_that_it_does_not_take_are_found() -> None:
     assert flaw_of(["status"]) == "" == flaw_of(["exec", "--name", "a", "--", "make", "-j"])
     assert "there is no" in flaw_of(["statsu"])
+    assert "is no duration" in flaw_of(["pause", "a", "--for", "30"])
     assert "--wrong" in flaw_of(["pause", "a", "--wrong"])
     assert list(ours("sudo migration-guard check -c F && rm -rf /opt/migration-guard")) == [["check", "-c", "F"]]
 
@@ -143,7 +150,9 @@ def test_every_script_is_one_that_a_shell_can_read_and_every_word_of_dev_is_ther
     assert set(re.findall(r"^  (\w+) ", (ROOT / "dev").read_text().split("EOF")[1], re.MULTILINE)) == WORDS
 
 
-def test_every_python_compiles_and_every_unit_file_can_be_read() -> None:
+def test_every_python_compiles_and_every_json_and_unit_file_can_be_read() -> None:
+    for block in blocks("json"):
+        assert json.loads(block.text), str(block)
     for block in blocks("python"):
         ast.parse(block.text, filename=str(block))
     for block in blocks("ini"):
