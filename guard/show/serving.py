@@ -107,6 +107,7 @@ class Doorway:
         if self._sweeper is not None:
             self._sweeper.cancel()
         if self._server is not None:
+            await _accept_no_more(self._server)
             self._server.close()
         for connection in tuple(self._here):
             connection.cut()
@@ -178,6 +179,19 @@ class _Connection(H11Protocol):
         self._here.discard(self)
         if not self._refused:
             super().connection_lost(exc)
+
+
+async def _accept_no_more(server: asyncio.Server) -> None:
+    """Let those who were accepted a moment ago become connections, which can be cut.
+
+    A server that is closed before asyncio has made theirs drops them unclosed, in a circle of references: they would
+    wait for an answer until garbage is collected.
+    """
+    loop = asyncio.get_running_loop()
+    for listener in server.sockets:
+        loop.remove_reader(listener.fileno())
+    for _ in range(3):  # rounds of the loop: the task that accepts, its transport, its protocol
+        await asyncio.sleep(0)
 
 
 def listening_at(place: Place) -> socket.socket:
