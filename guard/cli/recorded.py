@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 BEFORE = AFTER = 1800.0
 """Seconds before and after a run of which readings are told beside those during it."""
+_SKEW = 60.0
+"""Seconds by which the clocks of the server and of the guard's machine may differ, and a run is drawn whole."""
 _MOST_BANDS = 500
 """Of a run that flapped for days the newest are drawn."""
 _RIM = 0.06
@@ -99,12 +101,25 @@ def _timeline(tape: Reader, database: str, span: Span) -> Timeline:
 
     def make(frames: Any) -> Timeline:
         run = (span.migration, span.run_id)
-        tracing = Tracing(database, run, since=span.since - span.rim, until=span.until + span.rim)
+        around = span.rim + _SKEW
+        tracing = Tracing(database, run, since=span.since - around, until=span.until + around)
         for frame in frames:
             tracing.take(frame)
         return tracing.timeline()
 
-    return tape.between(database, span.since - BEFORE, span.until + AFTER, make)
+    return _cropped(tape.between(database, span.since - BEFORE, span.until + AFTER, make), span)
+
+
+def _cropped(timeline: Timeline, span: Span) -> Timeline:
+    """What is drawn: the run as the server told of it, and as the guard saw it, whose clock may be another."""
+    seen = [wall for band in timeline.bands for wall in (band.since, band.until) if wall is not None]
+    near = [wall for wall in seen if span.since - _SKEW <= wall <= span.until + _SKEW]
+    since, until = min([span.since, *near]) - span.rim, max([span.until, *near]) + span.rim
+    signals = (
+        dataclasses.replace(signal, points=tuple(each for each in signal.points if since <= each.wall <= until))
+        for signal in timeline.signals
+    )
+    return dataclasses.replace(timeline, since=since, until=until, signals=tuple(signals))
 
 
 def drawn_of(told: Mapping[str, Any], readings: Readings, span: Span) -> Timeline:

@@ -48,6 +48,15 @@ def test_a_tape_is_read_by_its_file_or_its_directory_and_by_whatever_name_it_kno
             assert [(round(point.wall - began, 3), point.value) for point in signal.points] == [(0.5, 3.0)]
 
 
+def test_a_run_is_drawn_whole_although_the_clocks_of_guard_and_server_differ(tmp_path: Path, began: float) -> None:
+    write(tmp_path, began - 40)
+    found = readings_of(HERE, Span("m", 1, began, began + 10), tmp_path).timeline
+    assert found is not None
+    assert len(found.signals[0].points) == 1
+    assert began - 45 < found.since < began - 39.5
+    assert began + 10 < found.until < began + 20
+
+
 def test_what_cannot_be_read_is_said_and_nothing_is_raised(tmp_path: Path, began: float) -> None:
     assert "--journal" in missing(None, began)
     assert "nothing has been recorded there" in missing(tmp_path / "nowhere", began)
