@@ -50,7 +50,7 @@ def picture(databases: Sequence[Watched], clock: float, width: int, height: int)
     """The lines to be shown on a terminal of this size: as much as fits, the states of all before details of one."""
     several = len(databases) > 1
     for detail in range(MOST, LEAST + 1):
-        lines = [line for each in databases for line in _database(each, clock, width, detail)]
+        lines = _blocks(databases, clock, width, detail)
         if len(lines) + _EVENTS <= height:
             break
     lines = [_fitted(line, width) for line in lines]
@@ -59,6 +59,21 @@ def picture(databases: Sequence[Watched], clock: float, width: int, height: int)
         return [*lines[: height - 1], _fitted(Text(f"… {more} more lines: watch one --database or one NAME"), width)]
     room = height - len(lines)
     return lines + [_fitted(line, width) for line in _events(databases, room, several=several)]
+
+
+def _blocks(databases: Sequence[Watched], clock: float, width: int, detail: Detail) -> list[Text]:
+    if detail == LEAST:  # of what does not fit it is the calm that is left out
+        return [line for each in sorted(databases, key=_calm) for line in _database(each, clock, width, detail)]
+    return [line for each in databases for line in (Text(), *_database(each, clock, width, detail))][1:]
+
+
+def _calm(watched: Watched) -> int:
+    """0 where somebody should look, 1 where a migration runs, 2 where none does."""
+    found = watched.view
+    if found is None or watched.trouble or not found.guard.works:
+        return 0
+    states = {state_of(found, run)[0] for run in found.runs}
+    return 2 if not states else int(states == {"RUNNING"})
 
 
 def shown(text: str) -> str:
@@ -103,7 +118,7 @@ def _database(watched: Watched, clock: float, width: int, detail: Detail) -> Ite
         yield from _run(watched, (found, run), now, (width, detail))
     for reported in others:
         yield from _other(found, reported, now, width)
-    if not found.runs and not others:
+    if detail < LEAST and not found.runs and not others:
         yield Text(f"  {'No run' if watched.only else 'No migration is running'}{_of(watched.only)}.", "dim")
     if detail < LEAST:
         yield from _rules(watched, found, detail)
@@ -156,9 +171,15 @@ def _run(watched: Watched, what: tuple[View, RunSeen], now: float, shape: tuple[
             if verdict.get("resume"):
                 yield from _reason("goes on", f"when {verdict['resume']}", width, detail)
     for words in ways(found, run):
-        # Folded: half a command is none.
-        for line in textwrap.wrap(shown(words), width, initial_indent=" " * 4, subsequent_indent=" " * 6):
-            yield Text(line, "dim")
+        yield from _way(shown(words), width)
+
+
+def _way(words: str, width: int) -> list[Text]:
+    """A command and what it is for; on one line, if need be without the latter, else folded: half of it is none."""
+    bare = words[words.index("migration-guard ") :]
+    fits = next((each for each in (words, bare) if len(each) + 4 <= width), words)
+    lines = textwrap.wrap(fits, width, initial_indent=" " * 4, subsequent_indent=" " * 6)
+    return [Text(line, "dim") for line in lines]
 
 
 def _lasts(run: RunSeen, reported: Mapping[str, Any], now: float) -> str:

@@ -68,6 +68,27 @@ def test_a_reason_that_needs_a_second_line_gets_it(width: int) -> None:
     assert f"{lines[at][15:]} {lines[at + 1][15:]}" == reason
 
 
+@pytest.mark.parametrize(
+    ("width", "command"),
+    [
+        (100, ["    to go on all the same: migration-guard override backfill-email --reason WHY --for 30m"]),
+        (80, ["    migration-guard override backfill-email --reason WHY --for 30m"]),
+        (
+            50,
+            [
+                "    to go on all the same: migration-guard",
+                "      override backfill-email --reason WHY --for",
+                "      30m",
+            ],
+        ),
+    ],
+)
+def test_a_command_is_never_cut(width: int, command: list[str]) -> None:
+    lines = drawn(watched(paused()), width=width)
+    first = next(number for number, line in enumerate(lines) if "migration-guard" in line)
+    assert lines[first : first + len(command)] == command
+
+
 def test_a_low_terminal_gives_up_fine_rules_then_details_then_events_and_never_a_state() -> None:
     view = paused()
     many = tuple(dataclasses.replace(view.runs[0], run_id=27 + each) for each in range(3))
@@ -230,6 +251,16 @@ def test_without_colour_the_picture_says_the_same() -> None:
         shown[colours] = console.export_text(styles=False)
     assert shown[None] == shown["truecolor"]
     assert "PAUSED" in shown[None]
+
+
+def test_of_more_databases_than_fit_those_that_want_somebody_come_first() -> None:
+    calm = [watched(View(a_guard(mode="dormant"), (), ()), name=f"calm{each}") for each in range(20)]
+    running = watched(View(a_guard(), (a_run(),), ()), name="busy")
+    lines = drawn(*calm, running, watched(paused(), name="held"), Watched("unheard"), height=20)
+    order = [line.split()[0] for line in lines if not line.startswith(" ")]
+    assert order[:4] == ["held", "unheard", "busy", "calm0"]
+    assert len(lines) == 20
+    assert lines[-1].startswith("… ")
 
 
 def test_several_databases_are_told_apart_also_in_what_happened() -> None:
