@@ -73,3 +73,29 @@ def test_a_cancelled_lock_queue_takes_two_messages_and_a_migration_that_register
         "an unregistered migration cancelled, the queue behind it is released",
     ]
     assert [kind for (kind,) in house.database.execute(seen.encode())].count("seen") == 1
+
+
+def test_the_end_of_a_run_is_told_with_its_figures_also_by_a_guard_that_was_killed_meanwhile(house: House) -> None:
+    house.rules = LOAD
+    daemon = house.serve()
+    migrating = house.wait_migrating()
+    house.load(9)
+    house.wait_event("paused")
+    house.load(0)
+    house.wait_event("resumed")
+    daemon.kill()
+    house.serve()
+    migrating.wait_starts()
+    # It reports at most once a second.
+    wait_for(
+        lambda: house.database.execute(b"select 1 from migration_guard.run where rows_done > 1 and batches_done > 1")
+    )
+    migrating.kill()
+    house.wait_event("gone")
+    house.assert_all_told()
+    [payload] = [r.payload for r in house.slack.requests if "backfill vanished" in r.payload["text"]][:1]
+    fields = dict(each["text"].split(": ", 1) for block in payload["blocks"] for each in block.get("fields", ()))
+    assert fields["paused"].startswith("once, for ")
+    assert fields["paused"].endswith(", by load")
+    assert " rows in " in fields["done"]
+    assert "when the guard was started anew" in fields["worst"]
