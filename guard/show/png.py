@@ -33,7 +33,7 @@ def chart(signal: Signal, timeline: Timeline) -> bytes:
         until = timeline.until if band.until is None else band.until
         canvas.fill(x(max(band.since, timeline.since)), x(min(until, timeline.until)), _HELD)
     for limit in signal.limits:
-        if y.low <= limit.value <= y.high:
+        if limit.rung != "resume" and y.low <= limit.value <= y.high:
             canvas.dashes(y(limit.value), _LIMIT)
     for before, after in itertools.pairwise(signal.points):
         if before.value is not None and after.value is not None:

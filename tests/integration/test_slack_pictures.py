@@ -66,6 +66,8 @@ def test_a_picture_shows_the_signal_its_limits_and_where_it_was_held() -> None:
     # The highest point of the line is where the signal was at its worst.
     peak = next(row for row in rows if 3 in row)
     assert abs(peak.index(3) - WIDTH * 0.4) < 20
+    # Of the limits those that act are drawn, not the one by which it goes on.
+    assert len([row for row in rows if 2 in row]) == 1
     # A silence is no line: of the time between nothing is drawn.
     assert not any(3 in row[int(WIDTH * 0.5) : int(WIDTH * 0.7)] for row in rows)
     assert described(SIGNAL) == "replica lag: 100 ms to 7.4 s (dashed: pause > 5 s); grey: held"
