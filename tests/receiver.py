@@ -31,13 +31,15 @@ class Reply:
     retry_after: str | None = None
     location: str | None = None
     how: str = "answer"
-    """`answer`; `hang`: take it and never answer; `reset`: cut the line; `slow`: trickle the answer."""
+    """`answer`; `hang`: take it and never answer; `reset`: cut the line; `slow`: trickle the answer; `flood`: answer
+    without end."""
 
 
 OK = Reply()
 HANG = Reply(how="hang")
 RESET = Reply(how="reset")
 SLOW = Reply(how="slow")
+FLOOD = Reply(how="flood")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,8 @@ class Receiver:
     came: list[Delivery] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
     closing: threading.Event = field(default_factory=threading.Event)
+    flooded: int = 0
+    """Bytes that a flood got rid of."""
 
     def take(self, method: str, headers: dict[str, str], body: bytes) -> Reply:
         """Note a request and say how to answer it."""
@@ -112,8 +116,10 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in (("Retry-After", reply.retry_after), ("Location", reply.location)):
             if value is not None:
                 self.send_header(name, value)
-        self.send_header("Content-Length", "1000" if reply.how == "slow" else "0")
+        self.send_header("Content-Length", {"slow": "1000", "flood": str(1 << 40)}.get(reply.how, "0"))
         self.end_headers()
+        while reply.how == "flood" and not self.receiver.closing.is_set():
+            self.receiver.flooded += self.wfile.write(bytes(1 << 16))
         while reply.how == "slow" and not self.receiver.closing.wait(0.05):
             # Each byte comes in time for a timeout that counts only the pause between two.
             self.wfile.write(b"o")

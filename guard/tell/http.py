@@ -18,6 +18,10 @@ import httpx
 
 from guard.errors import TellError
 
+_MOST = 1 << 20
+"""Bytes of an answer that are read; a message that comes back whole takes a thirtieth."""
+_HEADERS = ("Retry-After", "Content-Type")
+
 
 class Poster:
     """POSTs to one service; `who` is its name for people. Close it at the end."""
@@ -30,7 +34,8 @@ class Poster:
         self._who = who
         self._timeout = timeout
         # No redirects: the secret must not travel on. No settings from the environment: a proxy is nobody's guess.
-        self._client = httpx.AsyncClient(follow_redirects=False, trust_env=False, timeout=timeout)
+        plain = {"Accept-Encoding": "identity"}
+        self._client = httpx.AsyncClient(follow_redirects=False, trust_env=False, timeout=timeout, headers=plain)
 
     async def post(self, url: str, **content: Any) -> httpx.Response:
         """The answer, whatever its status; `content` as httpx takes it (json, content, data, headers).
@@ -49,12 +54,27 @@ class Poster:
         try:
             # httpx bounds each step, but not their sum.
             async with asyncio.timeout(self._timeout):
-                return await self._client.request(method, url, **content)
+                return await self._heard(self._client.build_request(method, url, **content))
         except TimeoutError:
             raise TellError(f"{self._who} did not answer within {self._timeout:g} s.", again=True) from None
         except httpx.HTTPError as error:
             # From None, and the type only: the message and the request of the original hold the URL.
             raise TellError(f"{self._who} could not be reached ({type(error).__name__}).", again=True) from None
+
+    async def _heard(self, request: httpx.Request) -> httpx.Response:
+        """The answer with the beginning of its body: who answers without end must not fill our memory."""
+        response = await self._client.send(request, stream=True)
+        body = bytearray()
+        try:
+            async for chunk in response.aiter_raw():
+                body += chunk
+                if len(body) > _MOST:
+                    break
+        finally:
+            await response.aclose()
+        # What is compressed stays so, and is not understood: nobody asked for it, and it may grow a thousandfold.
+        kept = {name: value for name in _HEADERS if (value := response.headers.get(name)) is not None}
+        return httpx.Response(response.status_code, headers=kept, content=bytes(body[:_MOST]))
 
     async def close(self) -> None:
         """Close the connections."""

@@ -18,7 +18,21 @@ from guard.errors import TellError
 from guard.journal import Journal
 from guard.tell.webhook import Webhook
 from tests.outboxes import deliver, ids, nothing_waits, notices
-from tests.receiver import HANG, OK, PAGE, RESET, SECRET, SLOW, TOKEN, Delivery, Receiver, Reply, genuine, receiver
+from tests.receiver import (
+    FLOOD,
+    HANG,
+    OK,
+    PAGE,
+    RESET,
+    SECRET,
+    SLOW,
+    TOKEN,
+    Delivery,
+    Receiver,
+    Reply,
+    genuine,
+    receiver,
+)
 from tests.waiting import wait_for
 
 
@@ -99,6 +113,14 @@ def test_what_stays_wrong_is_given_up_at_once_and_a_redirect_is_not_followed(sta
             send(Webhook("hook", server.url, SECRET))
         assert not caught.value.again
         assert (len(server.came), elsewhere.came) == (1, [])
+
+
+@pytest.mark.fault(49)
+def test_an_answer_without_end_is_cut_and_counts_by_its_status() -> None:
+    with receiver(FLOOD) as server:
+        send(Webhook("hook", server.url, SECRET))
+        assert len(server.came) == 1
+        assert server.flooded < 20 << 20, "what was read, and what the kernel holds"
 
 
 def test_no_proxy_of_the_environment_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
