@@ -60,7 +60,7 @@ def report(
     --json: {"run": as in `runs --json`, "database", "now", "pauses": [{"since", "until", "seconds", "because",
     "effective_after"}], "paused_seconds", "orders": [{"kind", "owner", "reason", "since", "until", "seconds"}],
     "cancels": [{"at", "because"}], "baselines": [...], "checks_before": [{"check", "holds", "said", "offending"}],
-    "checks_after": [...], "phases": [as pauses], "events": [{"at", "kind", "phase", "because"}],
+    "checks_after": [...], "phases": like "pauses", "events": [{"at", "kind", "phase", "because"}],
     "readings": {"recorder", "missing", "lost_seconds", "progress": {"at", "rows", "batches"}, "signals": [{"sensor",
     "metric", "rules", "unit", "baseline", "limits", "past", "readings", "silences", "worst": {"at", "value"},
     "stages": [{"stage", "count", "median", "worst"}]}]}};
