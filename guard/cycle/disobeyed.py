@@ -50,8 +50,12 @@ def _inside(state: State, facts: Circumstances) -> Draft:
 
 def _left(state: State, facts: Circumstances) -> Draft:
     headline = f"is told to pause and left to finish: {facts.left}"
-    step = "Cancelled it would leave damage behind. Where it takes too long, end it with pg_cancel_backend(pid)."
-    return Draft("let_finish", Severity.WARNING, headline, told_for(state, facts.wall), step)
+    step = (
+        "Cancelled it would leave damage behind. Where it takes too long all the same, cancel it and mend what it "
+        "leaves, such as an invalid index."
+    )
+    commands = tuple(f"select pg_cancel_backend({pid});" for pid in facts.left_pids)
+    return Draft("let_finish", Severity.WARNING, headline, told_for(state, facts.wall), step, commands)
 
 
 def _goes_on(state: State, facts: Circumstances) -> Draft:

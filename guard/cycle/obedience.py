@@ -156,5 +156,6 @@ class Obedience:
             idles=bool(doing.idling) and not doing.at_work,
             inside=doing.inside,
             left=doing.let_finish,
+            left_pids=tuple(session.pid for session in doing.left),
             quiet=rests and (doing.still or facts.heard),
         )

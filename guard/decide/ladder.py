@@ -66,6 +66,8 @@ class Circumstances:
     """Who of them has idled for so long that it waits there, and what it holds, in words."""
     left: str = ""
     """Statements of it that are left to finish, in words."""
+    left_pids: tuple[int, ...] = ()
+    """Process ids of the sessions that are at these."""
     quiet: bool = False
     """Nothing of it was in flight for a while."""
     overdue: bool = False

@@ -184,5 +184,6 @@ def test_the_message_says_what_is_in_flight_for_how_long_and_what_ends_it(
 def test_whether_it_has_read_so_is_told_and_what_is_left_to_finish_is_named() -> None:
     assert ", which it has not acknowledged; pid 7" in news(GOES_ON, state(), facts(**AT_WORK)).because
     assert ", which it has acknowledged; " in news(GOES_ON, state(acknowledged_since_wall=AT), facts(**AT_WORK)).because
-    left = news(LEFT, state(), facts(left="VACUUM of pid 8 (m, n)"))
+    left = news(LEFT, state(), facts(left="VACUUM of pid 8 (m, n)", left_pids=(8,)))
+    assert left.commands == ("select pg_cancel_backend(8);",)
     assert (left.kind, left.headline) == ("let_finish", "is told to pause and left to finish: VACUUM of pid 8 (m, n)")
