@@ -6,6 +6,7 @@ import json
 import re
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ from typing import Any
 import httpx
 import pytest
 
+from guard.demo.proxy import Proxy
 from guard.show.probing.catalogue import PREFIX
-from tests.acceptance.house import House
+from tests.acceptance.house import LEASE, NOISE, House
 from tests.real_prometheus import Prometheus
 from tests.waiting import wait_for
 
@@ -55,27 +57,41 @@ def expressions() -> dict[str, str]:
 
 
 def get(page: str, path: str) -> httpx.Response:
-    return httpx.get(f"http://{page}{path}", timeout=10, trust_env=False)
+    """What is answered; asked again where the page is not open yet, or a reload opens it anew."""
+    return wait_for(
+        lambda: httpx.get(f"http://{page}{path}", timeout=10, trust_env=False),
+        within=15,
+        message="the page",
+        ignoring=(httpx.NetworkError, httpx.RemoteProtocolError),
+    )
+
+
+def last_200(page: str, path: str) -> float:
+    """Until when it was answered so, by the monotonic clock; waits for the first 500."""
+    last = float("-inf")
+
+    def over() -> bool:
+        nonlocal last
+        at, code = time.monotonic(), get(page, path).status_code
+        last = at if code == 200 else last
+        return code == 500
+
+    wait_for(over, within=20, every=0.05, message="a 500")
+    return last
 
 
 def told_by(page: str, name: str) -> float:
-    """What the daemon itself says of a metric that has one series."""
-    (value,) = re.findall(rf"^{PREFIX}{name}(?:{{.*}})? (\S+)$", get(page, "/metrics").text, re.MULTILINE)
+    """What the daemon itself says of a series, or of a metric that has but one."""
+    (value,) = re.findall(rf"^{PREFIX}{re.escape(name)}(?:{{.*}})? (\S+)$", get(page, "/metrics").text, re.MULTILINE)
     return float(value)
 
 
-@pytest.mark.fault(9)
 def test_a_run_through_a_pause_is_scraped_drawn_and_checked_and_a_dead_daemon_is_an_alert(
     house: House, page: str, prometheus: Prometheus
 ) -> None:
     daemon = house.serve()
     prometheus.start()
-    wait_for(
-        lambda: get(page, "/healthz").text.startswith("ok main: "),
-        within=15,
-        message="/healthz",
-        ignoring=(httpx.TransportError,),
-    )
+    assert get(page, "/healthz").text.startswith("ok main: ")
     assert get(page, "/check/backfill").status_code == 404
     house.wait_migrating()
     wait_for(lambda: get(page, "/check/backfill").status_code == 200, within=15, message="a 200 of /check")
@@ -117,6 +133,21 @@ def test_a_run_through_a_pause_is_scraped_drawn_and_checked_and_a_dead_daemon_is
         within=20,
         message=lambda: f"no alert to be left of {prometheus.alerts()}",
     )
+    daemon.kill()
+    wait_for(
+        lambda: prometheus.alerts()["MigrationGuardDown"] == "pending", within=20, message="the daemon to be missed"
+    )
+
+
+@pytest.mark.fault(9, 32)
+def test_a_refused_reload_shows_and_a_guard_that_cannot_write_its_orders_lets_nobody_go_on(
+    house: House, proxy: Proxy, page: str
+) -> None:
+    house.dsn = proxy.dsn(house.database.dsn("guard_login"))
+    daemon = house.serve()
+    house.wait_migrating()
+    wait_for(lambda: get(page, "/check/backfill").status_code == 200, within=15, message="a 200 of /check")
+    registered = 'events_total{database="main",kind="registered"}'
     assert told_by(page, "reload_refused") == 0
     house.file.write_text(house.file.read_text() + "\n[nonsense]\n")
     daemon.send(signal.SIGHUP)
@@ -124,8 +155,11 @@ def test_a_run_through_a_pause_is_scraped_drawn_and_checked_and_a_dead_daemon_is
     house.write()
     daemon.send(signal.SIGHUP)
     wait_for(lambda: told_by(page, "reload_refused") == 0, within=15, message="a reload to be seen")
-    assert told_by(page, "pauses_total") == 1  # what was counted goes on
-    daemon.kill()
-    wait_for(
-        lambda: prometheus.alerts()["MigrationGuardDown"] == "pending", within=20, message="the daemon to be missed"
-    )
+    assert told_by(page, registered) == 1  # what was counted goes on
+
+    cut = time.monotonic()
+    proxy.freeze()
+    assert last_200(page, "/check/backfill") <= cut + LEASE + NOISE
+    assert get(page, "/healthz").status_code == 200  # a restart would not bring the server back
+    wait_for(lambda: told_by(page, "can_signal") == 0, within=20, message="it to know that it cannot signal")
+    wait_for(lambda: told_by(page, "lease_remaining_seconds") < 0, within=20, message="the lease to be over")
