@@ -6,7 +6,8 @@ app.py       the addresses, and what each asks for        gate.py      who may l
 overview.py  the first page      runpage.py  one run, and coursepage.py its course
 layout.py    the frame of every page
 elements.py  pieces of pages     words.py    states in words, signs and tones
-stream.py    what has changed, as server-sent events      aside.py     a thread for what takes long
+stream.py    what has changed, as server-sent events
+aside.py     a thread for what takes long                 fresh.py     what it made last stands while it makes the next
 past.py      the runs of late, as the flight recorder has them
 timeline.py  one run as it went, as values; tracing.py makes it out of the flight recorder, thinning.py keeps it short
 svg.py       drawings of it, in the frame of frame.py, on the axes of axes.py, in the colours of palette.py

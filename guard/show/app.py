@@ -21,18 +21,23 @@ from guard.show import coursepage, overview, probing, runpage
 from guard.show.aside import Aside, Busy
 from guard.show.elements import Now
 from guard.show.figures import STYLE
+from guard.show.fresh import Fresh
 from guard.show.gate import Gate
 from guard.show.layout import Box, Sheet, page
 from guard.show.overview import UNREGISTERED, Glance, heading_of, part_of
-from guard.show.past import Archive, Past
+from guard.show.past import Archive, Recent
 from guard.show.sight import Sight
 from guard.show.stream import Endpoint, Streams
 
 COURSES = 10
 """Of so many runs what was drawn last is kept."""
 _READING = "<p>The flight recorder is being read.</p>"
-RECENT_FOR = 10.0
-"""Seconds for which a list of the runs of late is good: the recorder itself writes no more often."""
+RECENT_FOR = 30.0
+"""Seconds for which a list of the runs of late is good, unless a run begins or ends."""
+COURSE_FOR = 5.0
+"""Seconds for which a drawing is good: the recorder itself writes each ten, or when something was decided."""
+ENDED = 2.0
+"""Seconds: whoever asks for a run that is not in the list is told of a list no older than that."""
 _ASSETS = {"/page.css": "text/css", "/page.js": "text/javascript", "/icon.svg": "image/svg+xml"}
 
 
@@ -46,34 +51,42 @@ class Desk:
     """Of this process: a page that another one has made is loaded anew."""
 
     def __post_init__(self) -> None:
-        self.aside = Aside()
-        self.archive = Archive(self.tape)
+        self.aside, self._shelf = Aside(), Aside()
+        self._archive = Archive(self.tape)
         self.streams = Streams(self.sight.changed, self.boot)
-        self._recent: tuple[Past, ...] | None = None
-        self._trouble = "nobody has asked yet"
-        self._asked = float("-inf")
-        self._courses: dict[tuple[str, int | None], tuple[str, float]] = {}
+        self._recent = Fresh(self._read_recent, Recent(None, "it is being read"), good_for=RECENT_FOR)
+        self._open: frozenset[tuple[str, int | None]] = frozenset()
+        self._courses: dict[tuple[str, int | None], Fresh[str]] = {}
 
     def close(self) -> None:
         """End every stream; at once."""
         self.streams.close()
-        self.aside.close()
+        self._recent.close()
+        for course in self._courses.values():
+            course.close()
+        for thread in (self.aside, self._shelf):
+            thread.close()
 
-    async def recent(self) -> tuple[tuple[Past, ...] | None, str]:
-        """The runs of late, or why they are not known."""
-        if time.monotonic() - self._asked >= RECENT_FOR:
-            self._asked = time.monotonic()
-            databases = [each.database for each in self.sight.look()]
-            try:
-                self._recent = await self.aside.do(lambda: self.archive.recent(databases))
-            except WorldError as error:
-                self._recent, self._trouble = None, str(error)
-        return self._recent, self._trouble
+    async def recent(self, *, newer_than: float = float("inf")) -> Recent:
+        """The runs of late that are over."""
+        looked = self.sight.look()
+        here = frozenset((each.database, run.get("run_id")) for each in looked for run in each.report.get("runs", ()))
+        if here != self._open:
+            self._open = here
+            self._recent.expire()
+        return await self._recent.get(newer_than=newer_than)
+
+    async def _read_recent(self) -> Recent:
+        databases = [each.database for each in self.sight.look()]
+        try:
+            return Recent(await self._shelf.do(partial(self._archive.recent, databases, self._open)))
+        except WorldError as error:
+            return Recent(None, str(error))
 
     async def glance(self, *, live: bool) -> Mapping[str, str]:
         """The parts of the first page."""
-        recent, trouble = await self.recent()
-        seen = Glance(self.sight.look(), self.sight.channels(), recent, trouble)
+        recent = await self.recent()
+        seen = Glance(self.sight.look(), self.sight.channels(), recent)
         return await self.aside.do(partial(overview.parts, seen, Now(time.time(), live)))
 
     async def run(self, database: str, run_id: int | None) -> runpage.RunSeen | None:
@@ -85,8 +98,8 @@ class Desk:
         found = runpage.RunSeen(database, run_id, seen, len(looked) > 1)
         if found.reported is not None:
             return found
-        recent, _ = await self.recent()
-        past = next((each for each in recent or () if (each.database, each.run_id) == (database, run_id)), None)
+        over = await self.recent()
+        past = over.find(database, run_id) or (await self.recent(newer_than=ENDED)).find(database, run_id)
         return runpage.RunSeen(database, run_id, seen, len(looked) > 1, past) if past else None
 
     async def run_parts(self, database: str, run_id: int | None, *, live: bool) -> Mapping[str, str]:
@@ -100,21 +113,14 @@ class Desk:
     async def course(self, database: str, run_id: int | None) -> str:
         """Its course, which is drawn anew seldom: the recorder is read for it, and it may be long."""
         key = (database, run_id)
-        html, good_until = self._courses.get(key, ("", 0.0))
-        if time.monotonic() < good_until:
-            return html
-        began = time.monotonic()
-        # Whoever asks meanwhile is shown the one before; and at most a tenth of one core is spent on it.
-        self._courses[key] = html or _READING, began + 60.0
-        try:
-            html = await self.aside.do(lambda: coursepage.part(self.archive.course(*key), run_id))
-        finally:
-            self._courses.pop(key, None)
-        took = time.monotonic() - began
-        self._courses[key] = html, time.monotonic() + max(RECENT_FOR / 2, 10 * took)
-        while len(self._courses) > COURSES:
-            del self._courses[next(iter(self._courses))]
-        return html
+        if key not in self._courses:
+            while len(self._courses) >= COURSES:
+                self._courses.pop(next(iter(self._courses))).close()
+            self._courses[key] = Fresh(partial(self._read_course, *key), _READING, good_for=COURSE_FOR)
+        return await self._courses[key].get()
+
+    async def _read_course(self, database: str, run_id: int | None) -> str:
+        return await self._shelf.do(lambda: coursepage.part(self._archive.course(database, run_id), run_id))
 
 
 def create(sight: Sight, tape: Path, *, names: Iterable[str], token: str | None = None) -> tuple[ASGIApp, Desk]:

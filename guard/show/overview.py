@@ -12,7 +12,7 @@ import htpy as h
 from guard.judge.quantities import say_seconds
 from guard.show import words
 from guard.show.elements import Now, at, badge, commands, fact, lines, since, verdicts
-from guard.show.past import Past
+from guard.show.past import Past, Recent
 from guard.show.sight import Channel, Progress, Seen
 
 UNREGISTERED = "unregistered"
@@ -25,9 +25,7 @@ class Glance:
 
     seen: Sequence[Seen]
     channels: Sequence[Channel]
-    recent: Sequence[Past] | None
-    """None: nobody knows, and `recent_trouble` says why."""
-    recent_trouble: str = ""
+    recent: Recent
 
 
 def parts(glance: Glance, now: Now) -> dict[str, str]:
@@ -140,15 +138,15 @@ def _at_rest(found: Sequence[Mapping[str, Any]], seen: Seen, now: Now) -> h.Node
 
 
 def _recent(glance: Glance) -> h.Node:
-    if glance.recent is None:
-        return h.p[f"The flight recorder cannot be read: {glance.recent_trouble}"]
-    if not glance.recent:
+    if glance.recent.runs is None:
+        return h.p[f"The flight recorder: {glance.recent.missing}"]
+    if not glance.recent.runs:
         return h.p["None is recorded."]
     heads = ("Migration", "Database", "Began", "Took", "State")
     return h.div(class_="scroll", tabindex="0", role="region", aria_label="Recent runs")[
         h.table[
             h.thead[h.tr[(h.th(scope="col")[head] for head in heads)]],
-            h.tbody[(_past(each) for each in glance.recent)],
+            h.tbody[(_past(each) for each in glance.recent.runs)],
         ]
     ]
 

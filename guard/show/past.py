@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ LONGEST = 3600.0
 """Seconds of a run that are drawn."""
 _RIM = 0.06
 """Share of the run that is drawn before it."""
+_REST = 0.01
+"""Seconds after each run whose end was read."""
 _SPELL = 0.002
 """Seconds of work after which as long a rest follows."""
 MOST = 40
@@ -38,6 +40,19 @@ class Past:
     because: str
 
 
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """The newest runs that are over, newest first; None where nobody knows, and why."""
+
+    runs: Sequence[Past] | None
+    missing: str = ""
+
+    def find(self, database: str, run_id: int | None) -> Past | None:
+        """One of them."""
+        known = self.runs or ()
+        return next((each for each in known if (each.database, each.run_id) == (database, run_id)), None)
+
+
 class Archive:
     """Remembers what it has read of runs that are over. Use from one thread."""
 
@@ -45,11 +60,15 @@ class Archive:
         self._reader = Reader(path)
         self._ends: dict[tuple[str, str, int | None, int], tuple[str, str]] = {}
 
-    def recent(self, databases: Sequence[str]) -> tuple[Past, ...]:
-        """The newest runs, newest first; none where nothing was recorded yet. Raises WorldError."""
+    def recent(self, databases: Sequence[str], but: Collection[tuple[str, int | None]] = ()) -> tuple[Past, ...]:
+        """The newest runs, newest first, without some by database and id; none where nothing was recorded yet.
+
+        Raises WorldError.
+        """
         if not self._reader.path.exists():
             return ()
         found = [(database, run) for database in databases for run in self._reader.runs(database)]
+        found = [(database, run) for database, run in found if (database, run.run_id) not in but]
         found = sorted(found, key=lambda each: each[1].to_wall, reverse=True)[:MOST]
         keys = {_key(database, run): (database, run) for database, run in found}
         self._ends = {key: self._ends.get(key) or self._end(*where) for key, where in keys.items()}
@@ -92,6 +111,7 @@ class Archive:
         for frame in self._reader.frames(database, last):
             for state in _states(frame, run):
                 phase, because = str(state.get("phase", phase)), str(state.get("because", because))
+        time.sleep(_REST)
         return phase, because
 
 

@@ -43,6 +43,7 @@ def test_the_runs_of_late_are_listed_with_how_they_ended_newest_first(tmp_path: 
     assert 30 < runs["first"].to_wall - runs["first"].from_wall < 60
     assert archive.recent(["main"]) == archive.recent(["main"])
     assert archive.recent([]) == ()
+    assert [run.migration for run in archive.recent(["main"], {("main", 2)})] == ["first"]
     assert Archive(tmp_path / "none").recent(["main"]) == ()
 
 
