@@ -51,9 +51,9 @@ def chart(signal: Signal, timeline: Timeline, *, ident: str, width: int = 900, h
         *bands(plot, timeline.holds),
         *value_axis(plot, y, signal.dimension),
         *time_axis(plot),
-        *_baseline(plot, y, signal),
         line,
         _beyond(plot, line, _edge(signal, y), ident),
+        *_baseline(plot, y, signal),
         *_unknown(plot, points),
         *_limits(plot, y, limits),
         *marks(plot),
@@ -129,23 +129,28 @@ def _edge(signal: Signal, y: Scale) -> tuple[float, float] | None:
     grave = [line for line in signal.limits if line.rung in {"pause", "cancel", "rollback"}]
     if not grave:
         return None
-    upper = [line.value for line in grave if line.op.startswith(">")]
+    upper = [line for line in grave if line.op.startswith(">")]
     if upper:
-        return (0.0, y(min(upper))) if min(upper) <= y.high else None
-    lower = max(line.value for line in grave)
-    return (y(lower), y.at_low + 4) if lower >= y.low else None
+        line = min(upper, key=lambda each: each.value)
+        return (0.0, y(line.value) - _off(line)) if line.value <= y.high else None
+    line = max(grave, key=lambda each: each.value)
+    return (y(line.value) + _off(line), y.at_low + 4) if line.value >= y.low else None
+
+
+def _off(line: LimitLine) -> float:
+    """Pixels beyond the limit at which its breach begins: a signal that stands on it is past it by `>=` alone."""
+    return -1.3 if line.op.endswith("=") else 1.3
 
 
 def _triangles(plot: Plot, top: float) -> Iterable[str]:
-    free = 0.0
-    for mark in plot.timeline.marks:
-        if plot.timeline.since <= mark.wall <= plot.timeline.until:
-            at, words = plot.x(mark.wall), mark.kind.replace("_", " ")
-            shape = f"{at:.1f},{top - 1} {at - 6:.1f},{top - 11} {at + 6:.1f},{top - 11}"
-            yield f'<polygon class="mark" points="{shape}"><title>{safe(mark.words)}</title></polygon>'
-            if at >= free and at + 9 + len(words) * CHARACTER <= plot.width:
-                yield f'<text x="{at + 9:.1f}" y="{top - 2}">{safe(words)}</text>'
-                free = at + 18 + len(words) * CHARACTER
+    shown = [mark for mark in plot.timeline.marks if plot.timeline.since <= mark.wall <= plot.timeline.until]
+    places = [plot.x(mark.wall) for mark in shown]
+    for mark, at, following in zip(shown, places, [*places, plot.width + 9.0][1:], strict=True):
+        words = mark.kind.replace("_", " ")
+        shape = f"{at:.1f},{top - 1} {at - 6:.1f},{top - 11} {at + 6:.1f},{top - 11}"
+        yield f'<polygon class="mark" points="{shape}"><title>{safe(mark.words)}</title></polygon>'
+        if at + 9 + len(words) * CHARACTER <= following - 9:
+            yield f'<text x="{at + 9:.1f}" y="{top - 2}">{safe(words)}</text>'
 
 
 def _phase(plot: Plot, band: Band, top: float, height: float) -> Iterable[str]:

@@ -121,6 +121,31 @@ def test_a_limit_far_above_all_that_was_read_is_said_and_does_not_flatten_the_si
     assert "Limit: cancel > 1 h." in (chart.findtext(f"{SVG}desc") or "")
 
 
+def test_a_signal_that_stands_on_its_limit_is_past_it_only_where_the_limit_says_so() -> None:
+    def beyond(op: str) -> float:
+        """Pixels from the limit's line to the edge of what is drawn as a breach, upwards."""
+        limits = (LimitLine("standbys", "pause", op, 2.0, f"pause {op} 2"),)
+        points = tuple(Point(AT + n, 2.0) for n in range(9))
+        signal = dataclasses.replace(SIGNAL, limits=limits, points=points, baseline=None)
+        (chart, *_) = drawings(dataclasses.replace(TIMELINE, signals=(signal,)))
+        (clip,) = [each for each in chart.iter() if each.tag == f"{SVG}clipPath"]
+        area, line = clip[0], of_class(chart, "limit")[0]
+        edge = float(area.get("y", "")) + (float(area.get("height", "")) if op.startswith(">") else 0.0)
+        return float(line.get("y1", "")) - edge
+
+    assert beyond(">") > 1
+    assert beyond(">=") < 0
+    assert beyond("<") < -1
+    assert beyond("<=") > 0
+
+
+def test_marks_that_lie_close_together_have_one_word_and_each_its_own_on_being_pointed_at() -> None:
+    marks = tuple(Mark(AT + at, "cancelled", f"cancelled {at}") for at in (10, 11, 60))
+    course = drawings(dataclasses.replace(TIMELINE, marks=marks))[1]
+    assert [each.text for each in course.iter(f"{SVG}text")].count("cancelled") == 2
+    assert ["".join(each.itertext()) for each in of_class(course, "mark")] == [mark.words for mark in marks]
+
+
 def test_a_narrow_chart_says_its_limits_inside_and_keeps_the_peak() -> None:
     spiky = tuple(Point(AT + n / 6, 9.0 if n == 301 else 1.0) for n in range(600))
     (chart, *_) = drawings(
