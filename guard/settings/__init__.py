@@ -7,7 +7,8 @@
     access     how a source is asked by HTTP    standbys   where standbys are asked themselves
     checks     queries about the data           channels   where people are told beside Slack
     environment, secret                         exposure   who could see the secrets
-    values     what comes out                       paper      docs/settings.md, from the tables
+    databases, slack, page   each its section   paper      docs/settings.md, from the tables
+    values     what comes out
 
 Whether a host answers or a credential exists is not asked here: a file is right or wrong on any machine alike.
 """

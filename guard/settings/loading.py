@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import socket
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +15,8 @@ from guard.model import EVERYONE, Rule
 from guard.settings.access import AccessReader
 from guard.settings.channels import ChannelReader
 from guard.settings.checks import CheckReader
-from guard.settings.environment import Environment, of_database, strays, variable_of
+from guard.settings.databases import DatabaseReader
+from guard.settings.environment import Environment, strays
 from guard.settings.exposure import look_at_exposure
 from guard.settings.kinds import is_name
 from guard.settings.lines import Lines
@@ -24,12 +24,10 @@ from guard.settings.page import read_page
 from guard.settings.problems import Problems, did_you_mean
 from guard.settings.reading import Document, read
 from guard.settings.rules import Frame, RuleReader, default_rules
-from guard.settings.secret import Secret
 from guard.settings.slack import SlackReader
-from guard.settings.standbys import look_at_standbys, read_standby_dsns
+from guard.settings.standbys import look_at_standbys
 from guard.settings.tables import (
     SECTIONS,
-    DatabaseTable,
     GuardTable,
     MigrationsTable,
     MigrationTable,
@@ -153,9 +151,6 @@ class _Loader:
         except RuntimeError:
             return path
 
-    def _secret(self, path: Path | None) -> Secret | None:
-        return None if path is None else Secret(str(self._path(path)), path=self._path(path))
-
     # -- sections ------------------------------------------------------------------------------------------------------
 
     def _guard(self) -> tuple[GuardSettings, bool]:
@@ -193,33 +188,9 @@ class _Loader:
         tables = self._tables("database", "main")
         if not tables and not isinstance(self._table("database"), (list, str, int)):
             self.problems.add(("database",), "at least one [database.NAME] is required")
-        found = (self._database(name, table) for name, table in tables.items())
+        reader = DatabaseReader(self.problems, self._path)
+        found = (reader.read(name, table) for name, table in tables.items())
         return tuple(database for database in found if database is not None)
-
-    def _database(self, name: str, given: Any) -> DatabaseSettings | None:
-        key = ("database", name)
-        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,62}", name):
-            self.problems.add(key, "a database is named by a letter, then at most 62 letters, digits, _ and -")
-            return None
-        table, broken = self.problems.check(DatabaseTable, given, key)
-        if table is None:
-            return None
-        if table.dsn is not None and table.dsn_file is not None:
-            self.problems.add((*key, "dsn_file"), "needs exactly one of dsn and dsn_file")
-        written = Secret(f"[database.{name}] dsn", value=table.dsn) if table.dsn else self._secret(table.dsn_file)
-        dsn = of_database(name, "DSN") or written
-        if dsn is None:
-            if not broken & {"dsn", "dsn_file"}:
-                self.problems.add(key, f"needs dsn, dsn_file or the variable {variable_of(name, 'DSN')}")
-            return None
-        return DatabaseSettings(
-            name=name,
-            dsn=dsn,
-            standbys=table.standbys,
-            password=of_database(name, "PASSWORD") or self._secret(table.password_file),
-            batch_limit=table.batch_limit,
-            standby_dsns=read_standby_dsns(table.standby_dsns, (*key, "standby_dsns"), self.problems),
-        )
 
     def _recognition(self) -> Recognition:
         table, broken = self.problems.check(MigrationsTable, self._table("migrations") or {}, ("migrations",))
