@@ -10,7 +10,7 @@ import dataclasses
 from dataclasses import dataclass
 
 from guard.cycle.courses import Course, Signal
-from guard.cycle.digest import digest, progress
+from guard.cycle.digest import checks, digest, progress
 from guard.cycle.disobeyed import took_hold
 from guard.decide.bounds import pardoned
 from guard.decide.notices import Draft
@@ -55,6 +55,9 @@ def detailed(draft: Draft, scene: Scene) -> Draft:
         return _with(draft, _at_work(scene), worst(scene.course, scene.wall))
     if scene.before.account.over_wall is None and scene.state.account.over_wall is not None:
         return _ended(draft, scene)
+    if draft.kind == "ended":
+        found = checks(scene.state.after)  # which were asked only when its figures had been told
+        return _with(draft, {"checks": found} if found else {})
     return draft
 
 

@@ -31,7 +31,7 @@ def digest(state: State, course: Course, wall: float, *, observing: bool = False
         "done": _done(course.run, took - account.paused),
         paused: _paused(account),
         "cancelled": _times(account.cut_off) if account.cut_off else "",
-        "checks": _checks(state.after),
+        "checks": checks(state.after),
         "worst": _worst(course, account, wall),
         CHART: _chart(course, account),
     }
@@ -73,7 +73,8 @@ def _paused(account: Account) -> str:
     return f"{times}, by {by}" if by else times
 
 
-def _checks(after: tuple[Found, ...]) -> str:
+def checks(after: tuple[Found, ...]) -> str:
+    """What came of the checks of its data."""
     words = {True: "holds", False: "DOES NOT HOLD", None: "not known"}
     return ", ".join(f"{found.check} {words[found.holds]}" for found in after)
 

@@ -382,3 +382,13 @@ def test_a_recorded_run_with_checks_is_decided_again_as_it_was(auto: bool) -> No
     other = dataclasses.replace(world.options, auto_rollback=True, soak={"*": 50.0})
     turns = [turn.phase.value for turn in Replay(other).play(bodies).other.turns]
     assert turns[:4] == ["waiting", "running", "soaking", "rolling back"]
+
+
+def test_the_last_word_on_a_run_says_what_came_of_its_checks() -> None:
+    world, _ = house(HOLDS, soak={"*": 30.0})
+    begin(world)
+    end(world)
+    assert "checks" not in world.journal.notices[-1].fields
+    world.tick(35)
+    assert world.told() == ["started", "soaking", "ended"]
+    assert world.journal.notices[-1].fields == {"checks": "totals holds"}
