@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 
@@ -462,7 +463,8 @@ def test_the_report_tells_each_rules_limits_in_the_words_of_the_file() -> None:
     world.tick(2)
     report = next(each.report for each in reversed(world.signal.published) if each.report)
     assert report["limits"] == {"lag": "warn > 2s; pause > 5s for 3s; goes on < 1s", "calm": "warn > 9s"}
-    assert {name: found["unit"] for name, found in report["readings"].items()} == {
+    newest: Any = report["readings"]
+    assert {name: found["unit"] for name, found in newest.items()} == {
         "lag": "seconds",
         "calm": "seconds",
     }

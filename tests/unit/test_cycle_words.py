@@ -22,7 +22,7 @@ def test_a_channel_does_not_get_through_and_the_recorder_cannot_be_written(name:
 
 def test_a_rule_has_a_number_where_one_was_read_and_json_can_hold_it() -> None:
     rules = [make_rule(name) for name in ("lag", "silent", "unheard", "by nothing")]
-    samples = {
+    samples: dict[str, Reading | Silence] = {
         "lag sensor": Reading("lag sensor", 7.4, 90.0),
         "silent sensor": Silence("silent sensor", "gone", 90.0),
         "by nothing sensor": Reading("by nothing sensor", float("inf"), 90.0),
