@@ -33,6 +33,8 @@ pause    = "> 1%"
 rollback = "> 5% for 300ms"
 resume   = "< 1% for 300ms"
 """
+OURS = "article.run:not([data-run$=unregistered])"
+"""Before it has registered, a migration is an unregistered one for a moment."""
 EVIL = "<b onmouseover=alert(1)>x</b><script>document.title='stolen'</script>"
 
 
@@ -49,7 +51,7 @@ def address(house: House, free_port: int, tmp_path: Path) -> str:
 
 def follows(house: House, page: Page, phase: str, kind: str, count: int = 1) -> float:
     """Wait until an event is there and the page shows the phase that it led to; seconds between the two."""
-    page.wait_for_selector(f"[data-phase='{phase}']")
+    page.wait_for_selector(f"{OURS}[data-phase='{phase}'], #state [data-phase='{phase}']")
     seen = time.time()
     return max(0.0, seen - house.wait_event(kind, count)[1])
 
@@ -67,7 +69,7 @@ def test_a_page_follows_a_run_through_pause_resume_and_rollback_and_can_be_read_
     look.shoot(page, "running")
     house.load(0.03)
     took["paused"] = follows(house, page, "paused", "paused")
-    article = page.locator("article.run")
+    article = page.locator(OURS)
     assert "errors (http) 3 % > 1%" in article.inner_text()
     assert "migration-guard override backfill" in article.inner_text()
     look.shoot(page, "paused")
@@ -115,7 +117,7 @@ def pages_read_well(look: Looking, address: str) -> None:
     page = look.open(address, bypass_csp=True)
     page.wait_for_selector("#link[data-link=live]")
     reads_well(look, page, "overview")
-    page.locator("article.run h3 a").click()
+    page.locator(f"{OURS} h3 a").click()
     page.wait_for_selector("#course svg", state="attached")
     reads_well(look, page, "run")
     page.context.close()
@@ -131,6 +133,7 @@ def reads_well(look: Looking, page: Page, name: str) -> None:
         assert look.within(page), (name, width)
 
 
+@pytest.mark.fault(66)
 def test_without_scripts_it_is_a_page_that_refreshes_and_every_link_is_reached_by_keys(
     house: House, address: str, look: Looking
 ) -> None:
@@ -138,7 +141,7 @@ def test_without_scripts_it_is_a_page_that_refreshes_and_every_link_is_reached_b
     house.wait_migrating(name=EVIL)
     page = look.open(address, java_script_enabled=False)
     assert page.locator("noscript meta[http-equiv=refresh]").count() + page.locator("meta[http-equiv=refresh]").count()
-    article = page.locator("article.run")
+    article = page.locator(OURS)
     article.wait_for()
     assert EVIL in article.inner_text()
     assert page.title() != "stolen"
@@ -146,7 +149,7 @@ def test_without_scripts_it_is_a_page_that_refreshes_and_every_link_is_reached_b
     page.close()
     page = look.open(address)
     page.wait_for_selector("#link[data-link=live]")
-    page.wait_for_selector("article.run")
+    page.wait_for_selector(OURS)
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.className") == "skip"
     reached = set()
@@ -154,7 +157,7 @@ def test_without_scripts_it_is_a_page_that_refreshes_and_every_link_is_reached_b
         page.keyboard.press("Tab")
         reached.add(str(page.evaluate("document.activeElement.href || ''")))
     assert any("/run/main/" in each for each in reached)
-    page.locator("article.run h3 a").focus()
+    page.locator(f"{OURS} h3 a").focus()
     page.keyboard.press("Enter")
     page.wait_for_url("**/run/main/*")
     page.wait_for_selector("#link[data-link=live]")
