@@ -34,7 +34,7 @@ Job = tuple[Notice, Callable[[TellError | None], None]]
 
 
 class Apprise:
-    """One URL of Apprise. Its thread ends with the process."""
+    """One URL of Apprise. Its thread ends with it, or with the process."""
 
     pace = 1.0
     """Seconds between messages: what chats and text messages bear."""
@@ -51,7 +51,7 @@ class Apprise:
         self.name = name
         self._url = url
         self._timeout = timeout
-        self._jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._busy = False
         self._arrived = ""
@@ -98,15 +98,25 @@ class Apprise:
         return "" if found is None else str(found.service_name)
 
     async def close(self) -> None:
-        """Nothing to close: a service that hangs cannot be stopped, and must not stop the daemon either."""
+        """End the thread as soon as it has nothing to do. A service that hangs is waited for by nobody."""
+        if self._thread is not None:
+            self._thread = None
+            self._jobs.put(None)
 
     def _work(self) -> None:
-        heard = _Heard()
+        heard, quiet = _Heard(), logging.getLogger("apprise")
+        quiet.addHandler(heard)
+        try:
+            self._deliver(heard)
+        finally:
+            quiet.removeHandler(heard)
+
+    def _deliver(self, heard: _Heard) -> None:
         server: Any = None
         with contextlib.suppress(Exception):  # it is told with the first notice
             server = _server(self._url)
-        while True:
-            notice, tell = self._jobs.get()
+        while (job := self._jobs.get()) is not None:
+            notice, tell = job
             heard.status = None
             try:
                 server = server or _server(self._url)
@@ -149,7 +159,6 @@ class _Heard(logging.Handler):
         super().__init__(logging.WARNING)
         self.status: int | None = None
         self._thread = threading.get_ident()
-        logging.getLogger("apprise").addHandler(self)
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.thread == self._thread and (found := _STATUS.search(record.getMessage())):

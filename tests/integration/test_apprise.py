@@ -102,6 +102,25 @@ def test_what_was_taken_after_the_guard_gave_up_waiting_is_not_sent_once_more() 
         assert len(server.came) == 1
 
 
+def test_its_thread_ends_with_it_and_leaves_nothing_behind() -> None:
+    heard = logging.getLogger("apprise")
+    before = {*heard.handlers}
+
+    def at_work() -> bool:
+        return any(thread.name == "tell once" for thread in threading.enumerate())
+
+    async def run(sender: Apprise) -> None:
+        await sender.send(notices(1)[0])
+        assert at_work()
+        assert {*heard.handlers} - before
+        await sender.close()
+        await until(lambda: not at_work())
+
+    with receiver() as server:
+        asyncio.run(run(Apprise("once", url_of(server))))
+    assert {*heard.handlers} - before == set()
+
+
 @pytest.mark.parametrize("url", ["nonsense", "json://", "foo://bar", "https://hooks.invalid/x y"])
 def test_a_url_that_apprise_does_not_understand_is_said_and_its_notices_are_given_up(url: str) -> None:
     sender = Fast("pager", url)
