@@ -15,8 +15,9 @@ from tests.slack_workspace import TOKEN, Message
 RUN = {"paused": Severity.WARNING, "aborted": Severity.CRITICAL, "check_failed": Severity.CRITICAL}
 
 
-def a_bot(slack: SlackServer, *, token: str = TOKEN, channel: str = "#guard") -> SlackBot:
-    bot = SlackBot(SlackApi(token, api=slack.api, timeout=0.5), channel)
+def a_bot(slack: SlackServer, *, token: str = TOKEN, channel: str = "#guard", timeout: float = 10.0) -> SlackBot:
+    """One that is quick; *timeout* is for servers that never answer: what is late on a busy machine comes twice."""
+    bot = SlackBot(SlackApi(token, api=slack.api, timeout=timeout), channel)
     bot.pace = bot.between_edits = 0.0
     bot.edit_every = 0.1
     return bot

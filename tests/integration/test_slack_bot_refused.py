@@ -89,7 +89,7 @@ def test_a_parent_that_cannot_be_edited_is_posted_afresh(journal: Journal, word:
 def test_what_passes_is_tried_again_and_arrives_once_in_order(journal: Journal, answer: Answer) -> None:
     with slack_server(answer, Answer(), answer) as slack:
         journal.save("main", [], [a_notice(1, "started"), a_notice(2, "paused")], 2)
-        deliver(journal, a_bot(slack), until_=told(journal, slack))
+        deliver(journal, a_bot(slack, timeout=1.0 if answer == SLOW else 10.0), until_=told(journal, slack))
         [parent] = slack.workspace.parents
         assert in_thread(slack, parent) == ids(1, 2)
 
@@ -100,7 +100,7 @@ def test_a_parent_that_slack_took_without_an_answer_leaves_a_second_one_at_most_
 ) -> None:
     with slack_server(HANG) as slack:
         journal.save("main", [], [a_notice(1, "started"), a_notice(2, "paused")], 2)
-        deliver(journal, a_bot(slack), until_=nothing_waits(journal))
+        deliver(journal, a_bot(slack, timeout=1.0), until_=nothing_waits(journal))
         orphan, parent = slack.workspace.parents
         assert in_thread(slack, orphan) == []
         assert in_thread(slack, parent) == ids(1, 2)
