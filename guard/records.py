@@ -124,8 +124,11 @@ def _pairs(of: str, samples: object) -> tuple[tuple[float, float], ...]:
 
 
 def notice_to_dict(notice: Notice) -> Record:
-    """All fields by their own names; tuples as lists, the severity as its word."""
-    return _plain(notice)
+    """All fields by their own names; tuples as lists, the severity as its word. `order`: that of `fields`.
+
+    PostgreSQL keeps the keys of an object in an order of its own, and who is told again is told the same.
+    """
+    return {**_plain(notice), "order": list(notice.fields)}
 
 
 def notice_from_dict(record: Mapping[str, object]) -> Notice:
@@ -143,8 +146,13 @@ def notice_from_dict(record: Mapping[str, object]) -> Notice:
         because=read.text("because", ""),
         next_step=read.text("next_step", ""),
         commands=read.texts("commands"),
-        fields={key: str(value) for key, value in read.mapping("fields").items()},
+        fields=_in_order(read.mapping("fields"), read.texts("order")),
     )
+
+
+def _in_order(fields: Mapping[str, object], order: tuple[str, ...]) -> dict[str, str]:
+    known = [key for key in order if key in fields]
+    return {key: str(fields[key]) for key in dict.fromkeys((*known, *fields))}
 
 
 def event_to_dict(event: Event) -> Record:

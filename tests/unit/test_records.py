@@ -79,6 +79,15 @@ def test_every_field_survives_json() -> None:
     assert event_from_dict(through_json(event_to_dict(EVENT))) == EVENT
 
 
+def test_the_fields_of_a_notice_come_back_in_their_order_from_a_store_that_sorts_keys() -> None:
+    told = dataclasses.replace(NOTICE, fields={"took": "1 s", "done": "2 rows", "chart": "▁█"})
+    stored = json.loads(json.dumps(notice_to_dict(told), sort_keys=True))
+    assert list(notice_from_dict(stored).fields.items()) == list(told.fields.items())
+    # One of an earlier version has no order, and one that somebody else wrote has any.
+    assert list(notice_from_dict(stored | {"order": []}).fields) == ["chart", "done", "took"]
+    assert list(notice_from_dict(stored | {"order": ["x", "took"]}).fields) == ["took", "chart", "done"]
+
+
 def test_a_record_of_another_version_is_read_with_defaults() -> None:
     old = {"migration": "m", "run_id": 1, "phase": "paused", "since_wall": 1, "of the future": [1]}
     assert state_from_dict(old) == State("m", 1, Phase.PAUSED, "", 1.0)
