@@ -3,6 +3,7 @@
 import asyncio
 import io
 import logging
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from guard.masking import mask
 from guard.model import Notice, Severity
 from guard.tell.apprise import Apprise
 from tests.outboxes import deliver, nothing_waits, notices, until
-from tests.receiver import HANG, RESET, TOKEN, Receiver, Reply, receiver
+from tests.receiver import HANG, PAGE, RESET, TOKEN, Receiver, Reply, receiver
 
 # One of its services imports this; Python 3.13 has it no more.
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
@@ -128,6 +129,12 @@ def test_a_url_that_apprise_does_not_understand_is_said_and_its_notices_are_give
         asyncio.run(sender.send(notices(1)[0]))
     assert not caught.value.again
     assert sender.service() == ""
+
+
+def test_each_url_that_the_page_gives_as_an_example_is_one_that_apprise_understands() -> None:
+    examples = dict(re.findall(r"^\| (\w+) \| `(\w+://[^`]+)` \|$", PAGE.read_text(), re.MULTILINE))
+    assert len(examples) >= 6
+    assert [name for name, url in examples.items() if not Apprise("pager", url).service()] == []
 
 
 @pytest.mark.fault(63)
