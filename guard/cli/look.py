@@ -56,7 +56,7 @@ def runs_command(
     --json: {"runs": [{"run_id", "migration", "pid", "usename", "application_name", "rows_done", "batches_done",
     "note", "registered_wall", "last_seen_wall", "acknowledged_epoch", "outcome", "outcome_detail", "ended_wall",
     "pooled", "on_guard_lost", "admitted", "here", "told", "because", "source", "barred_because", "rollback_outcome",
-    "rollback_claimed"}]}; times are Unix seconds.
+    "rollback_claimed", "observed"}]}; times are Unix seconds.
     """
     where = target(config, database, dsn)
     found = ask(where, lambda door: runs(door, name, most=most, only_open=False))

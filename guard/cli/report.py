@@ -175,6 +175,8 @@ def _facts(seen: _Record) -> list[tuple[str, str]]:
     held = pauses(events)
     longest = say_seconds(round(sum(each.seconds(now) for each in held), 1))
     times = f"{len(held)} {'time' if len(held) == 1 else 'times'} by the guard's rules, {longest} in all"
+    if run.observed:
+        times = f"would have been {times} (observe mode: nothing was ordered)"
     facts = [
         ("began", f"{at(run.registered_wall)} by {run.usename} (pid {run.pid}, {run.application_name or 'no name'})"),
         ("end", f"{end}{detail}, after {took}"),

@@ -123,6 +123,8 @@ class RunSeen:
     barred_because: str | None
     rollback_outcome: str | None
     rollback_claimed: bool
+    observed: bool = False
+    """The guard only observed it, by its last word: what it decided was not ordered."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,7 +93,10 @@ def summary_of(told: Told) -> str:
     held = "was never paused by the guard's rules"
     if count:
         times = {1: "once", 2: "twice"}.get(count, f"{count} times")
-        held = f"was paused {times} by the guard's rules, {say_seconds(round(told['paused_seconds'], 1))} in all"
+        was = "would have been" if run["observed"] else "was"
+        held = f"{was} paused {times} by the guard's rules, {say_seconds(round(told['paused_seconds'], 1))} in all"
+    if run["observed"]:
+        held += " (observe mode: nothing was ordered)"
     rolled = f" Its rollback: {run['rollback_outcome'] or 'its end is unknown'}." if run["rollback_claimed"] else ""
     return f"{words.get(outcome, f'It ended as {outcome}')} after {took}, and {held}.{rolled}"
 

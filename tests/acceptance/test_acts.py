@@ -191,6 +191,8 @@ def test_an_observing_guard_orders_nothing_cancels_nobody_and_stops_nobody_by_it
     explained = command("explain", "backfill", "-c", str(house.file)).out
     assert "told to proceed" in explained
     assert "the guard only observes; else its phase were: paused" in explained
+    record = command("report", "backfill", "-c", str(house.file)).out
+    assert re.search(r"paused +would have been 1 time by .* \(observe mode: nothing was ordered\)", record), record
     background_migration.close()
     daemon.kill()
     killed = time.time()

@@ -20,6 +20,7 @@ RUN = {
     "run_id": 1, "migration": "backfill", "pid": 42, "usename": "migrator", "application_name": "", "rows_done": 99_000,
     "batches_done": 99, "registered_wall": AT, "last_seen_wall": AT + 100, "outcome": "done", "ended_wall": AT + 100,
     "here": False, "rollback_claimed": False, "rollback_outcome": None,
+    "observed": False,
 }  # fmt: skip
 SPAN = Span("backfill", 1, AT, AT + 100)
 
@@ -110,6 +111,15 @@ def test_the_page_says_first_how_it_ended_and_its_figures_stand_beside_the_words
     assert (found.data("data-running-median"), found.data("data-running-count")) == (["1.0"], ["90"])
     assert [float(each) for each in found.data("data-seconds")] == [41.0, 19.0, 40.0]
     assert found.words.index("Timeline") < found.words.index("Decisions") < found.words.index("Facts")
+
+
+def test_of_a_run_that_was_only_observed_no_pause_is_claimed() -> None:
+    said = told(Readings())
+    observed = {**said, "run": {**said["run"], "observed": True}}
+    words = "would have been paused once by the guard's rules, 19 s in all (observe mode: nothing was ordered)."
+    assert record_html.summary_of(observed).endswith(words)
+    calm = {**observed, "pauses": []}
+    assert "was never paused by the guard's rules (observe mode: nothing was ordered)." in record_html.summary_of(calm)
 
 
 def test_the_page_needs_nothing_but_itself_and_each_of_its_ids_is_there_once(readings: Readings) -> None:

@@ -4,7 +4,7 @@ select r.run_id, r.migration, r.pid, r.usename::text as usename, r.application_n
        r.note, extract(epoch from r.registered_at)::float8 as registered_wall,
        extract(epoch from r.last_seen)::float8 as last_seen_wall, r.acknowledged_epoch, r.outcome, r.outcome_detail,
        extract(epoch from r.ended_at)::float8 as ended_wall, r.pooled, r.on_guard_lost,
-       a.run_id is not null as admitted,
+       a.run_id is not null as admitted, coalesce(a.mode = 'observing', false) as observed,
        r.ended_at is null and (r.pooled or exists (
            select from pg_stat_activity s where s.pid = r.pid and s.usename = r.usename)) as here, o.kind as told, o.because, o.source,
        b.because as barred_because, k.outcome as rollback_outcome, k.claimed_at is not null as rollback_claimed
