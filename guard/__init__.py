@@ -8,7 +8,7 @@ client/    what a migration imports    sql/      what a DBA reviews cli/      th
 settings/  the file                    wiring.py settings -> guards watch.py  one guard at work
 daemon/    start, reload, stop         journal/  flight recorder    postgres/ the door to PostgreSQL
 check/     what is wrong here          demo/     a primary, a standby and the demonstration
-exec/      tools that do not listen
+exec/      tools that do not listen    show/     the status page, and what machines ask for
 model/     nouns                       ports.py  protocols          records.py   nouns as JSON
 tally.py   counts, for /metrics
 errors.py  the tree of errors          exits.py  exit codes         rollbacks.py the hooks

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import httpx
 import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
@@ -46,11 +47,12 @@ HOOKED = "hooked-CANARY10"
 SIGNING = "signing-CANARY11-0123456789"
 MAILER = "mailer-CANARY12"
 MAILED = "mailed-CANARY13"
+PAGE = "page-CANARY14-0123456789"
 PAIR = base64.b64encode(f"asker:{BASIC}".encode()).decode()
 """What is sent for the basic one, and no spelling of it."""
 SENT = (BEARER, HEADER, QUERY, PAIR, RULE_HEADER, HOOKED, MAILED)
 """To sources and channels, as it is."""
-EACH = (PASSWORD, WEBHOOK, HOOK, OTHER, BASIC, STANDBY, SIGNING, MAILER, *SENT)
+EACH = (PASSWORD, WEBHOOK, HOOK, OTHER, BASIC, STANDBY, SIGNING, MAILER, PAGE, *SENT)
 
 RULES = """
 [[rule]]
@@ -164,6 +166,7 @@ def furnish(house: House) -> dict[str, str]:
     secret_file(house.directory / "hook-secret", SIGNING)
     there = house.endpoint.url.removeprefix("http://")
     secret_file(house.directory / "mail-url", f"json://mailer:{MAILER}@{there}/{MAILED}")
+    secret_file(house.directory / "page-token", PAGE)
     house.more = f"""
 [database.main.standby_dsns]
 away = "postgresql://guard_login:{STANDBY}@127.0.0.1:9/{house.database.name}"
@@ -183,6 +186,9 @@ secret_file = "hook-secret"
 name = "mail"
 kind = "apprise"
 url_file = "mail-url"
+[page]
+listen = "{house.directory}/page"
+token_file = "page-token"
 """
     return {"HOOK_TOKEN": HOOK, "OTHER_TOKEN": OTHER, "PGPASSWORD": OTHER, "PYTHONFAULTHANDLER": "1"}
 
@@ -211,6 +217,19 @@ def collect(house: House, search: Search) -> None:
         search.add("Slack", json.dumps(request.payload, ensure_ascii=False))
     for process in house.processes:
         search.add(process.child.output.name, process.text())
+
+
+def look(house: House, search: Search) -> None:
+    """What is seen of a daemon that runs: the process list, its page, and what that says to who has a wrong token."""
+    search.add("process list", cmdlines())
+    transport = httpx.HTTPTransport(uds=str(house.directory / "page"))
+    with httpx.Client(transport=transport, base_url="http://localhost", trust_env=False, timeout=20) as client:
+        run_id = house.database.execute("select max(run_id) from migration_guard.run")[0][0]
+        for path in ("/", f"/run/main/{run_id}", "/metrics", "/healthz", "/check/backfill?why", "/nowhere"):
+            for token in (PAGE, PAGE[:-1], "none"):
+                answer = client.get(path, headers={"authorization": f"Bearer {token}"})
+                assert (answer.status_code == 401) == (token != PAGE and path != "/healthz")
+                search.add(f"page {path}", f"{answer.headers}{answer.text}")
 
 
 def misplaced(house: House) -> str:
@@ -257,10 +276,10 @@ def test_no_secret_is_said_anywhere_while_everything_is_used_and_much_fails(
     house.load(0)
     house.wait_event("resumed")
     migrating.wait_starts()
-    search.add("process list", cmdlines())
     house.wait_event("applied")
     house.load(99)
     house.wait_event("rollback_failed")
+    look(house, search)
     asked = "".join(house.endpoint.requests)
     assert [secret for secret in SENT if secret not in asked] == []
     house.database.execute("alter role guard_login password 'another'")
