@@ -88,11 +88,16 @@ class Page:
     async def close(self) -> None:
         """Cut every connection and listen no more; within a second."""
         opened, self._open = self._open, None
-        if opened is not None:
-            doorway, desk = opened
+        if opened is None:
+            return
+        doorway, desk = opened
+        try:
             desk.close()
             await asyncio.sleep(0.05)  # streams say goodbye, so that browsers come again at once
             await doorway.close()
+        except Exception:
+            # Whoever closes it has a last word to say to migrations next.
+            log.exception("the status page could not be closed in order")
 
     async def _try(self, sight: Sight) -> None:
         wish, trouble = self._wish, ""

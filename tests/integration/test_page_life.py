@@ -20,6 +20,11 @@ from tests.following import HELLO, Follower, ask, becomes, listens, run, until
 from tests.seen import Stage, a_database, a_run
 
 
+def test_its_own_address_is_a_name_that_may_be_asked_for() -> None:
+    assert Wish("::1", 8788).names == ("localhost", "127.0.0.1", "[::1]", "[::1]")
+    assert Wish("10.0.0.8", 8788, hosts=("guard.example",)).names[3:] == ("10.0.0.8", "guard.example")
+
+
 @pytest.mark.fault(4, 66)
 def test_it_ends_within_a_second_with_streams_open_and_clients_that_do_not_read(
     caplog: pytest.LogCaptureFixture, tmp_path: Path

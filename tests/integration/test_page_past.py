@@ -7,8 +7,10 @@ import re
 import time
 from pathlib import Path
 
+import pytest
+
 from guard.journal import Recorder
-from guard.show import coursepage
+from guard.show import coursepage, past
 from guard.show.past import Archive
 from tests.fakes import World, a_run, make_rule
 
@@ -57,6 +59,18 @@ def test_the_course_of_a_run_shows_its_signal_its_pause_and_why(tmp_path: Path) 
     assert "style=" not in html, "the page's own policy would refuse it"
     assert re.search(r"paused for [\d.]+ s", text(html))
     assert "lag 9 s &gt; 5s for 3s" in text(html)
+
+
+def test_of_a_long_run_the_end_is_drawn_and_the_way_to_the_whole_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded(tmp_path / "tape")
+    monkeypatch.setattr(past, "LONGEST", 20.0)
+    course = Archive(tmp_path / "tape").course("main", 1)
+    assert course.timeline is not None
+    assert course.timeline.until - course.timeline.since < 25
+    said = text(coursepage.part(course, 1))
+    assert "The last 20 s of it; the whole: migration-guard report 1 --html FILE" in said
 
 
 def test_a_run_that_is_not_recorded_and_a_tape_that_cannot_be_read_are_said(tmp_path: Path) -> None:
