@@ -15,7 +15,7 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 SHARE = 10.0
-"""So many times as long as it took to make is a value good for at least: a tenth of a core at most is spent on it."""
+"""A value is good for so many times as long as it took to make: a tenth of a core at most goes into it."""
 FIRST = 1.0
 """Seconds for which the first value is waited for."""
 
@@ -27,14 +27,14 @@ class Fresh(Generic[T]):
         self._make, self._good_for = make, good_for
         self._value = first
         self._made: float | None = None
-        self._good_until = float("-inf")
+        self._good_until = self._soonest = float("-inf")
         self._task: asyncio.Task[None] | None = None
 
     async def get(self, *, newer_than: float = float("inf")) -> T:
-        """The value. One that is older than *newer_than* seconds is waited for, like the first, but never for long."""
+        """The value; in place of none, or of one older than *newer_than* seconds, the next, waited for briefly."""
         now = time.monotonic()
         stale = self._made is None or now - self._made > newer_than
-        if self._task is None and (stale or now >= self._good_until):
+        if self._task is None and now >= (self._soonest if stale else self._good_until):
             self._task = asyncio.create_task(self._renew())
         if self._task is not None and stale:
             await asyncio.wait({self._task}, timeout=FIRST)
@@ -59,5 +59,7 @@ class Fresh(Generic[T]):
         except Exception:
             log.exception("what the page shows could not be read")
         finally:
-            self._good_until = time.monotonic() + max(self._good_for, SHARE * (time.monotonic() - began))
+            now = time.monotonic()
+            self._soonest = now + SHARE * (now - began)
+            self._good_until = max(now + self._good_for, self._soonest)
             self._task = None
