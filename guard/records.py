@@ -71,6 +71,9 @@ def _account(record: Mapping[str, object]) -> Account:
         longest=read.number_or_none("longest") or 0.0,
         by=tuple((each.text("rule"), each.whole_or_none("times") or 0) for each in map(_Reader, read.objects("by"))),
         cut_off=read.whole_or_none("cut_off") or 0,
+        observed=None if record.get("observed") is None else read.truth("observed"),
+        mixed=read.truth("mixed"),
+        overridden=read.truth("overridden"),
     )
 
 

@@ -7,7 +7,7 @@ lasting.py   what outlasts a restart and a wall clock that is set
 ledger.py    events and notices that wait to be written
 publisher.py orders and beat in one write
 adopting.py  a decision made the guard's own: state, events, notices
-observing.py what a guard that only observes makes of it
+observing.py what a guard that only observes makes of it; turning.py: when the mode is changed
 acting.py    what a decision has the guard do, and what came of it
 chores.py    acts that take their time: clearing a queue, rolling a run back
 verifying.py the checks of the data, before and after a run; inquests.py asks them

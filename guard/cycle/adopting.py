@@ -17,6 +17,7 @@ from guard.cycle.ledger import Ledger
 from guard.cycle.observing import ORDERED, imagine, would_cancel
 from guard.cycle.reminders import Moment, remind
 from guard.cycle.runs import Runs, key_of
+from guard.cycle.turning import turned, turning
 from guard.decide import notices
 from guard.decide.decision import Decision
 from guard.decide.ladder import Circumstances
@@ -51,10 +52,26 @@ class Adopting:
         recent, self._recent = self._recent, ()
         self._acting.remember(recent, duty.now)
         self._flapping.remember(recent, duty.now)
+        for each in tuple(self._states.values()):
+            self._turn(each, duty)
         for key, draft in self._flapping.overdue(duty.now):
             if (state := self._states.get(key)) is not None:
                 scene = self._scene(state, duty.board.finding(state.migration), duty)
                 self._ledger.record("lasts", state, detailed(draft, scene), wall=duty.wall)
+
+    def _turn(self, state: State, duty: Duty) -> None:
+        """Hold whom it only would have held, or hold nobody any more: the mode is another than when it looked last."""
+        observing = duty.options.observing
+        after = turned(state, observing=observing, wall=duty.wall)
+        if after is None:
+            return
+        self._states[key_of(state)] = after
+        if state.phase is Phase.PAUSED and state.account.observed is not None:
+            self._flapping.drop(key_of(state))
+            finding = duty.board.finding(state.migration)
+            draft = turning(after, what_would_resume(finding), observing=observing)
+            told = draft if observing else draft and detailed(draft, self._scene(after, finding, duty))
+            self._ledger.record("resumed" if observing else "paused", after, told, wall=duty.wall)
 
     def adopt(self, decision: Decision, finding: Finding, duty: Duty) -> None:
         """State, events, notices."""

@@ -28,8 +28,8 @@ def digest(state: State, course: Course, wall: float, *, observing: bool = False
     paused = "would have been paused" if observing else "paused"
     told = {
         "took": f"{say_seconds(round(took, 1))}, since {say_moment(account.began_wall)}",
-        "done": _done(course.run, took - account.paused),
-        paused: _paused(account),
+        "done": _done(course.run, _at_work(account, took, observing=observing)),
+        paused: _paused(account) + _doubt(account),
         "cancelled": _times(account.cut_off) if account.cut_off else "",
         "checks": checks(state.after),
         "worst": _worst(course, account, wall),
@@ -44,6 +44,20 @@ def progress(run: Run) -> str:
         return "nothing reported yet"
     batches = f" in {_many(run.batches_done, 'batch', 'batches')}" if run.batches_done else ""
     return _many(run.rows_done, "row", "rows") + batches
+
+
+def _at_work(account: Account, took: float, *, observing: bool) -> float:
+    """Seconds in which nobody held it; 0 where that is not known."""
+    if account.mixed or account.overridden:
+        return 0.0
+    return took if observing else took - account.paused
+
+
+def _doubt(account: Account) -> str:
+    """What the times of its pauses do not mean."""
+    doubts = ["in part in observe mode, which held nobody"] if account.mixed else []
+    doubts += ["an operator let it go on meanwhile"] if account.overridden else []
+    return "".join(f"; {doubt}" for doubt in doubts)
 
 
 def _done(run: Run | None, at_work: float) -> str:

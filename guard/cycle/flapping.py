@@ -75,6 +75,10 @@ class Flapping:
                 lately.told += [now - done.age] * done.told
                 lately.untold = 0 if done.told else lately.untold + 1
 
+    def drop(self, key: Key) -> None:
+        """Forget what was held back of a run: what it says is true no more."""
+        self._held.pop(key, None)
+
     def damped(self, draft: Draft | None, state: State) -> Draft | None:
         """The draft of a change of phase, if it is to be told now."""
         key = (state.migration, state.run_id)

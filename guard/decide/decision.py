@@ -98,8 +98,10 @@ def decide(state: State, finding: Finding, facts: Circumstances) -> Decision:
 def _stay(state: State, finding: Finding, facts: Circumstances, *, asks: bool) -> Heed:
     """The state of a run that stays in its phase, and how it keeps to its pause there."""
     kept = heed(state, facts)
+    overridden = state.account.overridden or (facts.overridden and state.phase is Phase.PAUSED)
     after = dataclasses.replace(
         kept.state,
+        account=dataclasses.replace(state.account, overridden=overridden),
         because=_why_waiting(state, finding, facts),
         asked_human=state.asked_human or asks,
         # How its data were before it had to wait says little of how they are when it begins.

@@ -22,6 +22,12 @@ class Account:
     """Rules that asked for a pause when one began, each with how often; sorted by name."""
     cut_off: int = 0
     """How often its sessions were cancelled or terminated."""
+    observed: bool | None = None
+    """Whether the guard only observed when it looked last; None: it has not looked, or kept no account."""
+    mixed: bool = False
+    """Of its pauses some held and some would only have been: the mode was changed meanwhile."""
+    overridden: bool = False
+    """An operator let it go on in a pause, so that it may have worked in it."""
 
 
 NO_ACCOUNT = Account()

@@ -12,7 +12,7 @@ from guard.cycle.digest import digest, progress
 from guard.judge.traces import Trace
 from guard.model import Account, Found, Notice, Phase, State
 from guard.ports import CancelReport, Ended
-from tests.fakes import WALL, FakeHook, World, a_run, a_session, make_rule
+from tests.fakes import WALL, FakeHook, World, a_run, a_session, an_order, make_rule
 
 LAG = make_rule("lag", pause="> 5s", resume="< 2s")
 BEGAN = Account(began_wall=WALL, over_wall=WALL + 100.0)
@@ -236,3 +236,17 @@ def test_what_an_observing_guard_only_thought_of_is_told_as_that() -> None:
     assert notice.fields["would have been paused"] == "once, for 30 s, by lag"
     assert "paused" not in notice.fields
     assert notice.commands == ()
+
+
+def test_a_pause_in_which_an_operator_let_it_go_on_is_told_as_such_and_gives_no_speed() -> None:
+    world = paused_once()
+    world.values["lag sensor"] = 7.0
+    world.tick(2)
+    world.orders = [an_order("override")]
+    world.tick(60)
+    world.runs = [a_run(rows_done=6000, batches_done=6, outcome="done", here=False)]
+    world.tick()
+    fields = ended(world, "ended").fields
+    times = "2 times, for 92 s in all and 62 s at the longest, by lag"
+    assert fields["paused"] == f"{times}; an operator let it go on meanwhile"
+    assert fields["done"] == "6,000 rows in 6 batches"

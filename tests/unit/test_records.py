@@ -48,7 +48,7 @@ STATE = State(
     acknowledged_since_wall=7.5,
     broken=1,
     rungs=("cancel",),
-    account=Account(8.5, 9.5, 3, 20.5, 10.5, (("errors", 1), ("lag", 2)), 1),
+    account=Account(8.5, 9.5, 3, 20.5, 10.5, (("errors", 1), ("lag", 2)), 1, True, True, True),
 )
 NOTICE = Notice(
     notice_id="main:12",
