@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from importlib.resources import files
 from pathlib import Path
@@ -17,7 +17,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from guard.errors import WorldError
-from guard.show import coursepage, overview, probing, runpage
+from guard.model import Phase
+from guard.show import coursepage, overview, probing, runpage, words
 from guard.show.aside import Aside, Busy
 from guard.show.elements import Now
 from guard.show.figures import STYLE
@@ -28,6 +29,7 @@ from guard.show.overview import UNREGISTERED, Glance, heading_of, part_of
 from guard.show.past import Archive, Recent
 from guard.show.sight import Sight
 from guard.show.stream import Endpoint, Streams
+from guard.show.timeline import Present, up_to
 
 COURSES = 10
 """Of so many runs what was drawn last is kept."""
@@ -120,7 +122,25 @@ class Desk:
         return await self._courses[key].get()
 
     async def _read_course(self, database: str, run_id: int | None) -> str:
-        return await self._shelf.do(lambda: coursepage.part(self._archive.course(database, run_id), run_id))
+        present = self._present(database, run_id)
+
+        def draw() -> str:
+            course = self._archive.course(database, run_id)
+            if course.timeline is not None and present is not None:
+                course = replace(course, timeline=up_to(course.timeline, present))
+            return coursepage.part(course, run_id)
+
+        return await self._shelf.do(draw)
+
+    def _present(self, database: str, run_id: int | None) -> Present | None:
+        """How it stands by the guard's memory; None once it is let go of, or nobody judges it any more."""
+        for seen in self.sight.look():
+            run = runpage.RunSeen(database, run_id, seen, several=False).reported
+            blind = seen.ended_because or words.not_judged(seen)
+            if seen.database == database and run is not None and run.get("phase") != Phase.DONE and not blind:
+                since = float(run.get("since") or time.time())
+                return Present(time.time(), str(run.get("phase")), since, str(run.get("because", "")))
+        return None
 
 
 def create(sight: Sight, tape: Path, *, names: Iterable[str], token: str | None = None) -> tuple[ASGIApp, Desk]:

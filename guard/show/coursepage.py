@@ -46,7 +46,7 @@ def _course(course: Course, run_id: int | None) -> h.Node:
         return h.p[course.missing or "Nothing of it is recorded yet: the flight recorder writes each ten seconds."]
     whole = f"migration-guard report {run_id} --html FILE"
     return [
-        h.p(class_="soft")["By the flight recorder, up to ", at(timeline.until), "."],
+        h.p(class_="soft")["By the flight recorder, ", _reach(timeline)],
         h.p(class_="soft")[f"The last {say_seconds(course.drawn)} of it; the whole: ", h.code[whole]]
         if course.drawn is not None
         else None,
@@ -56,6 +56,12 @@ def _course(course: Course, run_id: int | None) -> h.Node:
         (figures.signal(each, timeline, f"s{n}") for n, each in enumerate(timeline.signals) if each.points),
         _happened(timeline),
     ]
+
+
+def _reach(timeline: Timeline) -> h.Node:
+    if timeline.recorded is None or timeline.until - timeline.recorded < 1:
+        return ["up to ", at(timeline.until), "."]
+    return ["whose last readings are of ", at(timeline.recorded), "; drawn until ", at(timeline.until), "."]
 
 
 def _happened(timeline: Timeline) -> h.Node:

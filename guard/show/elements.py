@@ -47,7 +47,13 @@ def commands(said: Sequence[str]) -> h.Node:
     """Commands to be copied, one a line."""
     if not said:
         return None
-    return h.ul(class_="commands", aria_label="Commands")[(h.li[h.code[each]] for each in said)]
+    return h.ul(class_="commands", aria_label="Commands")[(h.li[h.code[_unbroken(each)]] for each in said)]
+
+
+def _unbroken(command: str) -> h.Node:
+    """Its words, between which alone a narrow screen breaks it: at a hyphen it would look like two of them."""
+    words = command.split(" ")
+    return [(" " if n else None, h.span[word]) for n, word in enumerate(words)]
 
 
 def lines(class_: str, said: Iterable[str]) -> h.Node:
@@ -63,7 +69,7 @@ def fact(head: str, *said: h.Node) -> h.Node:
 def verdicts(found: Iterable[Mapping[str, Any]], limits: Mapping[str, Any], now: Now) -> h.Element:
     """A table: each rule, what it says and since when, its limits, and what would let a migration go on."""
     heads = ("Rule", "Says", "Because", "Limits", "Goes on when")
-    return h.div(class_="scroll", tabindex="0", role="region", aria_label="Rules")[
+    return h.div(class_="scroll", tabindex="0", role="group", aria_label="Rules")[
         h.table(class_="rules")[
             h.thead[h.tr[(h.th(scope="col")[head] for head in heads)]],
             h.tbody[(_verdict(each, limits, now) for each in found)],

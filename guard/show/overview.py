@@ -64,9 +64,13 @@ def _troubles(glance: Glance) -> h.Node:
         h.h2["What does not work"],
         h.ul[
             (h.li(class_="trouble")[f"{name}: {trouble}"] for name, trouble in troubles.items()),
-            (h.li(class_="trouble")[f"{each.name}: {each.dead} notices were given up"] for each in late),
+            (h.li(class_="trouble")[f"{each.name}: {_given_up(each.dead)}"] for each in late),
         ],
     ]
+
+
+def _given_up(count: int) -> str:
+    return "1 notice was given up" if count == 1 else f"{count} notices were given up"
 
 
 def _database(seen: Seen, now: Now, *, several: bool) -> h.Node:
@@ -143,7 +147,8 @@ def _recent(glance: Glance) -> h.Node:
     if not glance.recent.runs:
         return h.p["None is recorded."]
     heads = ("Migration", "Database", "Began", "Took", "State")
-    return h.div(class_="scroll", tabindex="0", role="region", aria_label="Recent runs")[
+    # No region, as the box around it is: two of one name could not be told apart.
+    return h.div(class_="scroll", tabindex="0", role="group", aria_label="Recent runs")[
         h.table[
             h.thead[h.tr[(h.th(scope="col")[head] for head in heads)]],
             h.tbody[(_past(each) for each in glance.recent.runs)],

@@ -177,9 +177,9 @@ def _signal_row(signal: Told) -> h.Node:
     silent = f" {signal['silences']} times without a value" if signal["silences"] else ""
     return h.tr(data)[
         h.td[h.strong[", ".join(signal["rules"]) or signal["sensor"]], h.br, h.span(".soft")[signal["metric"], silent]],
-        h.td(".n")["" if signal["baseline"] is None else say(signal["baseline"], unit)],
-        (h.td(".n")[stage_words(stages.get(name), unit)] for name in STAGES),
-        h.td(".n")[(h.div[words] for words in signal["limits"])],
+        h.td(".n", data_head="baseline")["" if signal["baseline"] is None else say(signal["baseline"], unit)],
+        (h.td(".n", data_head=name)[stage_words(stages.get(name), unit)] for name in STAGES),
+        h.td(".n", data_head="limits")[(h.div[words] for words in signal["limits"])],
     ]
 
 

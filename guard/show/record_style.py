@@ -49,6 +49,13 @@ summary { cursor: pointer; color: var(--line); }
   tr:has(td.why) { border-bottom: 1px solid var(--rule); }
   tr:has(td.why) > td { border: 0; padding: 0; }
   td.why { flex-basis: 100%; min-width: 0; }
+  #readings thead { position: absolute; left: -100vw; }
+  #readings tr { display: block; padding: .3rem 0; border-bottom: 1px solid var(--rule); }
+  #readings td { display: block; border: 0; padding: 0; white-space: normal; }
+  #readings td:empty { display: none; }
+  #readings td[data-head]::before { content: attr(data-head) ": "; color: var(--soft); }
+  #readings td[data-head] div { display: inline; }
+  #readings td[data-head] div + div::before { content: "; "; }
 }
 @media print {
   body { font-size: 12px; }

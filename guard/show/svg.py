@@ -204,7 +204,8 @@ def _finite(point: Point, y: Scale) -> float:
 def _unknown(plot: Plot, points: Sequence[Point]) -> Iterable[str]:
     """A bar on the axis for as long as nothing was known."""
     since: Point | None = None
-    for point in (*points, Point(plot.timeline.until, 0.0)):
+    end = plot.timeline.until if plot.timeline.recorded is None else plot.timeline.recorded
+    for point in (*points, Point(end, 0.0)):
         if point.value is None:
             since = since or point
         elif since is not None:

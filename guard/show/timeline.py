@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from guard.judge.quantities import say
 from guard.model import Dimension
@@ -17,6 +17,8 @@ STAGES = ("before", "running", "paused", "after")
 """Of a run, as its readings are told apart: before it was let begin, while it might go on, while not, and after."""
 NOT_RECORDED = "nothing was recorded"
 """A silence of the record, and not of the source: nobody migrated, say."""
+_SAME = 1.0
+"""Seconds by which the guard's word on when a phase began may be later than the record's on the same."""
 _RATE_OVER = 2.0
 """Seconds at least: a client reports its progress once a second, and of shorter times it would look torn."""
 
@@ -132,11 +134,38 @@ class Timeline:
     progress: tuple[Progress, ...] = ()
     missing: float = 0.0
     """Seconds of which the record was lost."""
+    recorded: float | None = None
+    """How far the record goes, where more than that is drawn."""
 
     @property
     def holds(self) -> tuple[Band, ...]:
         """The times in which it was not to go on."""
         return tuple(band for band in self.bands if band.kind in HOLDING)
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """How a run that goes on stands now, as its guard has it in memory."""
+
+    wall: float
+    """The moment."""
+    phase: str
+    since: float
+    because: str
+
+
+def up_to(timeline: Timeline, present: Present) -> Timeline:
+    """The same up to the present, of which the record knows only once it is written."""
+    bands, last = list(timeline.bands), timeline.bands[-1] if timeline.bands else None
+    # By the same phase in the record another time of it may be meant, which ended since.
+    later = present.since > timeline.until + _SAME
+    if last is None or last.kind != present.phase or last.until is not None or later:
+        since = max(present.since, timeline.since if last is None else last.until or last.since)
+        if last is not None and last.until is None:
+            bands[-1] = replace(last, until=since)
+        bands.append(Band(present.phase, since, None, present.because))
+    until = max(timeline.until, present.wall)
+    return replace(timeline, bands=tuple(bands), until=until, recorded=timeline.until)
 
 
 HOLDING = ("waiting", "paused", "rolling back", "aborted", "pause", "abort")

@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import json
 import time
+from http import HTTPStatus
 
 from guard.errors import TellError
 from guard.model import EVERYONE, Notice
@@ -59,7 +60,8 @@ class Webhook:
         Raises TellError. Whether a notice would be taken is not known then: a HEAD may be refused where a POST is not.
         """
         response = await self._poster.head(self._url)
-        if response.status_code >= 500:
+        # Of a HEAD, 501 says that this receiver knows POST alone, as small ones do.
+        if response.status_code >= 500 and response.status_code != HTTPStatus.NOT_IMPLEMENTED:
             raise TellError(f"The webhook {self.name} failed (HTTP {response.status_code}).", again=True)
         return response.status_code
 

@@ -42,6 +42,7 @@ def remarks(file: Path) -> list[Remark]:
     [
         (Reply(), Grade.FINE, "127.0.0.1 is there and answers a HEAD with HTTP 200"),
         (Reply(405), Grade.FINE, "HTTP 405"),
+        (Reply(501), Grade.FINE, "HTTP 501"),
         (Reply(503), Grade.WARNING, "The webhook tickets failed (HTTP 503)"),
         (RESET, Grade.WARNING, "could not be reached"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import re
 import time
@@ -11,14 +12,16 @@ import pytest
 
 from guard.journal import Recorder
 from guard.show import coursepage, past
+from guard.show.app import Desk
 from guard.show.past import Archive
+from tests import seen
 from tests.fakes import World, a_run, make_rule
 
 
-def recorded(tape: Path) -> None:
+def recorded(tape: Path, ago: float = 0) -> None:
     """A run that was paused once and has ended, and one that goes on."""
     world, recorder = World(make_rule()), Recorder(tape)
-    world.clock_set_by = time.time() - world.wall  # what is older than a month is not kept
+    world.clock_set_by = time.time() - world.wall - ago  # what is older than a month is not kept
     world.guard.hands = dataclasses.replace(world.guard.hands, record=recorder.of("main"))
     world.runs = [a_run(1, "first")]
     world.tick(10)
@@ -59,6 +62,27 @@ def test_the_course_of_a_run_shows_its_signal_its_pause_and_why(tmp_path: Path) 
     assert "style=" not in html, "the page's own policy would refuse it"
     assert re.search(r"paused for [\d.]+ s", text(html))
     assert "lag 9 s &gt; 5s for 3s" in text(html)
+
+
+def test_the_course_of_a_run_that_goes_on_ends_as_its_guard_has_it_now(tmp_path: Path) -> None:
+    recorded(tmp_path / "tape", ago=100)
+
+    async def drawn(*runs: dict[str, object]) -> str:
+        desk = Desk(seen.Stage(seen.a_database("main", *runs)), tmp_path / "tape")
+        html = ""
+        try:
+            for _ in range(20):  # each waits for a second at most
+                if "<svg" in (html := await desk.course("main", 1)):
+                    break
+            return text(html)
+        finally:
+            desk.close()
+
+    live = asyncio.run(drawn(seen.a_run(1, "paused", "first", since=time.time() - 30, because="just now")))
+    assert re.search(r"paused for 3\d(\.\d)? s so far just now", live)
+    for over in (asyncio.run(drawn()), asyncio.run(drawn(seen.a_run(1, "done", "first")))):
+        assert "so far" not in over
+        assert "drawn until" not in over
 
 
 def test_of_a_long_run_the_end_is_drawn_and_the_way_to_the_whole_is_said(
