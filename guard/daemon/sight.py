@@ -13,7 +13,7 @@ from guard.journal import Journal
 from guard.model import Rule
 from guard.show.sight import Channel, Poll, Progress, Seen, Standing
 from guard.tally import Tally
-from guard.tell.outbox import Outbox
+from guard.tell.outbox import ChannelStatus, Outbox
 from guard.watch import Watch
 
 _CHANNELS_FOR = 1.0
@@ -64,14 +64,8 @@ class DaemonSight:
         now = time.monotonic()
         if now - self._channels_at >= _CHANNELS_FOR:
             self._channels_at = now
-            self._channels = tuple(self._channel(name) for name in sorted(self._outbox.status))
+            self._channels = tuple(_channel(name, status) for name, status in sorted(self._outbox.status.items()))
         return self._channels
-
-    def _channel(self, name: str) -> Channel:
-        status = self._outbox.status[name]
-        oldest = status.backlog.oldest_wall
-        age = None if oldest is None else max(0.0, time.time() - oldest)
-        return Channel(name, status.backlog.waiting, status.backlog.dead, age, status.trouble or "")
 
     def _seen(self, watch: Watch, now: float, wall: float) -> Seen:
         guard = watch.guard
@@ -99,6 +93,12 @@ class DaemonSight:
             journal_trouble=(self._journal.trouble if self._journal else None) or "",
             reload_refused=self._refused(),
         )
+
+
+def _channel(name: str, status: ChannelStatus) -> Channel:
+    oldest = status.backlog.oldest_wall
+    age = None if oldest is None else max(0.0, time.time() - oldest)
+    return Channel(name, status.backlog.waiting, status.backlog.dead, age, status.trouble or "")
 
 
 def _polls(tally: Tally, now: float, began: float) -> Mapping[str, Poll]:

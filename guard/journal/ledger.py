@@ -37,6 +37,8 @@ CREATE TABLE IF NOT EXISTS outbox (
 );
 CREATE VIEW IF NOT EXISTS waiting AS SELECT * FROM outbox WHERE sent_wall IS NULL AND dead_reason IS NULL;
 CREATE INDEX IF NOT EXISTS outbox_waiting ON outbox (channel, seq) WHERE sent_wall IS NULL AND dead_reason IS NULL;
+CREATE INDEX IF NOT EXISTS outbox_settled ON outbox (channel, sent_wall, dead_reason)
+    WHERE sent_wall IS NOT NULL OR dead_reason IS NOT NULL;
 CREATE TABLE IF NOT EXISTS kept (database TEXT PRIMARY KEY, record TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS alarm (
     channel TEXT NOT NULL, topic TEXT NOT NULL,

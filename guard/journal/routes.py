@@ -26,6 +26,9 @@ class Route(Protocol):
     def topic(self, notice: Notice) -> str:
         """What of its run, or of the guard, the notice is about: an alarm and its end have the same."""
 
+    def place(self, notice: Notice) -> str:
+        """The database that the notice is about; empty: the daemon as a whole."""
+
     def ends(self, notice: Notice) -> bool:
         """Whether an alarm of the same topic is over by it."""
 
@@ -57,4 +60,4 @@ def queued(db: sqlite3.Connection, channel: str, route: Route | None, notice: No
 
 
 def _key(channel: str, route: Route, notice: Notice) -> tuple[str, str, str, str, int]:
-    return channel, route.topic(notice), notice.database, notice.migration, notice.run_id or 0
+    return channel, route.topic(notice), route.place(notice), notice.migration, notice.run_id or 0

@@ -110,7 +110,9 @@ def waiting(db: sqlite3.Connection, channel: str, limit: int) -> tuple[Entry, ..
 def backlog(db: sqlite3.Connection, channel: str) -> Backlog:
     """Count what waits and what was given up."""
     dead, sent = db.execute(
-        "SELECT count(dead_reason), max(sent_wall) FROM outbox WHERE channel = ?", (channel,)
+        "SELECT count(dead_reason), max(sent_wall) FROM outbox "
+        "WHERE channel = ? AND (sent_wall IS NOT NULL OR dead_reason IS NOT NULL)",
+        (channel,),
     ).fetchone()
     (count,) = db.execute("SELECT count(*) FROM waiting WHERE channel = ?", (channel,)).fetchone()
     first = waiting(db, channel, 1)

@@ -52,6 +52,10 @@ class Route:
         """What of its run, or of the guard, the notice is about: an alarm and its end have the same."""
         return topic(notice)
 
+    def place(self, notice: Notice) -> str:
+        """The database that the notice is about; empty: the daemon as a whole."""
+        return place(notice)
+
     def ends(self, notice: Notice) -> bool:
         """Whether an alarm of the same topic is over by it."""
         return ends(notice)
@@ -73,6 +77,11 @@ def topic(notice: Notice) -> str:
     return _RUN if notice.run_id is not None or notice.migration != EVERYONE or unregistered else notice.kind
 
 
+def place(notice: Notice) -> str:
+    """The database that the notice is about; empty: the daemon, of which another guard may tell the end."""
+    return "" if notice.kind in _OF_THE_DAEMON else notice.database
+
+
 def ends(notice: Notice) -> bool:
     """Whether an alarm of the same topic is over by it."""
     return notice.kind in _ENDS or (notice.kind == "journal" and notice.severity is Severity.INFO)
@@ -81,7 +90,7 @@ def ends(notice: Notice) -> bool:
 def key(notice: Notice) -> str:
     """Names what an alarm and its end are about, for systems that keep alarms open until they are told of the end."""
     run = "" if notice.run_id is None else str(notice.run_id)
-    return "/".join((notice.database, notice.migration, run, topic(notice)))
+    return "/".join((place(notice), notice.migration, run, topic(notice)))
 
 
 def standing(notice: Notice) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from guard.daemon.sight import DaemonSight
 from guard.errors import Fenced
-from guard.journal import Journal
+from guard.journal import Backlog, Journal
 from guard.model import Run
 from guard.show.sight import Progress
 from guard.tell.log import LogLines
@@ -73,3 +73,20 @@ def test_what_waits_on_a_channel_is_counted_at_most_once_a_second(tmp_path: Path
         (channel.name, channel.waiting, channel.dead, channel.oldest_age, channel.trouble) for channel in first
     ] == [("log", 0, 0, None, "")]
     assert sight.channels() is first
+
+
+def test_each_channel_is_counted_once_for_all(tmp_path: Path) -> None:
+    counted: list[str] = []
+
+    class Counting(Journal):
+        def backlog(self, channel: str) -> Backlog:
+            counted.append(channel)
+            return super().backlog(channel)
+
+    lines = [LogLines() for _ in range(3)]
+    for number, each in enumerate(lines):
+        each.name = f"channel {number}"
+    journal = Counting(tmp_path / "journal.sqlite", channels=[each.name for each in lines])
+    sight = DaemonSight((), Outbox(journal, *lines), guard_id="tests", lease=10.0)
+    assert [channel.name for channel in sight.channels()] == sorted(counted)
+    journal.close()

@@ -108,6 +108,13 @@ def test_a_trouble_of_the_guard_ends_by_its_own_end_alone(told: Told, begins: st
     assert told.on("warned") == [begins, ends]
 
 
+def test_what_befalls_the_daemon_ends_also_where_another_of_its_guards_tells_the_end(told: Told) -> None:
+    began = told.tell("journal", WARNING, {**NOBODY, "database": "one"})
+    ended = told.tell("journal", INFO, {**NOBODY, "database": "other"})
+    assert told.on("warned") == ["journal", "journal"]
+    assert key(began) == key(ended) == "/*//journal"
+
+
 def test_an_alarm_that_stands_is_remembered_across_a_kill_and_a_change_of_what_the_channel_is_for(told: Told) -> None:
     told.tell("paused", WARNING)
     told.again(warned=GRAVE, all=Route(databases=("other",)))
