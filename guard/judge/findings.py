@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from guard.model import Ask, Finding, Rule, Verdict
+from guard.model import Ask, Finding, Level, Rule, Verdict
 
 
 def concerns(rule: Rule, migration: str) -> bool:
@@ -35,5 +35,6 @@ def _because(verdicts: tuple[Verdict, ...], ask: Ask) -> str:
 
 
 def what_would_resume(finding: Finding) -> str:
-    """What is still missing before a paused migration goes on, rule by rule."""
-    return "; ".join(verdict.resume for verdict in finding.verdicts if not verdict.well and verdict.resume)
+    """What is still missing before a paused migration goes on, rule by rule; what only takes its time comes last."""
+    missing = (verdict for verdict in finding.verdicts if not verdict.well and verdict.resume)
+    return "; ".join(verdict.resume for verdict in sorted(missing, key=lambda each: each.level is Level.FINE))

@@ -9,7 +9,7 @@ from typing import Any
 import htpy as h
 
 from guard.judge.quantities import say_seconds
-from guard.show.words import Badge, clock, machine_time, of_level
+from guard.show.words import Badge, clock, machine_time, of_level, uneasy_first
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def verdicts(found: Iterable[Mapping[str, Any]], limits: Mapping[str, Any], now:
     return h.div(class_="scroll", tabindex="0", role="group", aria_label="Rules")[
         h.table(class_="rules")[
             h.thead[h.tr[(h.th(scope="col")[head] for head in heads)]],
-            h.tbody[(_verdict(each, limits, now) for each in found)],
+            h.tbody[(_verdict(each, limits, now) for each in uneasy_first(found))],
         ]
     ]
 

@@ -74,7 +74,7 @@ def _given_up(count: int) -> str:
 
 
 def _database(seen: Seen, now: Now, *, several: bool) -> h.Node:
-    runs = [run for run in seen.report.get("runs", ()) if run.get("phase") != "done"]
+    runs = words.gravest_first(run for run in seen.report.get("runs", ()) if run.get("phase") != "done")
     resting = [rule for group in seen.report.get("rules", ()) for rule in group.get("verdicts", ())]
     heading = heading_of(seen.database)
     return [
@@ -92,6 +92,7 @@ def _run(run: Mapping[str, Any], seen: Seen, now: Now, *, several: bool) -> h.El
     run_id, phase = run.get("run_id"), str(run.get("phase"))
     because = str(run.get("because", ""))
     uneasy = [v for v in run.get("verdicts", ()) if v.get("level") != "fine" or not v.get("well")]
+    uneasy = words.uneasy_first(uneasy)
     # The reason of a pause is mostly the word of one rule: said once.
     uneasy = [v for v in uneasy if phase == "running" or str(v.get("because")) not in because]
     step = words.next_step(run, seen)
@@ -107,6 +108,7 @@ def _run(run: Mapping[str, Any], seen: Seen, now: Now, *, several: bool) -> h.El
         ],
         h.p[badge(state), " ", since(run.get("since"), now), held(run)],
         h.p(class_="because")[because] if phase != "running" else None,
+        h.p(class_="soft")["Now:"] if uneasy and phase == "paused" else None,
         _uneasy(uneasy) if uneasy and phase in {"running", "strained", "paused", "waiting"} else None,
         h.p(class_="next")[step] if step else None,
         _progress(seen.progress.get(run_id) if isinstance(run_id, int) else None, now),

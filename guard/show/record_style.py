@@ -49,7 +49,8 @@ summary { cursor: pointer; color: var(--line); }
   tr:has(td.why) { border-bottom: 1px solid var(--rule); }
   tr:has(td.why) > td { border: 0; padding: 0; }
   td.why { flex-basis: 100%; min-width: 0; }
-  #readings thead { position: absolute; left: -100vw; }
+  /* It is wider than the screen, so that more than a screen's width is needed to have it out of sight. */
+  #readings thead { position: absolute; left: -9999px; }
   #readings tr { display: block; padding: .3rem 0; border-bottom: 1px solid var(--rule); }
   #readings td { display: block; border: 0; padding: 0; white-space: normal; }
   #readings td:empty { display: none; }

@@ -89,7 +89,14 @@ def worst_of(seen: Seen) -> str:
     return max(tones, key=_GRAVITY.index)
 
 
+def gravest_first(runs: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Runs in the order in which people look for them."""
+    return sorted(runs, key=lambda run: -_URGENCY.index(of_phase(str(run.get("phase"))).tone))
+
+
 _GRAVITY = ("good", "info", "warn", "hold", "bad")
+_URGENCY = ("info", "good", "warn", "hold", "bad")
+"""Of runs: one that goes on comes before one that has ended."""
 
 
 def troubles_of(seen: Seen) -> list[str]:
@@ -116,6 +123,11 @@ def orders_on(migration: str, orders: Iterable[Standing], kind: str) -> list[Sta
     return [order for order in orders if order.kind == kind and order.migration in {EVERYONE, migration}]
 
 
+def uneasy_first(verdicts: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Verdicts in the order in which people look for them: what holds a migration, what takes its time, the rest."""
+    return sorted(verdicts, key=lambda v: (v.get("level") == "fine", bool(v.get("well"))))
+
+
 def next_step(run: Mapping[str, Any], seen: Seen) -> str:
     """What happens by itself, and when."""
     migration, phase = str(run.get("migration")), str(run.get("phase"))
@@ -124,7 +136,7 @@ def next_step(run: Mapping[str, Any], seen: Seen) -> str:
     if phase == "paused" and run.get("stays"):
         return f"It stays paused until a person resumes it, since it was {run['stays']}."
     if phase in {"paused", "waiting"}:
-        ways = list(dict.fromkeys(str(v["resume"]) for v in run.get("verdicts", ()) if v.get("resume")))
+        ways = list(dict.fromkeys(str(v["resume"]) for v in uneasy_first(run.get("verdicts", ())) if v.get("resume")))
         when = f": {'; '.join(ways)}" if ways else ""
         verb = "goes on" if phase == "paused" else "begins"
         return f"It {verb} by itself once every rule has been well for its time{when}."

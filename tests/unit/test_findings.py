@@ -83,6 +83,13 @@ def test_what_would_resume_names_only_what_is_missing() -> None:
     assert what_would_resume(finding) == "lag < 2s; queue <= 0"
 
 
+def test_what_only_takes_its_time_is_named_after_what_is_breached() -> None:
+    taking_its_time = verdict("a", Ask.HOLD, "", well=False, resume="errors < 1% for 10s: well for 9 s")
+    breached = verdict("b", Ask.PAUSE, "", well=False, resume="lag < 2s")
+    calm, bad = dataclasses.replace(taking_its_time, level=Level.FINE), dataclasses.replace(breached, level=Level.PAUSE)
+    assert what_would_resume(find([calm, bad])) == "lag < 2s; errors < 1% for 10s: well for 9 s"
+
+
 def test_a_finding_is_well_and_settled_where_each_verdict_is_and_due_when_the_first_is() -> None:
     calm, late = verdict("b", Ask.PROCEED, "lag 1 s"), verdict("a", Ask.PROCEED, "queue 0")
     late = dataclasses.replace(late, due=7.0)

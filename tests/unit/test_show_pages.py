@@ -149,3 +149,21 @@ def test_a_run_that_is_over_says_how_it_ended_and_a_recorder_that_cannot_be_read
 
 def test_addresses_of_runs_hold_whatever_a_database_is_called() -> None:
     assert (address_of("a/b", 3), address_of("main", None)) == ("/run/a%2Fb/3", "/run/main/unregistered")
+
+
+def test_what_holds_a_run_comes_before_what_does_not_and_a_paused_run_before_one_that_goes_on_or_has_ended() -> None:
+    taking_its_time = a_verdict("a", well=False, resume="errors < 1%: well for 9 s")
+    paused = a_run(
+        7, "paused", because="as it was", verdicts=[a_verdict("b"), taking_its_time, a_verdict("c", "pause")]
+    )
+    seen = a_database("main", a_run(5, "soaking", "ended"), a_run(6, "running", "at-work"), paused)
+    said = text(first(seen)["db-main"])
+    assert re.findall(r"run (\d)", said) == ["7", "6", "5"]
+    assert re.search(r"as it was Now: c: .* a: .* time: replication.lag &lt; 2s for 15s; errors", said)
+    rules = runpage.parts(runpage.RunSeen("main", 7, seen, several=False), NOW)["rules"]
+    assert re.findall('data-rule="(.)"', rules) == ["c", "a", "b"]
+
+
+@pytest.mark.parametrize(("dead", "said"), [(1, "pager: 1 notice was given up"), (2, "pager: 2 notices were given up")])
+def test_notices_that_were_given_up_are_counted_in_words(dead: int, said: str) -> None:
+    assert said in text(first(a_database(), channels=(Channel("pager", 0, dead, None, ""),))["troubles"])
