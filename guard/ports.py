@@ -6,7 +6,7 @@ them. That an adapter fits its protocol is proved by the type checker where it i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -301,6 +301,8 @@ class Hands:
     keep: Callable[[Kept], None] = lambda _: None
     """Writes down the readings that baselines are made of. Never raises; a full disk loses them and nothing else."""
     kept: Callable[[], Kept] = Kept
+    told_last: Callable[[Collection[str]], Notice | None] = lambda _: None
+    """The newest notice of these kinds that people were told of this database, by a guard before this one too."""
     """What was written down last. Never raises."""
     record: Callable[[Frame], None] = lambda _: None
     """The flight recorder. Never raises, and takes no longer for a disk that is full."""

@@ -103,6 +103,7 @@ def build(settings: Settings) -> Household:
             histories=histories_of(settings, settings.rules_of(database.name)),
             keep=journal.of(database.name).keep,
             kept=journal.of(database.name).kept,
+            told_last=journal.of(database.name).told_last,
             record=recorder.of(database.name),
         )
         guard = Guard(_options(settings, hosts, database.name), hands, lambda: uuid.uuid4().hex)

@@ -5,7 +5,7 @@ They decide nothing, so a test that passes has been passed by the code under tes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar, cast
 
@@ -200,6 +200,9 @@ class FakeJournal:
     def last_event_id(self) -> int:
         return self.event_id
 
+    def told_last(self, kinds: Collection[str]) -> Notice | None:
+        return next((notice for notice in reversed(self.notices) if notice.kind in kinds), None)
+
     def add_missing(self, notices: Sequence[Notice]) -> None:
         self.notices.extend(notices)
 
@@ -256,9 +259,9 @@ class World:
     def new_guard(self) -> Guard:
         """A guard as after a restart: same world, same journal, no memory of its own."""
         hooks = {"*": self.hook} if self.hook else {}
-        self.guard = Guard(
-            self.options, Hands(self.signal, self.canceller, self.gate, self.journal, hooks), self._new_id
-        )
+        told = self.journal.told_last
+        hands = Hands(self.signal, self.canceller, self.gate, self.journal, hooks, told_last=told)
+        self.guard = Guard(self.options, hands, self._new_id)
         return self.guard
 
     def _new_id(self) -> str:

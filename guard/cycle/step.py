@@ -63,7 +63,7 @@ class Guard:
         self._drift = Drift(options.gathering)
         self._adopting = Adopting(self._ledger, self._runs, self._acting, self._drift, courses=self._courses)
         self._inquiries: list[Inquiry] = []
-        self._taken_up = False
+        self._taken_up = self._recalled = False
         self._anew: set[Key] = set()
         """Runs that were taken up and for which not every rule has spoken yet since the guard leads here."""
         self._saved: tuple[dict[Key, State], int] = ({}, 0)
@@ -267,11 +267,16 @@ class Guard:
 
     def _say_trouble(self, now: float, wall: float) -> None:
         awake, trouble = not self.dormant, self.publisher.trouble
+        if not self._recalled:
+            self._recalled = True
+            for each in (self._mute, self._blind):
+                each.recall(self.hands.told_last(each.kinds), now, wall)
         if not self._taken_up and self.board.roster is None and not self.hands.journal.states():
             # Nobody is known to migrate, as far as anybody can know: so a server that is away at our start may stay so.
             awake = self._mute.lasted(now) >= ASLEEP
-        news = [self._mute.news(trouble, now, awake=awake)]
-        if not trouble:
+        # What a guard before this one told is over only once this one knows that it is.
+        news = [self._mute.news(trouble, now, awake=awake)] if trouble or self._taken_up else []
+        if not trouble and (self.board.blind or self.board.roster is not None):
             # A server that cannot be reached shows nobody either: one piece of news, and not two.
             news.append(self._blind.news(self.board.blind, now, awake=awake))
         for draft in news:

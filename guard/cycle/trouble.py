@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from guard.decide.notices import Draft
 from guard.judge.quantities import say_seconds
-from guard.model import Severity
+from guard.model import Notice, Severity
 
 LASTS = 3.0
 """Seconds: a server that restarts is back before, and one notice is enough for a night."""
@@ -56,6 +56,16 @@ class Trouble:
         self._wording = wording
         self._since: float | None = None
         self._told = False
+
+    @property
+    def kinds(self) -> tuple[str, str]:
+        """Of its beginning and of its end."""
+        return self._wording.kind, self._wording.over.kind
+
+    def recall(self, last: Notice | None, now: float, wall: float) -> None:
+        """Go on with what a guard before this one told last of it: only what people know of is told to be over."""
+        if last is not None and last.kind == self._wording.kind:
+            self._since, self._told = now - max(0.0, wall - last.at_wall) - LASTS, True
 
     def lasted(self, now: float) -> float:
         """For how many seconds by now; 0 where all is well."""

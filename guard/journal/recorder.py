@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -109,6 +109,10 @@ class Journal:
         except ValueError:
             return Kept()
 
+    def told_last(self, database: str, kinds: Collection[str]) -> Notice | None:
+        """The newest notice about the guard itself of one of these kinds; None: none is known."""
+        return self._ledger.transact(lambda db: waiting.newest(db, database, kinds), None)
+
     # -- the outbox's side ---------------------------------------------------------------------------------------------
 
     def pending(self, channel: str, limit: int = 50) -> tuple[Entry, ...]:
@@ -178,6 +182,10 @@ class DatabaseJournal:
     def kept(self) -> Kept:
         """See Journal.kept."""
         return self._journal.kept(self._database)
+
+    def told_last(self, kinds: Collection[str]) -> Notice | None:
+        """See Journal.told_last."""
+        return self._journal.told_last(self._database, kinds)
 
 
 def _states(db: sqlite3.Connection, database: str) -> tuple[State, ...]:

@@ -6,13 +6,14 @@ already, by its id, is passed over, and so is one that a channel does not ask fo
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from guard.journal.routes import Route, due, queued
-from guard.model import Notice, Severity
+from guard.model import EVERYONE, Notice, Severity
 from guard.records import notice_from_dict, notice_to_dict
 
 KEPT_KINDS = frozenset(
@@ -105,6 +106,17 @@ def waiting(db: sqlite3.Connection, channel: str, limit: int) -> tuple[Entry, ..
         else:
             entries.append(Entry(seq, channel, notice, tries, next_try_wall))
     return tuple(entries)
+
+
+def newest(db: sqlite3.Connection, database: str, kinds: Collection[str]) -> Notice | None:
+    """The newest notice about a guard itself of one of these kinds, on whichever channel, sent or not."""
+    query = "SELECT record FROM outbox WHERE database = ? AND migration = ? ORDER BY seq DESC"
+    for (record,) in db.execute(query, (database, EVERYONE)):
+        with contextlib.suppress(ValueError):
+            notice = notice_from_dict(json.loads(record))
+            if notice.kind in kinds:
+                return notice
+    return None
 
 
 def backlog(db: sqlite3.Connection, channel: str) -> Backlog:

@@ -1,6 +1,7 @@
 """The journal on a real disk: what survives a kill, and what happens when the disk does not do its part."""
 
 import contextlib
+import dataclasses
 import logging
 import os
 import shutil
@@ -88,6 +89,17 @@ def test_readings_of_before_a_run_are_there_after_a_restart_and_no_bad_record_of
         reopened._ledger._db.execute("UPDATE kept SET record = ?", (bad,))
         assert reopened.of("main").kept() == Kept()
     reopened.close()
+
+
+def test_what_was_told_last_of_the_guard_itself_is_there_after_a_restart(path: Path, opened: Journal) -> None:
+    told = [
+        dataclasses.replace(a_notice(n, kind), migration="*", run_id=None) for n, kind in enumerate(("a", "b", "c"))
+    ]
+    opened.save("main", [], [*told, a_notice(3, "a")], 1)
+    opened.save("other", [], [dataclasses.replace(told[0], notice_id="x", database="other")], 1)
+    journal = again(path, opened).of("main")
+    assert journal.told_last({"a", "b"}) == told[1]
+    assert journal.told_last({"d"}) is None
 
 
 def test_a_save_without_events_does_not_move_the_position_back(opened: Journal) -> None:

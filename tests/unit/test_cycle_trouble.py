@@ -86,3 +86,29 @@ def test_a_lead_that_cannot_be_taken_for_long_is_tried_each_five_seconds_and_had
     world.tick(5.5, by=0.5)
     assert world.guard.publisher.leading
     assert world.word() == "proceed"
+
+
+def test_a_guard_that_is_started_anew_takes_back_what_the_one_before_told_of_its_trouble() -> None:
+    world = migrating()
+    world.signal.fails = world.signal.lead_fails = Unreachable("gone")
+    world.tick(30)
+    world.new_guard()
+    world.tick(10)
+    assert world.told() == ["started", "cannot_signal"]
+    world.signal.fails = world.signal.lead_fails = None
+    world.tick(10)
+    assert world.told() == ["started", "cannot_signal", "can_signal"]
+    world.new_guard()
+    world.tick(10)
+    assert world.told() == ["started", "cannot_signal", "can_signal"]
+
+
+def test_a_guard_that_is_started_anew_says_that_it_can_see_again_only_once_it_has_seen() -> None:
+    world = migrating()
+    blinded(world, 10)
+    world.new_guard()
+    world.step()
+    assert world.told() == ["started", "cannot_see"]
+    world.tick(1)
+    assert world.told() == ["started", "cannot_see", "can_see"]
+    assert world.journal.notices[-1].fields == {"it lasted": "10.5 s"}
