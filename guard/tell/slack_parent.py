@@ -22,6 +22,8 @@ STATES: Final = PAUSES | {
 """Kinds that say how a run stands. Any other is news beside it, shown until the next state."""
 STAYING: Final = frozenset({"check_failed", "check_unknown", "cancel_failed"})
 """Kinds that stay in sight, whatever comes after."""
+OBSERVED: Final = "(observe mode: nothing was ordered)"
+"""How headlines end of what was only thought of: such a pause was none."""
 BECAUSE: Final = "paused because"
 WORST: Final = "worst"
 """Fields of the notice that a pause is over: why it began, and the peak meanwhile."""
@@ -58,7 +60,7 @@ def fold(before: Summary | None, notice: Notice) -> Summary:
     if notice.kind in STATES:
         lasts = before is not None and _goes_on(before.state, notice)
         changes |= {"state": notice, "since_wall": summary.since_wall if lasts else notice.at_wall}
-    if notice.kind in PAUSES:
+    if notice.kind in PAUSES and not notice.headline.endswith(OBSERVED):
         changes |= {"pauses": summary.pauses + 1, "pause": notice.because}
     elif notice.kind == "resumed" and summary.pause and (worst := notice.fields.get(WORST)):
         changes["pause"] = f"{summary.pause}; {WORST}: {worst}"
@@ -139,5 +141,6 @@ def _goes_on(before: Notice, notice: Notice) -> bool:
 
 def _of_state(state: Notice) -> dict[str, str]:
     """Its fields, but what is shown as the last pause; those of a digest stand there."""
-    said = {BECAUSE, WORST} if state.kind == "resumed" else set()
+    shown_so = state.kind == "resumed" and not state.headline.endswith(OBSERVED)
+    said = {BECAUSE, WORST} if shown_so else set()
     return {key: value for key, value in state.fields.items() if key not in said}

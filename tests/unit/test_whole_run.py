@@ -3,6 +3,7 @@
 from guard.model import Notice, Severity
 from guard.tell.slack_blocks import blocks
 from guard.tell.slack_parent import Summary, fold, from_dict, shown, to_dict
+from tests.fakes import World, a_run, make_rule
 from tests.slack_workspace import problem_of
 from tests.whole_run import PAPER, paper, world
 
@@ -62,3 +63,15 @@ def test_of_what_stays_true_the_newest_three_are_shown() -> None:
     top = folded(a_notice(1, "soaking"), *failed, a_notice(9, "ended"))
     assert top.fields["Stays true"].count("check_failed") == 3
     assert top.severity is Severity.WARNING
+
+
+def test_what_a_guard_that_observes_only_thought_of_is_no_pause_on_top_of_a_thread() -> None:
+    watched = World(make_rule(pause="> 5s", resume="< 2s for 4s"), observing=True)
+    watched.runs = [a_run()]
+    for lag in (0.0, 7.0, 0.0):
+        watched.values["lag sensor"] = lag
+        watched.tick(10)
+    top = folded(*watched.journal.notices)
+    assert top.headline == "m would be let go on (observe mode: nothing was ordered)"
+    assert {"Pauses so far", "Last pause"}.isdisjoint(top.fields)
+    assert "worst" in top.fields
