@@ -163,6 +163,9 @@ class Migration:
             lost_since = (lost_since or now) if kind == "lost" else None
             self._refuse_to_wait(answer, kind, now - lost_since if lost_since else 0.0)
             self._tell(answer, kind)
+            if answer.source != "server":
+                # Else what was done before the pause would be told after it, as if it had been done meanwhile.
+                self._report()
             time.sleep(self._poll)
 
     @contextmanager

@@ -82,6 +82,30 @@ def test_it_waits_with_no_transaction_open_and_says_why_once(guard: Beating, con
         assert sum("pause for a test" in word for word in words) == 1
 
 
+def test_who_waits_has_said_how_much_is_done_so_that_nothing_looks_done_during_the_pause(
+    guard: Beating, connection: Connection
+) -> None:
+    done: list[float] = []
+    words: list[str] = []
+
+    def work() -> None:
+        with Migration(connection, "m", poll=0.02, on_wait=words.append) as migration:
+            for batch in migration.pace(range(300)):
+                connection.execute("select pg_sleep(0.005)")
+                migration.progress(rows=10)
+                done.append(batch)
+
+    with in_thread(work):
+        wait_for(functools.partial(longer, done, 20))
+        guard.say("pause")
+        try:
+            wait_for(lambda: any("pause for a test" in word for word in words))
+            known = "rows_done batches_done"
+            wait_for(lambda: only_run(guard.contract.database, known) == (10 * len(done), len(done)))
+        finally:
+            guard.say("proceed")
+
+
 def test_a_wait_is_one_line_of_the_log_by_default(
     guard: Beating, connection: Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
