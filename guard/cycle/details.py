@@ -7,10 +7,11 @@ guard.cycle.digest.
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 
 from guard.cycle.courses import Course, Signal
-from guard.cycle.digest import checks, digest, progress
+from guard.cycle.digest import checks, digest, known_since, progress
 from guard.cycle.disobeyed import took_hold
 from guard.decide.bounds import pardoned
 from guard.decide.notices import Draft
@@ -72,7 +73,8 @@ def reminding(draft: Draft, scene: Scene) -> Draft:
         lasting |= {"now": now or "every rule is well"}
     held = {"the pause was": took_hold(state)}
     step = draft.next_step if draft.kind == "no_help" else draft.next_step + _earliest(scene)
-    return _with(draft, lasting, worst(scene.course, scene.wall, now), held, _at_work(scene), next_step=step)
+    peaks = worst(scene.course, scene.wall, now, began=state.since_wall)
+    return _with(draft, lasting, peaks, held, _at_work(scene), next_step=step)
 
 
 def _with(draft: Draft, *fields: Fields, next_step: str = "") -> Draft:
@@ -132,12 +134,15 @@ def _words(order: OperatorOrder, scene: Scene) -> str:
     return f"the {order.kind} by {order.owner}{reason} stands until {until}"
 
 
-def worst(course: Course, wall: float, said: str = "") -> Fields:
-    """The worst values of the signals that asked for the pause; not those that were *said* as they are now."""
+def worst(course: Course, wall: float, said: str = "", *, began: float = math.inf) -> Fields:
+    """The worst values of the signals that asked for the pause; not those that were *said* as they are now.
+
+    Of a pause that *began* before this guard did, no more is claimed than it has seen.
+    """
     fired = (course.signals[name] for name in course.fired if name in course.signals)
     peaks = [(_peak(signal), signal.peak[1]) for signal in fired if signal.peak is not None]
     told = "; ".join(f"{words} at {say_clock(at, wall)}" for words, at in peaks if words not in said)
-    return {"worst": told} if told else {}
+    return {"worst": told + (known_since(course, wall) if course.since_wall > began else "")} if told else {}
 
 
 def _peak(signal: Signal) -> str:
@@ -172,6 +177,6 @@ def _looking_back(scene: Scene) -> Fields:
     past = {
         f"{would}paused for": lasted,
         f"{would}paused because": pardoned(before).because,
-        **worst(scene.course, scene.wall),
+        **worst(scene.course, scene.wall, began=before.since_wall),
     }
     return past if scene.observing else past | {"the pause was": took_hold(before)}

@@ -98,13 +98,13 @@ def _worst(course: Course, account: Account, wall: float) -> str:
     ordered = sorted(course.signals.values(), key=lambda signal: (-_blame(account, signal), signal.rule.name))
     known = [_with_limit(signal, *signal.trace.worst, wall) for signal in ordered if signal.trace.worst is not None]
     more = f"; and {len(known) - MOST} more" if len(known) > MOST else ""
-    return "; ".join(known[:MOST]) + more + _since(course, wall) if known else ""
+    return "; ".join(known[:MOST]) + more + ("" if course.whole else known_since(course, wall)) if known else ""
 
 
-def _since(course: Course, wall: float) -> str:
+def known_since(course: Course, wall: float) -> str:
     """What a guard that was started anew does not know."""
     at = say_clock(course.since_wall, wall)
-    return "" if course.whole else f"; known only since {at}, when the guard was started anew"
+    return f"; known only since {at}, when the guard was started anew"
 
 
 def _with_limit(signal: Signal, value: float, at: float, wall: float) -> str:

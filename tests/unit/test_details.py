@@ -254,3 +254,20 @@ def test_a_rule_that_asks_another_sensor_begins_anew_and_one_that_is_gone_is_not
     world.tick()
     assert last(world, "ended").fields["worst"].startswith("lag 1 s (limit > 5s) at ")
     assert "errors" not in last(world, "ended").fields["worst"]
+
+
+def test_of_a_pause_that_a_guard_before_began_the_worst_is_claimed_only_since_this_one_looks() -> None:
+    world = at_work()
+    breached(world, 50.0)
+    world.values[SENSOR] = 7.0
+    world.tick(5)
+    world.new_guard()
+    world.tick(5)
+    world.values[SENSOR] = 0.0
+    world.tick(12)
+    known = "lag 7 s at 22:15:19 UTC; known only since 22:15:19 UTC, when the guard was started anew"
+    assert last(world, "resumed").fields["worst"] == known
+    breached(world, 8.0)
+    world.values[SENSOR] = 0.0
+    world.tick(12)
+    assert "anew" not in last(world, "resumed").fields["worst"]
