@@ -19,6 +19,7 @@ from guard.records import notice_from_dict, notice_to_dict
 KEPT_KINDS = frozenset(
     {"paused", "cancelled", "cancel_failed", "rollback_due", "rolling_back", "rolled_back", "rollback_failed"}
     | {"rollback_unverified", "rollback_withheld", "aborted", "soaking", "ended", "gone"}
+    | {"can_signal", "can_see", "fed", "journal"}
 )
 """Never dropped, whatever their severity: without them a reader would believe something false."""
 

@@ -142,6 +142,15 @@ def test_too_many_waiting_drops_the_oldest_news_and_never_a_pause_or_an_end(path
     journal.close()
 
 
+def test_however_much_waits_the_end_of_a_trouble_that_is_told_is_told_too(path: Path) -> None:
+    journal = Journal(path, channels=CHANNELS, bound=3)
+    told = [("cannot_signal", Severity.CRITICAL), ("can_signal", Severity.INFO), *[("news", Severity.INFO)] * 5]
+    notices = [a_notice(number, kind, severity) for number, (kind, severity) in enumerate(told)]
+    journal.save("main", [], [dataclasses.replace(each, migration="*", run_id=None) for each in notices], 1)
+    assert [entry.notice.kind for entry in journal.pending("slack")] == ["cannot_signal", "can_signal", "news"]
+    journal.close()
+
+
 def test_only_the_owner_can_read_the_file(path: Path, opened: Journal) -> None:
     opened.save("main", [a_state()], [], 1)
     modes = {name.name: stat.S_IMODE(name.stat().st_mode) for name in path.parent.iterdir()}
