@@ -298,6 +298,12 @@ def _subject(answer: Answer, seen: tuple[float | None, float | None], limits: li
     return f"{prefix}{said}" + (" " if answer is Answer.YES else ", ")
 
 
+def say_beside(value: float, condition: Condition, dimension: Dimension) -> str:
+    """The value as it is said before the text of a condition: never like a limit that it is not."""
+    limits = [term.limit.value for term in condition.terms if term.limit.kind == "absolute"]
+    return say(value, dimension, _digits(value, limits, dimension))
+
+
 def _digits(value: float, limits: list[float], dimension: Dimension) -> int:
     """So many that no limit looks like a value that it is not: 5.004 s > 5 s must not be told as "5 s > 5 s"."""
     others = [limit for limit in limits if limit != value]

@@ -10,7 +10,7 @@ import dataclasses
 import math
 
 from guard.judge.baselines import NONE_YET, Known, goes_by_baseline, is_relative, value_of, words
-from guard.judge.conditions import Answer, say, say_seconds, truth
+from guard.judge.conditions import Answer, say, say_beside, say_seconds, truth
 from guard.judge.streaks import (
     LADDER,
     MEASURED_ONLY,
@@ -273,12 +273,12 @@ def signal_of(rule: Rule) -> str:
 
 
 def _because(rule: Rule, reading: Reading, level: Level, *, since: float | None, now: float) -> str:
-    value = say(reading.value, rule.dimension)
     about = [part for part in (reading.detail, f"{say_seconds(round(now - reading.taken_at, 3))} old") if part]
     tail = f" ({', '.join(about)})"
     condition = None if level is Level.FINE else conditions(rule)[LADDER.index(level)]
     if condition is None or since is None:
-        return f"{signal_of(rule)} {value}{tail}"
+        return f"{signal_of(rule)} {say(reading.value, rule.dimension)}{tail}"
+    value = say_beside(reading.value, condition, rule.dimension)
     # Where no time is asked for, the first second of a breach is no news of its own.
     lasting = now - since >= 1 or condition.duration > 0
     lasts = f", now for {say_seconds(round(now - since, 2))}" if lasting else ""

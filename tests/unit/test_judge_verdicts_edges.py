@@ -123,6 +123,12 @@ def test_how_long_and_how_old_is_told_as_exactly_as_it_helps(pause: str, at: flo
     assert verdict.because == f"lag 7 s {pause}{told}"
 
 
+def test_a_value_just_past_its_limit_is_not_told_as_the_limit_itself() -> None:
+    rule = make_rule(pause="> 1s", resume="< 500ms")
+    assert " 1.003 s > 1s (" in judged(rule, read(1.003, 1.0)).because
+    assert " 1.01 s > 1s (" in judged(rule, read(1.0123, 1.0)).because
+
+
 @pytest.mark.parametrize("metric", ["http", "prometheus", "sql"])
 def test_a_number_that_somebody_configured_bears_the_name_of_its_rule(metric: str) -> None:
     rule = dataclasses.replace(make_rule("checkout"), metric=metric)
