@@ -32,6 +32,10 @@ class LogLines:
         """Nothing to close."""
 
 
+_DRAWN = "chart"
+"""A field that is a line of bars: escaped it would be a hundred characters that nobody can read."""
+
+
 def line(notice: Notice) -> str:
     """One line whatever the texts hold: a value that is not a plain word stands in quotes, escaped as in JSON."""
     pairs: list[tuple[str, object]] = [
@@ -44,7 +48,7 @@ def line(notice: Notice) -> str:
         ("headline", notice.headline),
         ("because", notice.because),
         ("next", notice.next_step),
-        *((re.sub(r"\W+", "_", key).lower(), value) for key, value in notice.fields.items()),
+        *((re.sub(r"\W+", "_", key).lower(), value) for key, value in notice.fields.items() if key != _DRAWN),
     ]
     return " ".join(f"{key}={_value(value)}" for key, value in pairs if value not in {None, ""})
 

@@ -191,6 +191,12 @@ async def _send(notice: Notice) -> None:
     await LogLines().send(notice)
 
 
+def test_a_log_line_leaves_out_the_line_of_bars() -> None:
+    said = line(a_notice(fields={"took": "8 s", "chart": "lag, 0 s to 8 s\n▁▂▅"}))
+    assert 'took="8 s"' in said
+    assert "chart" not in said
+
+
 def test_a_log_line_has_the_level_of_its_severity(caplog: pytest.LogCaptureFixture) -> None:
     coroutine = _send(a_notice(severity=Severity.CRITICAL))
     with pytest.raises(StopIteration):  # it never waits, so it needs no loop
